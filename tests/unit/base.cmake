@@ -1,0 +1,1 @@
+edge_test(unit_base unit/base edge_base)
