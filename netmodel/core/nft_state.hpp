@@ -1,0 +1,51 @@
+// The content of our one nftables table as a value: maps and sets, not a rule per port.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/net.hpp"
+
+namespace edge::netmodel {
+
+enum class Transport : std::uint8_t { tcp, udp };
+
+/// One published port of a NAT network: arrives on `in_link`, goes to `target`:`target_port`.
+struct Publication {
+  std::string in_link;  ///< Bridge of the adapter.
+  Transport transport = Transport::tcp;
+  std::uint16_t port = 0;
+  IpAddress target;
+  std::uint16_t target_port = 0;
+  std::vector<IpPrefix> sources;  ///< Empty: anyone.
+  auto operator<=>(const Publication&) const = default;
+};
+
+/// A NAT network: traffic of `subnet` that leaves through an uplink is masqueraded.
+struct NatNetwork {
+  std::string bridge;
+  IpPrefix subnet;  ///< Network form.
+  auto operator<=>(const NatNetwork&) const = default;
+};
+
+/// An uplink bridge, its routing table (also its firewall mark) and the addresses a hairpin may name.
+struct UplinkPort {
+  std::string bridge;
+  std::uint32_t mark = 0;               ///< Equals the table id, so replies leave where the request came.
+  std::vector<IpAddress> addresses;     ///< Own addresses on it: hairpin from guests and host.
+  auto operator<=>(const UplinkPort&) const = default;
+};
+
+/// What our table must contain. Rendered by netmodel/core/render, committed as one batch.
+struct NftState {
+  std::vector<UplinkPort> uplinks;          ///< Sorted by bridge.
+  std::vector<NatNetwork> nat_networks;     ///< Sorted by bridge.
+  std::vector<Publication> publications;    ///< Sorted; unique (in_link, transport, port).
+  bool drop_dhcp_unicast_renewals = true;   ///< facts/dhcpcd.md 5.2.
+  bool operator==(const NftState&) const = default;
+};
+
+}  // namespace edge::netmodel
