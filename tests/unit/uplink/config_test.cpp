@@ -1,0 +1,67 @@
+#include "uplink/core/config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace edge::uplink {
+namespace {
+
+constexpr const char* kMinimal = R"(
+[console]
+endpoints = ["console.example.net:8443", "[fd00::7]:8443"]
+server_name = "console.example.net"
+ca = "console-ca.pem"
+)";
+
+ConfigProblems problems_of(const std::string& text) {
+  const auto parsed = parse_config(text, "uplink.toml", "/etc/uplink");
+  return parsed ? ConfigProblems{} : parsed.error();
+}
+
+TEST(ConfigTest, OnlyConsoleIsNeeded_FilesAreRelativeToTheConfiguration) {
+  const auto config = parse_config(kMinimal, "uplink.toml", "/etc/uplink");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->console.ca, "/etc/uplink/console-ca.pem");
+  EXPECT_EQ(config->paths.state, "/var/lib/uplink");
+  EXPECT_EQ(config->console.endpoints.at(1), (HostPort{"fd00::7", 8443}));
+  EXPECT_EQ(config->tunnel.heartbeat_ms, 250U);
+}
+
+TEST(ConfigTest, EveryProblemIsListedWithItsLineAndWhatIsAllowed) {
+  const auto problems = problems_of(std::string(kMinimal) +
+                                    "certificate = 7\n[tunnel]\nheartbeat_ms = 49\nspeed = 1\n[nonsense]\n");
+  ASSERT_EQ(problems.size(), 4U);
+  EXPECT_NE(problems[0].find("uplink.toml:6: console.certificate: expected a string"), std::string::npos) << problems[0];
+  EXPECT_NE(problems[1].find("unknown section [nonsense]; allowed: adapters"), std::string::npos) << problems[1];
+  EXPECT_NE(problems[2].find("uplink.toml:8: tunnel.heartbeat_ms: 49 is out of range 50..10000"), std::string::npos) << problems[2];
+  EXPECT_NE(problems[3].find("unknown key \"speed\" in [tunnel]; allowed: dead_after"), std::string::npos) << problems[3];
+}
+
+TEST(ConfigTest, BoundsHoldOnBothSides) {
+  for (const auto& [value, good] : std::vector<std::pair<int, bool>>{{49, false}, {50, true}, {10000, true}, {10001, false}}) {
+    EXPECT_EQ(problems_of(std::string(kMinimal) + "[tunnel]\nheartbeat_ms = " + std::to_string(value)).empty(), good) << value;
+  }
+}
+
+TEST(ConfigTest, CertificateAndKeyComeTogether) {
+  const auto problems = problems_of(std::string(kMinimal) + "key = \"host.key\"\n");
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_NE(problems[0].find("certificate is missing"), std::string::npos) << problems[0];
+}
+
+TEST(ConfigTest, BrokenTomlNamesTheLine) {
+  const auto problems = problems_of("[console\nx");
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_TRUE(problems[0].starts_with("uplink.toml:1:")) << problems[0];
+}
+
+TEST(GlobTest, StarsAndQuestionMarks) {
+  EXPECT_TRUE(glob_matches("eth*", "eth0"));
+  EXPECT_TRUE(glob_matches("*", ""));
+  EXPECT_TRUE(glob_matches("e?p*s0", "enp3s0"));
+  EXPECT_FALSE(glob_matches("eth?", "eth"));
+  EXPECT_FALSE(glob_matches("eth*", "wlan0"));
+  EXPECT_TRUE(glob_matches("*th*0", "eth10"));
+}
+
+}  // namespace
+}  // namespace edge::uplink
