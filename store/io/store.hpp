@@ -1,0 +1,160 @@
+// The host's memory in one SQLite file: journal, revisions, leases, adapters, events, identity.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "store/core/records.hpp"
+
+namespace edge::store {
+
+class Database;
+class Reserve;
+
+/// What open() found. Worth a log line and an event when anything but `version` is set.
+struct OpenOutcome {
+  int version = 0;                    ///< Schema now.
+  std::optional<int> migrated_from;   ///< Older schema that was brought up to date.
+  std::optional<std::string> backup;  ///< Copy made before migrating.
+  std::optional<std::string>
+      corrupt_file;  ///< Where the unreadable file was moved; the store is new.
+  std::string corrupt_reason;
+  bool created = false;
+};
+
+struct StoreOptions {
+  StoreLimits limits;
+  std::string vfs;  ///< For tests: a registered sqlite3_vfs.
+};
+
+/// Synchronous store. Every function that writes has committed (WAL, synchronous=FULL: fsynced)
+/// when it returns a value, and changed nothing when it returns an Error; inside together() it is
+/// durable when together() returns.
+///
+/// Time:    wall time is a parameter.
+/// Threads: one owner at a time (StoreWorker in the daemon).
+/// Errors:  of every function: no_space (disk full), corrupt, denied (read-only), transient (I/O
+/// error);
+///          more where said.
+class Store {
+ public:
+  /// Opens or creates. A corrupt file is moved to `<path>.corrupt-<n>` and a new store is made; a
+  /// copy
+  /// `<path>.v<old>` is kept before a migration.
+  /// Errors: unsupported (file written by a newer program), denied, no_space, not_found (folder
+  /// missing).
+  static Result<Store> open(const std::string& path, WallTime now,
+                            const StoreOptions& options = {});
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  const OpenOutcome& opened() const;
+
+  // --- Journal: delivery at least once, execution once -------------------------------------------
+  /// Puts a command on disk, or says what is known under its id.
+  /// Errors: invalid_input (id, size), no_space (disk full or nearly, or journal full of unacked
+  /// results): refuse the command, nothing of it is kept.
+  Result<ReceiveOutcome> receive(const IncomingCommand& command, WallTime now);
+  /// The same for several in one commit; one failure of the disk fails them all, a bad one only
+  /// itself.
+  std::vector<Result<ReceiveOutcome>> receive_all(std::span<const IncomingCommand> commands,
+                                                  WallTime now);
+  /// stored → applying, with the boot it happens in and what is needed to take it back.
+  /// Errors: not_found; conflict if it is not in state stored.
+  Result<void> start(std::string_view id, std::string_view boot_id, std::string_view undo,
+                     WallTime now);
+  /// Marks how far an applying or confirming command came; `state` is applying or confirming.
+  /// Errors: not_found; conflict if it is final or not begun.
+  Result<void> mark(std::string_view id, CommandState state, std::string_view step);
+  /// Ends a command: result, and the revision it made if any, in one commit.
+  /// Pre: is_final(state). Errors: not_found; conflict if it is final already, or the revision
+  /// number is not above the newest; invalid_input (result or model too large).
+  Result<void> finish(std::string_view id, CommandState state, std::string_view result_json,
+                      const std::optional<Revision>& revision, WallTime now);
+  Result<std::optional<CommandRecord>> command(std::string_view id);
+  /// Not final, in order of arrival: what a restart must look at.
+  Result<std::vector<CommandRecord>> unfinished();
+  /// Final, not acked, in order of arrival, at most `limit`: to be sent again.
+  Result<std::vector<CommandRecord>> unacked_results(std::size_t limit);
+  /// The Console has the result. An unknown id or one without a result is fine: nothing happens.
+  Result<void> ack_result(std::string_view id);
+  /// Newest first, with payload and result, for history.
+  Result<std::vector<CommandRecord>> recent_commands(std::size_t limit);
+  /// Drops acked results older than the retention, and the oldest acked above the row limit.
+  /// Returns rows dropped.
+  Result<std::int64_t> prune(WallTime now);
+
+  // --- Model revisions ---------------------------------------------------------------------------
+  /// Errors: conflict if the number is not above the newest; invalid_input (model too large).
+  Result<void> add_revision(const Revision& revision);
+  Result<std::optional<Revision>> newest_revision();
+  Result<std::optional<Revision>> revision(std::int64_t number);
+  Result<std::vector<RevisionSummary>> revisions(std::size_t limit);  ///< Newest first.
+
+  // --- Adapters and what belongs to them
+  // -----------------------------------------------------------
+  /// Known: updates the name. New: gets the next number. Errors: no_space above adapters_max.
+  Result<AdapterRecord> remember_adapter(const MacAddress& base_mac, std::string_view name,
+                                         WallTime now);
+  Result<std::vector<AdapterRecord>> adapters();
+  Result<void> put_lease(const LeaseRecord& lease);
+  Result<void> remove_lease(const MacAddress& adapter, Family family);
+  Result<std::vector<LeaseRecord>> leases();
+  /// Addresses that last led to a WELCOME, best first, per adapter and Console endpoint
+  /// ("host:port").
+  Result<void> put_good_addresses(const MacAddress& adapter, std::string_view endpoint,
+                                  const std::vector<IpAddress>& addresses, WallTime now);
+  Result<std::vector<IpAddress>> good_addresses(const MacAddress& adapter,
+                                                std::string_view endpoint);
+  Result<void> put_reputation(const MacAddress& adapter, std::string_view json);
+  Result<std::optional<std::string>> reputation(const MacAddress& adapter);
+
+  // --- Events for the Console
+  // ------------------------------------------------------------------------
+  /// Returns its number. Oldest events give way when full; unacked ones leave a kEventsDropped row.
+  Result<std::int64_t> add_event(WallTime time, std::string_view kind, std::string_view json);
+  /// Those above `after`, in order, at most `limit`.
+  Result<std::vector<EventRecord>> events_after(std::int64_t after, std::size_t limit);
+  /// The newest `limit`, in order.
+  Result<std::vector<EventRecord>> newest_events(std::size_t limit);
+  /// The Console has all up to `number`; never goes backwards.
+  Result<void> ack_events(std::int64_t number);
+  Result<std::int64_t> acked_events();
+
+  // --- Identity and settings
+  // --------------------------------------------------------------------------
+  Result<Identity> identity();
+  /// A session epoch above every one handed out before.
+  Result<std::int64_t> next_epoch();
+  /// Raises the clock floor; a lower value changes nothing.
+  Result<void> raise_clock_floor(WallTime known);
+  Result<void> put_setting(std::string_view key, std::string_view value);
+  Result<std::optional<std::string>> setting(std::string_view key);
+
+  /// Runs `body` (returning Result<T>) with one commit at its end: group commit. A failure inside
+  /// one function takes back only that function; a failure of the commit takes back all and is
+  /// returned.
+  template <class Body>
+  auto together(Body&& body) -> std::invoke_result_t<Body&> {
+    EDGE_TRY(begin_group());
+    auto result = body();
+    if (auto ended = end_group(); !ended) { return std::unexpected(std::move(ended).error()); }
+    return result;
+  }
+
+ private:
+  struct State;
+  explicit Store(std::unique_ptr<State> state);
+  Result<void> begin_group();
+  Result<void> end_group();
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace edge::store
