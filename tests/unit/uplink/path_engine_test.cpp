@@ -1,0 +1,174 @@
+#include "uplink/core/path_engine.hpp"
+
+#include <gtest/gtest.h>
+
+namespace edge::uplink {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = PathAction::Kind;
+
+/// Goal: every reason to dial, to wait and to close. Time is a number the test owns.
+class PathEngineTest : public testing::Test {
+ protected:
+  static PortFacts up(const std::string& port, IpAddress address = IpAddress::v4(10, 0, 0, 2)) {
+    return {.port = port, .name = "eth-" + port, .carrier = true, .addresses = {address}};
+  }
+  static PortFacts dark(const std::string& port) { return {.port = port, .name = "eth-" + port}; }
+  std::vector<Kind> kinds() {
+    std::vector<Kind> out;
+    for (const auto& action : engine.take_actions()) { out.push_back(action.kind); }
+    return out;
+  }
+  PathStatus status(const std::string& port) {
+    for (auto& s : engine.status()) {
+      if (s.key.port == port) { return s; }
+    }
+    return {};
+  }
+  void welcome(const std::string& port) {
+    engine.set_port(up(port), now);
+    engine.take_actions();
+    engine.on_welcome({port, 0}, now);
+  }
+
+  MonoTime now{1h};
+  PathEngine engine{1, 42};
+};
+
+TEST_F(PathEngineTest, DialsAtOnceWhenCarrierAndAddressAreThere_NotBefore) {
+  engine.set_port(dark("a"), now);
+  EXPECT_TRUE(kinds().empty());
+  EXPECT_EQ(status("a").broken, Step::carrier);
+  PortFacts no_lease = dark("a");
+  no_lease.carrier = true;
+  engine.set_port(no_lease, now);
+  EXPECT_TRUE(kinds().empty());
+  EXPECT_EQ(status("a").broken, Step::lease);
+  engine.set_port(up("a"), now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+}
+
+TEST_F(PathEngineTest, OnlyWelcomeMakesAPathCount) {
+  engine.set_port(up("a"), now);
+  EXPECT_EQ(engine.up_count(), 0U);
+  EXPECT_NE(status("a").broken, Step::none);
+  engine.on_welcome({"a", 0}, now);
+  EXPECT_EQ(engine.up_count(), 1U);
+  EXPECT_EQ(status("a").broken, Step::none);
+}
+
+TEST_F(PathEngineTest, CarrierLossClosesAtOnceAndNamesTheStep) {
+  welcome("a");
+  engine.set_port(dark("a"), now);
+  EXPECT_EQ(kinds(), std::vector{Kind::close});
+  EXPECT_EQ(status("a").broken, Step::carrier);
+  EXPECT_FALSE(engine.next_deadline());  // Nothing to retry until the cable is back.
+}
+
+TEST_F(PathEngineTest, ChangedAddressClosesAndRedials_SameFactsDoNothing) {
+  welcome("a");
+  engine.set_port(up("a"), now);
+  EXPECT_TRUE(kinds().empty());
+  engine.set_port(up("a", IpAddress::v4(10, 0, 0, 3)), now);
+  EXPECT_EQ(kinds(), (std::vector{Kind::close, Kind::dial}));
+}
+
+TEST_F(PathEngineTest, FailedDialWaitsWithBackoffAndTriesAgain) {
+  engine.set_port(up("a"), now);
+  kinds();
+  engine.on_dial_failed({"a", 0}, {Step::tcp, "refused"}, now);
+  ASSERT_TRUE(engine.next_deadline());
+  EXPECT_LE(*engine.next_deadline() - now, 500ms);
+  now = *engine.next_deadline();
+  engine.on_deadline(now - 1ns);
+  EXPECT_TRUE(kinds().empty());
+  engine.on_deadline(now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+  EXPECT_EQ(status("a").cause, "refused");  // What broke stays visible while we try again.
+}
+
+TEST_F(PathEngineTest, BackoffIsCappedAt15sWithoutAnyPathAndIdentityAt5min) {
+  engine.set_port(up("a"), now);
+  for (const bool lasting : {false, true}) {
+    Duration longest{};
+    for (int i = 0; i < 200; ++i) {
+      engine.on_dial_failed({"a", 0}, {Step::tls, "x", lasting}, now);
+      longest = std::max(longest, *engine.next_deadline() - now);
+      now = *engine.next_deadline();
+      engine.on_deadline(now);
+    }
+    EXPECT_LE(longest, lasting ? Duration(5min) : Duration(15s));
+    EXPECT_GT(longest, lasting ? Duration(2min) : Duration(10s));
+  }
+}
+
+TEST_F(PathEngineTest, ReplugDialsAtOnceWhateverTheBackoffHadGrownTo) {
+  engine.set_port(up("a"), now);
+  for (int i = 0; i < 20; ++i) {
+    engine.on_dial_failed({"a", 0}, {Step::tcp, "x"}, now);
+    now = *engine.next_deadline();
+    engine.on_deadline(now);
+  }
+  engine.set_port(dark("a"), now);
+  kinds();
+  now += 10min;
+  engine.set_port(up("a"), now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+}
+
+TEST_F(PathEngineTest, FlappingCableGetsABurstOfDialsThenBackoff) {
+  engine.set_port(up("a"), now);
+  std::size_t dials = engine.take_actions().size();
+  for (int i = 0; i < 600; ++i) {  // 10 per second for a minute.
+    now += 50ms;
+    engine.set_port(dark("a"), now);
+    now += 50ms;
+    engine.set_port(up("a"), now);
+    for (const auto& action : engine.take_actions()) { dials += action.kind == Kind::dial ? 1 : 0; }
+  }
+  EXPECT_GE(dials, 6U);
+  EXPECT_LE(dials, 40U);
+}
+
+TEST_F(PathEngineTest, ServerSideOnlyWhenEveryUsablePortFailsBeyondOurOwnNetwork) {
+  engine.set_port(up("a"), now);
+  engine.set_port(up("b"), now);
+  EXPECT_FALSE(engine.server_side());
+  engine.on_dial_failed({"a", 0}, {Step::tcp, "refused"}, now);
+  EXPECT_FALSE(engine.server_side());
+  engine.on_dial_failed({"b", 0}, {Step::console, "retry later"}, now);
+  EXPECT_TRUE(engine.server_side());
+  PortFacts no_gateway = up("b");
+  no_gateway.gateway_reachable = false;
+  engine.set_port(no_gateway, now);
+  engine.on_dial_failed({"b", 0}, {Step::tcp, "timeout"}, now);
+}
+
+TEST_F(PathEngineTest, DeadGatewayIsNamedBelowTcp) {
+  engine.set_port(up("a"), now);
+  engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
+  PortFacts facts = up("a");
+  facts.gateway_reachable = false;
+  engine.set_port(facts, now);
+  EXPECT_EQ(status("a").broken, Step::gateway);
+}
+
+TEST_F(PathEngineTest, RemovedPortLeavesNothing) {
+  welcome("a");
+  engine.remove_port("a", now);
+  EXPECT_EQ(kinds(), std::vector{Kind::close});
+  EXPECT_TRUE(engine.status().empty());
+  engine.on_closed({"a", 0}, {Step::tcp, "late"}, now);
+  EXPECT_FALSE(engine.next_deadline());
+}
+
+TEST_F(PathEngineTest, ConsoleDictatesWhenToComeBack) {
+  welcome("a");
+  engine.on_retry_later({"a", 0}, 10s, 30s, now);
+  EXPECT_GE(*engine.next_deadline(), now + 10s);
+  EXPECT_LT(*engine.next_deadline(), now + 40s);
+}
+
+}  // namespace
+}  // namespace edge::uplink

@@ -1,0 +1,243 @@
+#include "uplink/core/path_engine.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace edge::uplink {
+
+using namespace std::chrono_literals;
+
+std::string_view to_string(Step step) {
+  switch (step) {
+    case Step::none: return "none";
+    case Step::disabled: return "disabled";
+    case Step::carrier: return "carrier";
+    case Step::lease: return "lease";
+    case Step::gateway: return "gateway";
+    case Step::dns: return "dns";
+    case Step::tcp: return "tcp";
+    case Step::clock: return "clock";
+    case Step::tls: return "tls";
+    case Step::console: return "console";
+  }
+  return "unknown";
+}
+
+std::string_view advice(Step step) {
+  switch (step) {
+    case Step::none: return "nothing to do";
+    case Step::disabled: return "enable the port again: \"ip link set PORT up\", or end the drain";
+    case Step::carrier: return "check the cable and the switch port's lamp; try another cable or switch port";
+    case Step::lease: return "the switch port gives no DHCP lease: check its VLAN, or the router behind it";
+    case Step::gateway: return "the router does not answer: check that it is on and that this cable ends there";
+    case Step::dns: return "the router's DNS does not answer: restart it, or use an endpoint given as an address";
+    case Step::tcp: return "the Console cannot be reached through this router: check its internet side and firewall";
+    case Step::clock: return "the host's clock is wrong: set it, or check the battery of its clock";
+    case Step::tls: return "certificates do not fit: check CA, names and dates named in the cause";
+    case Step::console: return "the Console refuses or is overloaded: ask its operator";
+  }
+  return "";
+}
+
+PathEngine::PathEngine(std::size_t endpoint_count, std::uint64_t seed)
+    : endpoint_count_(endpoint_count), random_(seed) {}
+
+bool PathEngine::usable(const PortFacts& facts) {
+  return facts.enabled && facts.admin_up && facts.carrier && !facts.addresses.empty();
+}
+
+PathBreak PathEngine::blocker(const PortFacts& facts) {
+  if (!facts.admin_up) { return {Step::disabled, facts.name + " is disabled locally (admin down)"}; }
+  if (!facts.enabled) { return {Step::disabled, facts.name + " is disabled or drained by the Console"}; }
+  if (!facts.carrier) { return {Step::carrier, facts.name + " has no carrier"}; }
+  return {Step::lease, facts.name + " has carrier, but no lease"};
+}
+
+PathEngine::Path* PathEngine::find(const PathKey& key) {
+  const auto found = paths_.find(key);
+  return found == paths_.end() ? nullptr : &found->second;
+}
+
+void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
+  EDGE_ASSERT(ports_.size() < ports_max || ports_.contains(facts.port));
+  const bool known = ports_.contains(facts.port);
+  Port& port = ports_[facts.port];
+  if (!known) { port.tokens_at = now; }
+  const PortFacts before = known ? std::exchange(port.facts, facts) : PortFacts{};
+  if (!known) { port.facts = facts; }
+  if (known && before == facts) { return; }
+
+  for (std::size_t e = 0; e < endpoint_count_; ++e) {
+    Path& path = paths_[PathKey{facts.port, e}];
+    path.status.key = PathKey{facts.port, e};
+    if (!known) { path.status.since = now; }
+  }
+  if (!usable(facts)) {
+    close_all(facts.port, blocker(facts), now);
+    return;
+  }
+  if (known && usable(before) && before.addresses != facts.addresses) {
+    close_all(facts.port, {Step::lease, facts.name + ": address changed"}, now);
+  }
+  if (!known || !usable(before) || before.addresses != facts.addresses) { dial_at_once(port, now); }
+}
+
+void PathEngine::remove_port(const std::string& port, MonoTime now) {
+  const auto found = ports_.find(port);
+  if (found == ports_.end()) { return; }
+  close_all(port, {Step::carrier, found->second.facts.name + " is gone"}, now);
+  std::erase_if(paths_, [&](const auto& item) { return item.first.port == port; });
+  ports_.erase(found);
+}
+
+void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTime now) {
+  for (std::size_t e = 0; e < endpoint_count_; ++e) {
+    Path& path = paths_.at(PathKey{port, e});
+    if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
+      actions_.push_back({PathAction::Kind::close, path.status.key, why});
+      path.status.last_failure = why;
+      path.status.last_failure_at = now;
+    }
+    const bool changed = path.status.state != PathState::down || path.status.broken != why.step;
+    if (changed) { path.status.since = now; }
+    path.status.state = PathState::down;
+    path.status.broken = why.step;
+    path.status.cause = why.text;
+    path.status.next_dial.reset();
+    path.dial_at.reset();
+    path.up_since.reset();
+  }
+}
+
+void PathEngine::dial_at_once(Port& port, MonoTime now) {
+  const auto earned = static_cast<unsigned>(std::min<std::int64_t>((now - port.tokens_at) / immediate_refill, immediate_burst));
+  if (earned > 0) {
+    port.immediate_tokens = std::min(immediate_burst, port.immediate_tokens + earned);
+    port.tokens_at = now;
+  }
+  const bool free = port.immediate_tokens > 0;
+  if (free) { --port.immediate_tokens; }
+  for (std::size_t e = 0; e < endpoint_count_; ++e) {
+    Path& path = paths_.at(PathKey{port.facts.port, e});
+    if (free) {
+      path.backoff.reset();
+      dial(path, now);
+    } else {
+      path.status.state = PathState::waiting;
+      path.status.broken = Step::carrier;
+      path.status.cause = port.facts.name + " flaps: dialling with back-off";
+      path.dial_at = now + 1s + path.backoff.next(random_);
+      path.status.next_dial = path.dial_at;
+    }
+  }
+}
+
+void PathEngine::dial(Path& path, MonoTime now) {
+  path.dial_at.reset();
+  path.status.next_dial.reset();
+  path.status.state = PathState::dialing;
+  if (!path.status.last_failure) {
+    path.status.broken = Step::tcp;
+    path.status.cause = "dialling";
+  }
+  ++path.status.dials;
+  path.status.since = now;
+  actions_.push_back({PathAction::Kind::dial, path.status.key, {}});
+}
+
+void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
+  path.status.state = PathState::waiting;
+  path.status.broken = why.step;
+  path.status.cause = why.text;
+  path.status.last_failure = why;
+  path.status.last_failure_at = now;
+  path.status.since = now;
+  path.up_since.reset();
+  path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
+  path.dial_at = now + path.backoff.next(random_);
+  path.status.next_dial = path.dial_at;
+}
+
+void PathEngine::on_dial_failed(const PathKey& key, PathBreak why, MonoTime now) {
+  Path* path = find(key);
+  if (path == nullptr || path->status.state != PathState::dialing) { return; }
+  schedule(*path, why, now);
+}
+
+void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
+  Path* path = find(key);
+  if (path == nullptr || path->status.state != PathState::dialing) { return; }
+  path->status.state = PathState::up;
+  path->status.broken = Step::none;
+  path->status.cause.clear();
+  path->status.since = now;
+  path->up_since = now;
+}
+
+void PathEngine::on_closed(const PathKey& key, PathBreak why, MonoTime now) {
+  Path* path = find(key);
+  if (path == nullptr || path->status.state != PathState::up) { return; }
+  if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
+  schedule(*path, why, now);
+}
+
+void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now) {
+  Path* path = find(key);
+  if (path == nullptr) { return; }
+  schedule(*path, {Step::console, "the Console asked to come back later"}, now);
+  const auto jitter = static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
+  path->dial_at = now + after + Duration(jitter);
+  path->status.next_dial = path->dial_at;
+}
+
+std::vector<PathAction> PathEngine::take_actions() { return std::exchange(actions_, {}); }
+
+std::optional<MonoTime> PathEngine::next_deadline() const {
+  std::optional<MonoTime> earliest;
+  for (const auto& [key, path] : paths_) {
+    if (path.dial_at && (!earliest || *path.dial_at < *earliest)) { earliest = path.dial_at; }
+  }
+  return earliest;
+}
+
+void PathEngine::on_deadline(MonoTime now) {
+  for (auto& [key, path] : paths_) {
+    if (path.dial_at && *path.dial_at <= now) { dial(path, now); }
+  }
+}
+
+std::vector<PathStatus> PathEngine::status() const {
+  std::vector<PathStatus> out;
+  out.reserve(paths_.size());
+  for (const auto& [key, path] : paths_) {
+    PathStatus status = path.status;
+    const PortFacts& facts = ports_.at(key.port).facts;
+    // A gateway that does not answer is below everything that a dial can say.
+    const bool above_gateway = status.broken == Step::tcp || status.broken == Step::dns;
+    if (above_gateway && facts.gateway_reachable == false) {
+      status.broken = Step::gateway;
+      status.cause = "the gateway of " + facts.name + " does not answer ARP";
+    }
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+bool PathEngine::server_side() const {
+  std::size_t refused = 0;
+  for (const PathStatus& status : status()) {
+    if (!usable(ports_.at(status.key.port).facts)) { continue; }
+    const bool theirs = status.last_failure && (status.broken == Step::tcp || status.broken == Step::console);
+    if (!theirs) { return false; }
+    ++refused;
+  }
+  return refused > 0;
+}
+
+std::size_t PathEngine::up_count() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      paths_, [](const auto& item) { return item.second.status.state == PathState::up; }));
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,136 @@
+// Decides for every path (layer-3 port x Console endpoint) when to dial and what is broken. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/ids.hpp"
+#include "base/net.hpp"
+#include "base/random.hpp"
+
+namespace edge::uplink {
+
+/// The rungs of the ladder, lowest first: the first one that is broken is what a person must mend.
+enum class Step : std::uint8_t { none, disabled, carrier, lease, gateway, dns, tcp, clock, tls, console };
+std::string_view to_string(Step step);
+/// What a person at the machine can do about it; one sentence.
+std::string_view advice(Step step);
+
+/// A port and an endpoint. `port` is the adapter's base MAC in hex: it survives renames.
+struct PathKey {
+  std::string port;
+  std::size_t endpoint = 0;  ///< Index in the configured list.
+  auto operator<=>(const PathKey&) const = default;
+};
+
+/// Facts about one layer-3 port, as they are now.
+struct PortFacts {
+  std::string port;  ///< Base MAC in hex.
+  std::string name;  ///< Adapter name, for people.
+  bool enabled = true;           ///< By the model, and not drained.
+  bool admin_up = true;          ///< False: someone at the machine took it down.
+  bool carrier = false;
+  std::vector<IpAddress> addresses;  ///< Usable now; a change redials.
+  std::optional<bool> gateway_reachable;  ///< nullopt: not known.
+  unsigned rank = 0;                 ///< Configured order; lower is preferred.
+  bool operator==(const PortFacts&) const = default;
+};
+
+enum class PathState : std::uint8_t { down, waiting, dialing, up };
+
+/// Why a dial failed or a path ended.
+struct PathBreak {
+  Step step = Step::tcp;
+  std::string text;       ///< For people, names the thing and the value.
+  bool lasting = false;   ///< Identity problems: retry at most every 5 min.
+};
+
+struct PathStatus {
+  PathKey key;
+  PathState state = PathState::down;
+  Step broken = Step::none;  ///< none exactly when state is up.
+  std::string cause;
+  MonoTime since{};
+  std::optional<PathBreak> last_failure;
+  std::optional<MonoTime> last_failure_at;
+  std::optional<MonoTime> next_dial;
+  unsigned dials = 0;
+};
+
+struct PathAction {
+  enum class Kind : std::uint8_t { dial, close } kind;
+  PathKey key;
+  PathBreak reason;  ///< Of a close.
+  bool operator==(const PathAction& o) const { return kind == o.kind && key == o.key; }
+};
+
+/// Engine: feed facts and outcomes, take actions, call on_deadline when due.
+///
+/// Time:    passed in as `now`. Threads: none.
+/// Invariant: at most one dial or connection per key; nothing is dialled without carrier and address.
+class PathEngine {
+ public:
+  static constexpr std::size_t ports_max = 128;
+  static constexpr Duration lasting_cap = std::chrono::minutes(5);
+  static constexpr Duration stable_after = std::chrono::seconds(60);
+  /// Immediate dials that a port's events may cause; beyond, the back-off rules (flapping cables).
+  static constexpr unsigned immediate_burst = 6;
+  static constexpr Duration immediate_refill = std::chrono::seconds(2);
+
+  PathEngine(std::size_t endpoint_count, std::uint64_t seed);
+
+  /// New or changed facts. A port that becomes usable, or whose addresses changed, dials at once.
+  void set_port(const PortFacts& facts, MonoTime now);
+  void remove_port(const std::string& port, MonoTime now);
+
+  /// The dial of `key` ended without a WELCOME.
+  void on_dial_failed(const PathKey& key, PathBreak why, MonoTime now);
+  /// The Console's WELCOME arrived over it: only now the path counts.
+  void on_welcome(const PathKey& key, MonoTime now);
+  /// A path that was up ended.
+  void on_closed(const PathKey& key, PathBreak why, MonoTime now);
+  /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
+  void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
+
+  std::vector<PathAction> take_actions();
+  std::optional<MonoTime> next_deadline() const;
+  void on_deadline(MonoTime now);
+
+  std::vector<PathStatus> status() const;
+  /// True when every path that could be dialled fails at TCP or the Console: not our side.
+  bool server_side() const;
+  std::size_t up_count() const;
+
+ private:
+  struct Path {
+    PathStatus status;
+    Backoff backoff;
+    std::optional<MonoTime> dial_at;
+    std::optional<MonoTime> up_since;
+  };
+  struct Port {
+    PortFacts facts;
+    unsigned immediate_tokens = immediate_burst;
+    MonoTime tokens_at{};
+  };
+
+  static bool usable(const PortFacts& facts);
+  static PathBreak blocker(const PortFacts& facts);
+  void dial(Path& path, MonoTime now);
+  void dial_at_once(Port& port, MonoTime now);
+  void close_all(const std::string& port, const PathBreak& why, MonoTime now);
+  void schedule(Path& path, const PathBreak& why, MonoTime now);
+  Path* find(const PathKey& key);
+
+  std::size_t endpoint_count_;
+  Random random_;
+  std::map<std::string, Port> ports_;
+  std::map<PathKey, Path> paths_;
+  std::vector<PathAction> actions_;
+};
+
+}  // namespace edge::uplink
