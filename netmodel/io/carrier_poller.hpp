@@ -1,0 +1,61 @@
+// Polls the carrier of the watched links, each at its own interval, and calls back on a change.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/error.hpp"
+#include "netmodel/io/carrier_reader.hpp"
+
+namespace edge::netmodel {
+
+/// A change of the carrier, in either direction.
+struct CarrierChange {
+  std::string link;
+  IfIndex index{0};
+  bool carrier = false;
+  bool admin_up = false;
+  bool gone = false;  ///< The link vanished and is no longer watched.
+  bool short_pull =
+      false;  ///< Carrier is back (or never seen away), but it was lost since the last reading.
+  std::uint32_t down_count = 0;
+  bool operator==(const CarrierChange&) const = default;
+};
+
+/// One timer for all links, due at the earliest of their deadlines. Cost: about 3 µs per reading.
+///
+/// Time: steady_timer of the executor. Threads: the executor's.
+class CarrierPoller {
+ public:
+  static constexpr std::chrono::milliseconds active_interval{50};
+  static constexpr std::chrono::milliseconds standby_interval{250};
+  static constexpr std::size_t links_max = 256;
+
+  /// Called on the executor; it may watch() and forget(), but not destroy the poller.
+  using Callback = std::function<void(const CarrierChange&)>;
+
+  CarrierPoller(boost::asio::any_io_executor executor, Callback on_change);
+  ~CarrierPoller();
+  CarrierPoller(const CarrierPoller&) = delete;
+  CarrierPoller& operator=(const CarrierPoller&) = delete;
+
+  /// Begins or changes the watch of a link; the same name with another index is opened anew.
+  /// Returns the first reading (no callback for it; for a known link: the last one).
+  /// Errors: not_found; no_space above links_max.
+  Result<CarrierReading> watch(const std::string& link, IfIndex index,
+                               std::chrono::milliseconds interval);
+  void forget(const std::string& link);
+  /// Reads all links now, for instance after a send failed; changes call back before it returns.
+  void poll_now();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;  ///< Shared with the pending timer wait.
+};
+
+}  // namespace edge::netmodel

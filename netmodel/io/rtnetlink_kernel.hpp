@@ -1,0 +1,69 @@
+// The real kernel of this network namespace: rtnetlink, /dev/net/tun, /proc/sys, and nft by
+// delegation.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "netmodel/io/kernel.hpp"
+#include "netmodel/io/netlink_socket.hpp"
+#include "netmodel/io/nft_port.hpp"
+
+namespace edge::netmodel {
+
+/// What this kernel can do beyond the common ground. Asked once at start.
+struct KernelFeatures {
+  bool vlan_filtering = false;  ///< CONFIG_BRIDGE_VLAN_FILTERING.
+  bool ipv6 = false;            ///< /proc/sys/net/ipv6 exists.
+  bool operator==(const KernelFeatures&) const = default;
+};
+
+/// A neighbour (ARP, NDP) entry as asked for.
+struct Neighbour {
+  std::string link;
+  IpAddress address;
+  std::optional<MacAddress> mac;  ///< nullopt: incomplete or failed.
+  bool reachable =
+      false;  ///< NUD_REACHABLE, DELAY, PROBE, PERMANENT or STALE: the MAC is known good or was.
+  bool operator==(const Neighbour&) const = default;
+};
+
+/// Kernel over libnl-3. Writes carry NLM_F_ACK, answers the kernel's extack text; dumps are strict
+/// (NETLINK_GET_STRICT_CHK), without link statistics, and repeated when interrupted.
+///
+/// Time:    none.
+/// Threads: any one thread at a time; it must be in the namespace in which open() ran (/proc/sys).
+class RtnetlinkKernel final : public Kernel {
+ public:
+  /// `nft` must outlive the kernel; nullptr: CommitNft, DeleteNft and dump_nft fail with
+  /// unsupported. Errors: denied, or the errno of the socket.
+  static Result<std::unique_ptr<RtnetlinkKernel>> open(NftPort* nft);
+
+  Result<ObservedState> dump(std::span<const std::string> sysctls) override;
+  Result<std::optional<NftState>> dump_nft() override;
+  Result<void> apply(const Operation& operation) override;
+
+  /// Looks at any bridge that exists; if there is none, makes one for a moment (about 20 ms).
+  Result<KernelFeatures> probe_features();
+
+  /// The entry of `address` on `link`; nullopt: the kernel has none.
+  Result<std::optional<Neighbour>> find_neighbour(const std::string& link,
+                                                  const IpAddress& address);
+
+  /// Write requests sent so far (netlink, tun ioctl sequences, sysctl files, nft batches).
+  std::uint64_t writes() const { return writes_; }
+
+  /// Netlink port id of our requests. Notifications of our own writes carry it: LinkMonitor
+  /// reports them as `by_us`.
+  std::uint32_t port_id() const { return socket_.port_id(); }
+
+ private:
+  RtnetlinkKernel(NetlinkSocket socket, NftPort* nft);
+
+  NetlinkSocket socket_;
+  NftPort* nft_;
+  std::uint64_t writes_ = 0;
+};
+
+}  // namespace edge::netmodel
