@@ -1,0 +1,42 @@
+// The difference between wanted and observed, as the fewest writes in a safe order.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netmodel/core/nft_state.hpp"
+#include "netmodel/core/operation.hpp"
+#include "netmodel/core/state.hpp"
+
+namespace edge::netmodel {
+
+/// A foreign thing stands where we want one of ours. It is left alone, and so is what depends on
+/// it.
+struct Conflict {
+  std::string link;  ///< The name in question; may be empty.
+  std::string what;
+  bool operator==(const Conflict&) const = default;
+};
+
+struct Planned {
+  Plan plan;  ///< Empty: the kernel shows what is wanted.
+  std::vector<Conflict> conflicts;
+};
+
+/// Ours and not wanted goes, foreign is never touched. The order (each with its test):
+/// nft table, global sysctls; MTU down (tap, bridge, adapter) and up (adapter, bridge, tap);
+/// bridges with their sysctls before their ports; an adapter's IPv4 address moves to the bridge
+/// around the enslaving; addresses; routes; rules; and then what is stale: rules, routes,
+/// addresses, links. Pre: `observed.sysctls` holds those of `desired.sysctls` that exist.
+Planned make_plan(const DesiredState& desired, const NftState& nft, const ObservedState& observed,
+                  const std::optional<NftState>& observed_nft);
+
+/// Removes all that is ours; adapters are released and up, foreign addresses that rode on a port
+/// bridge go back.
+Plan make_purge_plan(const ObservedState& observed, bool nft_table_present = true);
+
+/// The sysctls that a plan for `desired` has to know.
+std::vector<std::string> sysctl_paths(const DesiredState& desired);
+
+}  // namespace edge::netmodel
