@@ -1,0 +1,146 @@
+// The life of one port's IPv4 lease: what to ask of dhcpcd, and what may be used meanwhile. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "dhcp/core/child_engine.hpp"
+#include "dhcp/core/hook_event.hpp"
+#include "dhcp/core/lease.hpp"
+
+namespace edge::dhcp {
+
+enum class LeasePhase : std::uint8_t {
+  none,    ///< No lease: remove the address.
+  held,    ///< Valid, not proven on the wire as it is plugged now: keep the address, no routes.
+  stored,  ///< Valid and the gateway answers ARP, the server is silent: use it.
+  bound,   ///< The server confirmed it on this wire: use it.
+};
+std::string_view to_string(LeasePhase phase);
+inline bool usable(LeasePhase phase) {
+  return phase == LeasePhase::stored || phase == LeasePhase::bound;
+}
+
+enum class LeaseCause : std::uint8_t {
+  started,           ///< A stored lease was taken over at start.
+  server_answered,   ///< BOUND, REBOOT, RENEW, REBIND.
+  gateway_answered,  ///< ARP proved the network (RFC 4436), or told the gateway's MAC.
+  gateway_silent,    ///< Neither the server nor the gateway answers.
+  carrier_lost,
+  expired,
+  refused,   ///< NAK.
+  conflict,  ///< Another host answers for the address.
+  stopped,
+};
+std::string_view to_string(LeaseCause cause);
+
+/// What the owner of addresses and routes acts on. Sent when anything in it changed, also a mere
+/// renewal (store it). `lease` is set exactly when phase is not none.
+struct LeaseUpdate {
+  LeasePhase phase = LeasePhase::none;
+  LeaseCause cause = LeaseCause::started;
+  std::optional<Lease> lease;
+  bool effect_changed = false;  ///< Against the update before: phase or same_effect() differ.
+  std::string detail;           ///< For people: "conflict with 02:..:01"; may be empty.
+};
+
+/// Orders to the shell.
+struct StartChild {
+  bool arp_check = false;
+  bool forget_lease = false;
+};  ///< After a conflict.
+struct TerminateChild {};
+struct KillChild {
+  std::string why;
+};
+struct SendHup {};
+/// ARP for the gateway; answer with on_gateway_answer() or on_gateway_silent(). Replaces a running
+/// one.
+struct ProbeGateway {
+  IpAddress gateway;
+  IpAddress source;
+  std::optional<MacAddress> known_mac;
+  Duration timeout{};
+};
+struct CancelProbe {};
+/// Duplicate address detection; answer with on_conflict() or nothing. Source: RFC 5227
+/// section 2.1.1.
+struct ProbeConflict {
+  IpAddress address;
+};
+using LeaseAction = std::variant<StartChild, TerminateChild, KillChild, SendHup, ProbeGateway,
+                                 CancelProbe, ProbeConflict, LeaseUpdate>;
+using LeaseActions = std::vector<LeaseAction>;
+
+struct LeaseLimits {
+  /// After carrier up, until the server answers: SIGHUP again at these offsets. A switch swallows
+  /// what is sent in its first milliseconds; a SIGHUP costs one REQUEST.
+  std::vector<Duration> burst{std::chrono::milliseconds(30), std::chrono::milliseconds(70),
+                              std::chrono::milliseconds(120), std::chrono::milliseconds(250),
+                              std::chrono::milliseconds(500)};
+  Duration kick = std::chrono::milliseconds(3800);  ///< No server answer: SIGHUP this often.
+  Duration hup_answer =
+      std::chrono::milliseconds(100);             ///< RECONFIGURE must come within; else again.
+  Duration hung_after = std::chrono::seconds(3);  ///< SIGHUPs unanswered for so long: replace.
+  Duration start_patience = std::chrono::seconds(10);  ///< The first hook event of a child.
+  Duration gateway_timeout = std::chrono::milliseconds(2500);
+  /// Unknown or other gateway MAC: use the stored lease only after so much silence of the server.
+  Duration foreign_gateway_wait = std::chrono::milliseconds(2500);
+  Duration renew_retry_min = std::chrono::seconds(4);
+  Duration renew_retry_max = std::chrono::seconds(60);
+  int restart_after_kicks = 4;  ///< Unanswered in a row: a dead helper of dhcpcd looks like this.
+  ChildLimits child;
+};
+
+/// Sans-io: inputs, next_deadline(), on_deadline(). Every input returns what to do, in order.
+///
+/// Rules (facts/dhcpcd.md): a pull is not the end of a lease, its own expiry is; on carrier up the
+/// server and the gateway are asked at once and whoever answers first makes the lease usable (the
+/// gateway only with the MAC it had, or after the server's silence); a server's NAK ends it at
+/// once; without the server's answer dhcpcd is kicked every `kick`; renewal is a SIGHUP at T1.
+///
+/// Time: passed in as Now; `mono` never goes backwards. Threads: none.
+class LeaseEngine {
+ public:
+  explicit LeaseEngine(LeaseLimits limits = {});
+
+  /// `stored`: the lease of an earlier run; not valid any more: ignored.
+  LeaseActions start(std::optional<Lease> stored, bool carrier, Now now);
+  /// Ends with the child; the lease stays in the store, the last update says held or none.
+  LeaseActions stop(Now now);
+
+  LeaseActions on_carrier(bool up, Now now);
+  /// carrier_down_count moved without a carrier event.
+  LeaseActions on_short_pull(Now now);
+  /// The path died although the carrier stayed, the gateway's MAC changed, a person asks.
+  LeaseActions revalidate(Now now);
+  LeaseActions on_hook(const HookEvent& event, Now now);
+  LeaseActions on_child_exited(Now now);
+  /// SIGSTOP or the like was seen.
+  LeaseActions on_child_hung(std::string_view why, Now now);
+  LeaseActions on_gateway_answer(const MacAddress& mac, Now now);
+  LeaseActions on_gateway_silent(Now now);
+  LeaseActions on_conflict(const MacAddress& mac, Now now);
+
+  LeaseActions on_deadline(Now now);
+  std::optional<MonoTime> next_deadline() const;
+
+  LeasePhase phase() const { return phase_; }
+  const std::optional<Lease>& lease() const { return lease_; }
+  const ChildEngine& child() const { return child_; }
+  /// Nothing runs and nothing is to run.
+  bool finished() const { return stopping_ && child_.state() == ChildEngine::State::idle; }
+
+ private:
+  LeaseLimits limits_;
+  ChildEngine child_;
+  std::optional<Lease> lease_;
+  LeasePhase phase_ = LeasePhase::none;
+  bool stopping_ = false;
+};
+
+}  // namespace edge::dhcp
