@@ -1,0 +1,229 @@
+"""Builds a topology: namespaces, cables, switches, routers. Everything is named ul-<instance>-<node>."""
+import contextlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+
+from . import ns
+from .dhcp_server import DhcpServer
+from .faults import Faults
+from .ns import LabError, Node
+
+REGISTRY = pathlib.Path("/run/uplink-lab")
+NETNS_PREFIX = "ul-"
+CABLE_IFINDEX_BASE = 2000
+PORT_IFINDEX_BASE = 500      # equal numbers on both ends of a cable: carrier events as late as on a physical NIC
+
+
+def port_mac(index):
+    return f"02:00:00:00:01:{index:02x}"
+
+
+class Network(Faults):
+    """One instance of a topology. Owner: the process that called up(); everything in it dies with that process."""
+
+    def __init__(self, topology, instance=None):
+        self.topology = topology
+        self.instance = instance or secrets.token_hex(3)
+        self.nodes = {}
+        self.servers = {}
+        self.plugged = {}
+        self.dir = None
+        self._cables_made = 0
+
+    # -- building -------------------------------------------------------------------------------------------------
+    def up(self):
+        """Builds it all. Errors: LabError; what was built until then goes with down()."""
+        ns.become_subreaper()
+        collect_dead_instances()
+        registry = REGISTRY / f"{self.instance}.json"
+        REGISTRY.mkdir(parents=True, exist_ok=True)
+        try:
+            registry_fd = os.open(registry, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            raise LabError(f"instance {self.instance} is already up: netns-lab/lab down --instance {self.instance}")
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"ul-{self.instance}-", dir="/tmp"))
+        os.chmod(self.dir, 0o755)
+        with os.fdopen(registry_fd, "w") as file:
+            json.dump({"instance": self.instance, "pid": os.getpid(), "started": process_start(os.getpid()),
+                       "dir": str(self.dir), "topology": self.topology.name}, file)
+        self._namespaces()
+        self._cables()
+        self._switches()
+        self._hosts()
+        for uplink in self.topology.uplinks:
+            self._router(uplink)
+        for node in self.nodes.values():
+            node.wait_ready()
+        return self
+
+    def _namespaces(self):
+        names = ["sw", "hv", "console"]
+        for uplink in self.topology.uplinks:
+            names += [f"router-{uplink.name}"] + ([f"client-{uplink.name}"] if uplink.client else [])
+        self.nodes = {name: Node(self.instance, name, self.dir) for name in names}
+        ns.ip_batch([f"netns add {node.netns}" for node in self.nodes.values()])
+        for name, node in self.nodes.items():
+            node.open(machine=name in ("hv", "console"))
+            node.sysctl("net/ipv6/conf/default/disable_ipv6", 0 if name == "hv" else 1)
+            node.set_link("lo", True)
+
+    def add_node(self, name, machine=True):
+        """One more machine, for a VM."""
+        node = Node(self.instance, name, self.dir)
+        ns.ip_batch([f"netns add {node.netns}"])
+        node.open(machine=machine)
+        node.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+        node.set_link("lo", True)
+        self.nodes[name] = node
+        node.wait_ready()
+        return node
+
+    def _cables(self):
+        lines = []
+        for index, port in enumerate(self.topology.ports):
+            lines.append(self.port_cable(index, port))
+        for uplink in self.topology.uplinks:
+            if not uplink.direct:
+                lines.append(self._cable(f"router-{uplink.name}", "lan", "sw", f"r-{uplink.name}"))
+            lines.append(self._cable(f"router-{uplink.name}", "wan", "sw", f"w-{uplink.name}"))
+            if uplink.client:
+                lines.append(self._cable(f"client-{uplink.name}", "eth0", "sw", f"c-{uplink.name}"))
+        lines.append(self._cable("console", "eth0", "sw", "console"))
+        ns.ip_batch(lines)
+
+    def _cable(self, node, name, peer_node, peer):
+        """A cable whose ends have different numbers: its carrier events are urgent and come at once."""
+        self._cables_made += 1
+        return (f"link add {name} netns {self.nodes[node].netns} type veth "
+                f"peer name {peer} index {CABLE_IFINDEX_BASE + self._cables_made} netns {self.nodes[peer_node].netns}")
+
+    def port_cable(self, index, port, ifindex=None):
+        """The `ip` line that makes a port of the host and the socket in the wall that it goes to."""
+        ifindex = ifindex or PORT_IFINDEX_BASE + index
+        peer_index = ifindex if self.topology.equal_ifindex else ifindex + 1000
+        node, peer = self.far_end(port)
+        return (f"link add {port} index {ifindex} address {port_mac(index)} netns {self.nodes['hv'].netns} "
+                f"type veth peer name {peer} index {peer_index} netns {self.nodes[node].netns}")
+
+    def _switches(self):
+        bridges = ["inet", "dead"] + [f"sw-{u.name}" for u in self.topology.uplinks]
+        lines = [f"link add {b} type bridge forward_delay 0 stp_state 0 mcast_snooping 0" for b in bridges]
+        lines += [f"link set {b} up" for b in bridges] + ["link set console master inet up"]
+        for uplink in self.topology.uplinks:
+            lines.append(f"link set w-{uplink.name} master inet up")
+            lines += [] if uplink.direct else [f"link set r-{uplink.name} master sw-{uplink.name} up"]
+            lines += [f"link set c-{uplink.name} master sw-{uplink.name} up"] if uplink.client else []
+            if uplink.port:
+                self.plugged[uplink.port] = uplink.name
+                lines += [] if uplink.direct else [f"link set p-{uplink.port} master sw-{uplink.name} up"]
+        ns.ip_batch(lines, self.nodes["sw"].netns)
+
+    def _hosts(self):
+        lines = [f"addr add {a}/24 dev eth0" for a in self.topology.console_addresses] + ["link set eth0 up"]
+        ns.ip_batch(lines, self.nodes["console"].netns)
+        for uplink in self.topology.uplinks:
+            if uplink.client:
+                length = uplink.network().prefixlen
+                ns.ip_batch([f"addr add {uplink.client_address()}/{length} dev eth0", "link set eth0 up",
+                             f"route add default via {uplink.gateway}"], self.nodes[f"client-{uplink.name}"].netns)
+
+    def _router(self, uplink):
+        node = self.nodes[f"router-{uplink.name}"]
+        lan = f"p-{uplink.port}" if uplink.direct else "lan"
+        ns.ip_batch([f"addr add {uplink.network()[1]}/{uplink.network().prefixlen} dev {lan}", f"link set {lan} up",
+                     f"addr add {uplink.wan}/24 dev wan", "link set wan up"], node.netns)
+        node.sysctl("net/ipv4/ip_forward", 1)
+        node.nft(f"""table ip lab {{
+  chain fault {{ type filter hook forward priority -300; }}
+  chain nat {{ type nat hook postrouting priority 100; oifname "wan" masquerade; }}
+}}""")
+        server = DhcpServer(node, uplink, self.topology.console_addresses, lan)
+        self.servers[uplink.name] = server
+        server.start()
+
+    # -- finding --------------------------------------------------------------------------------------------------
+    def node(self, name):
+        if name not in self.nodes:
+            raise LabError(f'no node "{name}"; there are: {" ".join(sorted(self.nodes))}')
+        return self.nodes[name]
+
+    def router(self, name):
+        return self.node(f"router-{name}")
+
+    def client(self, name):
+        return self.node(f"client-{name}")
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+    def down(self):
+        """Takes everything away. Returns what should have gone by itself and did not: [] when clean."""
+        for node in self.nodes.values():
+            with contextlib.suppress(OSError):
+                node.close()
+        leftovers = remove_instance(self.instance, self.dir)
+        self.nodes = {}
+        return leftovers
+
+
+def process_start(pid):
+    """Start time of a process in ticks: with the pid it names one process for ever."""
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    except OSError:
+        return 0
+
+
+def instances():
+    """All registered instances: {name: facts}, each with alive: bool."""
+    found = {}
+    for path in sorted(REGISTRY.glob("*.json")) if REGISTRY.is_dir() else []:
+        with contextlib.suppress(OSError, ValueError):
+            facts = json.loads(path.read_text())
+            facts["alive"] = process_start(facts["pid"]) == facts["started"] and facts["started"] != 0
+            found[facts["instance"]] = facts
+    return found
+
+
+def remove_instance(instance, folder):
+    """Ends the processes in the instance's namespaces, deletes them and its folder. Returns what is left over."""
+    names = ns.existing(f"{NETNS_PREFIX}{instance}-")
+    for _ in range(3):
+        pids = ns.processes_in(names)
+        if not pids:
+            break
+        ns.kill_by_pidfd(pids)
+    left = [f"process {pid}" for pid in ns.processes_in(names)]
+    for name in names:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (REGISTRY / f"{instance}.json").unlink()
+    with contextlib.suppress(OSError):
+        REGISTRY.rmdir()
+    left += [f"namespace {name}" for name in ns.existing(f"{NETNS_PREFIX}{instance}-")]
+    left += [f"folder {p}" for p in pathlib.Path("/tmp").glob(f"ul-{instance}-*")]
+    return left
+
+
+def collect_dead_instances():
+    """Clears away what a killed lab left: its owner is gone, so nobody else will."""
+    for name, facts in instances().items():
+        if not facts["alive"]:
+            remove_instance(name, pathlib.Path(facts["dir"]))
+
+
+def wait_until(predicate, within_s, interval_s=0.005):
+    """Polls predicate until it is true; returns the seconds it took, or None."""
+    start = time.monotonic()
+    while True:
+        if predicate():
+            return time.monotonic() - start
+        if time.monotonic() - start > within_s:
+            return None
+        time.sleep(interval_s)
