@@ -1,0 +1,31 @@
+// Our nftables table in nft syntax: what a person would load, and what `nft list table inet uplink`
+// shows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "netmodel/core/nft_state.hpp"
+
+namespace edge::netmodel {
+
+/// Brings a state into the one form that commit and dump use: uplinks, networks and publications
+/// sorted, sources in network form, sorted, and without those that lie inside another one of the
+/// same publication. Errors: invalid_input, naming the entry: two publications of one (in_link,
+/// transport, port), an in_link that is no uplink, a mark of 0 or used twice, a bridge name that is
+/// no interface name, port 0, sources of another family than the target, a subnet used twice on a
+/// bridge.
+Result<NftState> normalise(NftState state);
+
+/// The whole table, loadable with `nft -f` and deterministic. Pre: `state` is normalised.
+std::string to_text(const NftState& state);
+
+/// One publication as a person says it: "br0: tcp 8080 -> 10.200.0.5:80 from 192.0.2.0/24".
+std::string to_text(const Publication& publication);
+
+/// What lies between two states as nft command lines ("add element inet uplink publish { ... }");
+/// one line "rebuild table inet uplink" where rules differ. Pre: both normalised.
+std::vector<std::string> difference_text(const NftState& from, const NftState& to);
+
+}  // namespace edge::netmodel

@@ -1,0 +1,26 @@
+// The boundary to conntrack: removes exactly the flows that a change made wrong, never the table.
+#pragma once
+
+#include "base/error.hpp"
+#include "netmodel/core/nft_state.hpp"
+
+namespace edge::netmodel {
+
+/// Real: ConntrackKernel. Time: calls block for one filtered dump. Threads: none; one caller.
+class ConntrackPort {
+ public:
+  virtual ~ConntrackPort() = default;
+
+  /// Flows sent to `address` or masqueraded to it (original or reply destination): for an uplink
+  /// address that is gone. Returns how many were removed; 0 is success.
+  virtual Result<unsigned> remove_for_address(const IpAddress& address) = 0;
+
+  /// Flows that came to `uplink`'s addresses on the publication's transport and port, translated or
+  /// not (a UDP flow that began before the publication keeps missing it). Flows that arrived on
+  /// another uplink with the same address stay: the mark tells them apart. Call it after a
+  /// publication was added, changed (with the old one) or withdrawn. Returns how many were removed.
+  virtual Result<unsigned> remove_for_publication(const Publication& publication,
+                                                  const UplinkPort& uplink) = 0;
+};
+
+}  // namespace edge::netmodel
