@@ -16,16 +16,16 @@ namespace edge::netmodel {
 /// transport, port), an in_link that is no uplink, a mark of 0 or used twice, a bridge name that is
 /// no interface name, port 0, sources of another family than the target, a subnet used twice on a
 /// bridge.
-Result<NftState> normalise(NftState state);
+Result<NftState> canonical(NftState state);
 
-/// The whole table, loadable with `nft -f` and deterministic. Pre: `state` is normalised.
+/// The whole table, loadable with `nft -f` and deterministic. Pre: `state` is canonical.
 std::string to_text(const NftState& state);
 
 /// One publication as a person says it: "br0: tcp 8080 -> 10.200.0.5:80 from 192.0.2.0/24".
 std::string to_text(const Publication& publication);
 
 /// What lies between two states as nft command lines ("add element inet uplink publish { ... }");
-/// one line "rebuild table inet uplink" where rules differ. Pre: both normalised.
+/// one line "rebuild table inet uplink" where rules differ. Pre: both canonical.
 std::vector<std::string> difference_text(const NftState& from, const NftState& to);
 
 }  // namespace edge::netmodel

@@ -13,14 +13,12 @@ namespace edge::netmodel {
 class ConntrackKernel final : public ConntrackPort {
  public:
   /// Errors: denied without CAP_NET_ADMIN, unsupported without ctnetlink.
-  static Result<ConntrackKernel> create();
+  static Result<std::unique_ptr<ConntrackKernel>> create();
 
   Result<unsigned> remove_for_address(const IpAddress& address) override;
   Result<unsigned> remove_for_publication(const Publication& publication,
                                           const UplinkPort& uplink) override;
 
-  ConntrackKernel(ConntrackKernel&&) noexcept;
-  ConntrackKernel& operator=(ConntrackKernel&&) noexcept;
   ~ConntrackKernel() override;
 
  private:

@@ -9,6 +9,9 @@ namespace edge::netmodel {
 /// Real: ConntrackKernel. Time: calls block for one filtered dump. Threads: none; one caller.
 class ConntrackPort {
  public:
+  ConntrackPort() = default;
+  ConntrackPort(const ConntrackPort&) = delete;
+  ConntrackPort& operator=(const ConntrackPort&) = delete;
   virtual ~ConntrackPort() = default;
 
   /// Flows sent to `address` or masqueraded to it (original or reply destination): for an uplink

@@ -24,9 +24,12 @@ struct NftCommitReport {
 class NftKernel final : public NftPort {
  public:
   /// Errors: denied without CAP_NET_ADMIN, unsupported without nf_tables.
-  static Result<NftKernel> create();
+  static Result<std::unique_ptr<NftKernel>> create();
 
+  /// Errors also: invalid_input with the entry (canonical() of nft_text.hpp); else what the kernel
+  /// said with the element or rule that it said it about.
   Result<void> commit(const NftState& state) override;
+  /// Canonical; see NftState::foreign_edits for what someone else changed.
   Result<std::optional<NftState>> dump() override;
   Result<void> remove() override;
 
@@ -35,8 +38,6 @@ class NftKernel final : public NftPort {
   /// known). NftMonitor uses it to tell our changes from those of others.
   bool is_own_generation(std::uint32_t generation) const;
 
-  NftKernel(NftKernel&&) noexcept;
-  NftKernel& operator=(NftKernel&&) noexcept;
   ~NftKernel() override;
 
  private:

@@ -1,4 +1,4 @@
-// The boundary to nftables: one table of ours, committed as a whole, read back as the same value.
+// The port to our one nftables table; the rtnetlink kernel delegates to it.
 #pragma once
 
 #include <optional>
@@ -8,25 +8,23 @@
 
 namespace edge::netmodel {
 
-/// Real: NftKernel. Fake: inside the stateful fake kernel of the unit tests.
-/// Time: calls block for one netlink exchange. Threads: none; one caller.
+/// What a kernel must be able to do with the table `inet uplink`. Foreign tables are out of reach.
+///
+/// Time:    none. Calls block for the duration of one netlink batch.
+/// Threads: any one thread at a time.
 class NftPort {
  public:
+  NftPort() = default;
+  NftPort(const NftPort&) = delete;
+  NftPort& operator=(const NftPort&) = delete;
   virtual ~NftPort() = default;
 
-  /// Makes table `inet uplink` show `state`, atomically: after an error the table is as it was.
-  /// Writes only the difference; an unchanged state writes nothing.
-  /// Errors: invalid_input (normalise() of nft_text.hpp), denied, transient (the ruleset changed
-  /// under three attempts, or no buffer), else what the kernel said with the element or rule it
-  /// said it about.
+  /// Makes the table equal to `state` in one atomic batch: all of it or nothing.
+  /// Errors: denied, unsupported, transient (a concurrent change of the ruleset: try again).
   virtual Result<void> commit(const NftState& state) = 0;
-
-  /// What the kernel holds, normalised; nullopt: no such table. Equal to a committed state exactly
-  /// when chains, rules, sets and elements are those that commit writes; else `foreign_edits` says
-  /// what differs.
+  /// What the table shows now, in canonical order; nullopt: there is no such table.
   virtual Result<std::optional<NftState>> dump() = 0;
-
-  /// Deletes our table; a missing table is success.
+  /// Removes the table. A table that is not there is success.
   virtual Result<void> remove() = 0;
 };
 
