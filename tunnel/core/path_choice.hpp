@@ -1,0 +1,100 @@
+// Which path is the active one, and which is the best to copy to. Pure.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "tunnel/core/messages.hpp"
+
+namespace edge::tunnel {
+
+/// One attached path as the choice sees it.
+struct PathCandidate {
+  PathId path{0};
+  std::string_view adapter;  ///< Disjointness key.
+  PathClass path_class = PathClass::wired;
+  std::uint32_t rank = 0;
+  bool draining = false;
+  bool suspect = false;
+  std::optional<Duration> srtt;
+  MonoTime steady_since{};  ///< Attached, and not suspect, since then.
+};
+
+/// Strict weak order for a choice made now: not draining, not suspect, class, rank, srtt (unknown
+/// last), then the older path, then the id.
+bool better(const PathCandidate& a, const PathCandidate& b);
+
+/// The best of all; nullopt when there is none.
+std::optional<PathId> best_path(std::span<const PathCandidate> paths);
+
+/// The best path to carry copies of what goes over `active`: one on another adapter if there is
+/// one, otherwise another connection over the same adapter.
+std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active);
+bool disjoint(const PathCandidate& a, const PathCandidate& b);
+
+/// Hysteresis. Source: facts/tunnel.md 5.5.
+struct ChoiceLimits {
+  unsigned quality_percent = 20;  ///< A rival's srtt must be that much lower
+  Duration quality_margin = std::chrono::milliseconds(10);  ///< ... and by at least this,
+  Duration quality_hold = std::chrono::seconds(30);         ///< ... without a break for so long.
+  Duration first_hold = std::chrono::seconds(3);      ///< Preferred adapter that never failed.
+  Duration failback_hold = std::chrono::seconds(60);  ///< Doubles with each failure while active,
+  Duration failback_hold_max =
+      std::chrono::minutes(15);  ///< ... up to this; steady for so long: forgiven.
+};
+
+enum class SwitchReason : std::uint8_t {
+  none,
+  first,      ///< There was no active path.
+  lost,       ///< The active path is gone or draining.
+  preferred,  ///< A path of a better class or rank was steady for long enough.
+  faster,     ///< A path of the same class and rank was faster for long enough.
+  told,       ///< Console only: the host said so.
+};
+std::string_view to_string(SwitchReason reason);
+
+struct Choice {
+  std::optional<PathId> active;
+  SwitchReason reason = SwitchReason::none;  ///< none exactly when `active` did not change.
+  bool operator==(const Choice&) const = default;
+};
+
+/// Picks the active path: after a failure at once, for preference or speed only after a hold.
+///
+/// Time: passed in. Threads: none.
+class PathChooser {
+ public:
+  explicit PathChooser(ChoiceLimits limits = {}) : limits_(limits) {}
+
+  /// Judges the paths as they are now. Call it at every change and at next_deadline().
+  Choice choose(std::span<const PathCandidate> paths, MonoTime now);
+  /// The active path over this adapter failed: its next fail-back waits longer.
+  void on_active_failed(std::string_view adapter, MonoTime now);
+  /// When a hold ends; nullopt: no timer needed. Valid until the next choose().
+  std::optional<MonoTime> next_deadline() const { return deadline_; }
+  std::optional<PathId> active() const { return active_; }
+  /// How long a path over this adapter must be steady before the tunnel returns to it.
+  Duration failback_hold(std::string_view adapter, MonoTime now) const;
+
+ private:
+  struct Failures {
+    int count = 0;
+    MonoTime last{};
+  };
+  std::optional<MonoTime> rival_due(const PathCandidate& rival, const PathCandidate& active,
+                                    MonoTime now);
+  bool faster(const PathCandidate& rival, const PathCandidate& active) const;
+
+  ChoiceLimits limits_;
+  std::optional<PathId> active_;
+  std::optional<MonoTime> deadline_;
+  std::map<std::string, Failures, std::less<>> failures_;  ///< By adapter; at most failures_max_.
+  std::map<PathId, MonoTime> faster_since_;                ///< Unbroken lead over the active path.
+  static constexpr std::size_t failures_max_ = 64;
+};
+
+}  // namespace edge::tunnel

@@ -1,0 +1,80 @@
+// The sending half of one channel: waiting payloads, frames in flight, the peer's acknowledgements.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "tunnel/core/messages.hpp"
+
+namespace edge::tunnel {
+
+/// The receiver holds at most this much out of order, so the sender keeps within it.
+inline constexpr std::uint64_t window_frames = 256;
+inline constexpr std::size_t window_bytes = 256 * 1024;
+
+/// A frame that was sent and is not acknowledged cumulatively yet.
+struct InFlight {
+  std::uint64_t seq = 0;
+  SharedBytes bytes;  ///< Header and payload; null once selectively acknowledged.
+  std::size_t payload_bytes = 0;
+  std::uint8_t carriers = 0;  ///< Slots of live paths it was written to. No path carries it twice.
+  std::uint8_t copies = 0;    ///< Made after a wait; each doubles the next wait.
+  MonoTime sent_at{};
+  std::optional<MonoTime> copy_at;  ///< When to try another path; nullopt: never, or none is left.
+  bool sacked() const { return bytes == nullptr; }
+};
+
+/// What happens when the queue is full.
+enum class Overflow : std::uint8_t { refuse, drop_oldest };
+
+/// Sequence numbers are given at the first transmission, so a dropped payload leaves no hole; a gap
+/// marker with the number of dropped payloads takes its place.
+///
+/// Time: passed in. Threads: none.
+class SendChannel {
+ public:
+  struct Limits {
+    std::size_t payload_bytes_max = frame_bytes_max;
+    std::size_t queue_bytes_max = 1 << 20;
+    std::size_t queue_frames_max = 4096;
+    Overflow overflow = Overflow::refuse;
+  };
+  SendChannel(Channel channel, Limits limits) : channel_(channel), limits_(limits) {}
+
+  /// Errors: invalid_input (too large), no_space (full and Overflow::refuse).
+  Result<void> push(Bytes payload);
+  /// Moves the next payload into flight if the window allows; nullptr otherwise.
+  InFlight* launch(MonoTime now);
+  /// Forgets what the peer has.
+  /// Errors: corrupt, when the peer acknowledges what was never sent; nothing is changed then.
+  Result<void> on_ack(std::uint64_t next_expected, std::span<const SackRange> sacks);
+
+  std::deque<InFlight>& in_flight() { return in_flight_; }
+  /// One past the highest sequence number that was sent.
+  std::uint64_t next_seq() const { return next_seq_; }
+  std::size_t held_bytes() const { return waiting_bytes_ + in_flight_bytes_; }
+  std::size_t held_frames() const { return waiting_.size() + in_flight_.size(); }
+
+ private:
+  struct Waiting {
+    Bytes payload;
+    std::uint64_t dropped_before = 0;
+  };
+  bool fits(std::size_t bytes) const;
+  void drop_oldest();
+
+  Channel channel_;
+  Limits limits_;
+  std::deque<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  std::uint64_t dropped_ = 0;  ///< Dropped since the last payload that is still waiting.
+  std::deque<InFlight> in_flight_;
+  std::size_t in_flight_bytes_ = 0;
+  std::uint64_t next_seq_ = 1;
+};
+
+}  // namespace edge::tunnel

@@ -1,0 +1,314 @@
+// The multi-path session: one engine for both ends, bytes and time in, actions out.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/random.hpp"
+#include "tunnel/core/frame.hpp"
+#include "tunnel/core/messages.hpp"
+#include "tunnel/core/path_choice.hpp"
+#include "tunnel/core/path_health.hpp"
+#include "tunnel/core/receive_channel.hpp"
+#include "tunnel/core/send_channel.hpp"
+#include "tunnel/core/token_bucket.hpp"
+
+namespace edge::tunnel {
+
+enum class Role : std::uint8_t { host, console };
+
+/// Mirrored frames go over the two best disjoint paths at once: a cut then costs no detection time.
+struct MirrorLimits {
+  bool enabled = true;
+  std::size_t payload_bytes_max = 4096;  ///< Channels 0 and 1, up to this size,
+  std::uint32_t frames_per_s = 1000;     ///< ... below this rate (a command each 5 ms needs 600).
+  std::uint32_t burst = 200;
+};
+
+struct SessionOptions {
+  Role role = Role::host;
+  std::string host;        ///< Host: sent in HELLO. Console: the host this session belongs to.
+  std::string install_id;  ///< Host only.
+  std::string boot_id;     ///< Host only.
+  std::string software;    ///< Host only.
+  HeartbeatTimers heartbeat;
+  MirrorLimits mirror;
+  ChoiceLimits choice;
+  /// Bytes waiting or unacknowledged per channel; one frame is always admitted into an empty one.
+  std::array<std::size_t, channel_count> queue_bytes_max{64 << 10, 2 << 20, 1 << 20, 256 << 10,
+                                                         512 << 10};
+  std::size_t queue_frames_max = 4096;   ///< Per channel.
+  std::chrono::seconds detach_ttl{600};  ///< Console: how long without a path.
+  Duration ack_delay = std::chrono::milliseconds(20);
+  Duration tail_copy_min = std::chrono::milliseconds(50);  ///< max(2*srtt, this) without an ack.
+  Duration stall_min = std::chrono::milliseconds(100);     ///< Own lateness beyond this is a stall.
+};
+/// The Console's smaller buffers: 10,000 sessions share one machine, its outbox is its database.
+SessionOptions console_options(std::string host);
+
+// --- what the caller must do, in this order
+// -------------------------------------------------------
+
+/// How a path's write queue may treat a frame.
+enum class SendKind : std::uint8_t {
+  control,  ///< May overtake queued data.
+  ack,      ///< May overtake queued data and replaces an ack that is still queued on this path.
+  data,     ///< In order.
+};
+/// Write this whole frame on the path. A path that is gone by then: drop it.
+struct SendBytes {
+  PathId path{0};
+  SendKind kind = SendKind::data;
+  SharedBytes bytes;
+};
+/// A payload for the application: in order and once, per channel, within a session.
+struct Deliver {
+  Channel channel = Channel::control;
+  Bytes payload;
+};
+/// The peer dropped this many frames here (telemetry and bulk only).
+struct DeliverGap {
+  Channel channel = Channel::telemetry;
+  std::uint64_t dropped = 0;
+};
+/// The session no longer uses the path: flush what is queued of kind control, then close it.
+struct PathDead {
+  PathId path{0};
+  PathCause cause = PathCause::silence;
+  bool by_peer = false;  ///< The peer said so (PATH_STATUS, ERROR).
+  std::string detail;
+};
+struct ActiveChanged {
+  std::optional<PathId> from;
+  std::optional<PathId> to;
+  SwitchReason reason = SwitchReason::none;
+};
+/// A new session, numbered from 1: whatever was sent and not confirmed by the application protocol
+/// must be sent again. Frames queued for the former session are gone.
+struct SessionStarted {
+  SessionId session{0};
+  std::uint64_t epoch = 0;
+  bool reset = false;  ///< There was a session before.
+};
+/// A path is back; nothing was lost, nothing has to be repeated.
+struct SessionResumed {
+  SessionId session{0};
+  Duration detached_for{};
+};
+/// No path is left; the session waits (Console: at most detach_ttl).
+struct SessionDetached {};
+/// Console only: nobody came back within detach_ttl.
+struct SessionExpired {};
+/// Peer asked to reconnect later; the path it came over is draining.
+struct PeerGoaway {
+  PathId path{0};
+  Goaway goaway;
+};
+/// Console only: another installation claims this host id; its connection was refused.
+struct CloneRefused {
+  std::string install_id;
+};
+/// This process stood still for so long; no path is blamed for it.
+struct LocalStall {
+  Duration lateness{};
+};
+
+using Action = std::variant<SendBytes, Deliver, DeliverGap, PathDead, ActiveChanged, SessionStarted,
+                            SessionResumed, SessionDetached, SessionExpired, PeerGoaway,
+                            CloneRefused, LocalStall>;
+
+// --- what there is to see
+// ---------------------------------------------------------------------------
+
+enum class PathState : std::uint8_t { standby, active, suspect };
+struct PathView {
+  PathId path{0};
+  PathFacts facts;
+  PathState state = PathState::standby;
+  bool draining = false;
+  std::optional<Duration> srtt;
+  Duration last_rx_age{};
+  MonoTime attached_at{};
+  std::uint64_t rx_frames = 0;
+  std::uint64_t tx_frames = 0;
+};
+struct SessionStats {
+  std::uint64_t sent = 0;      ///< DATA frames, first transmissions.
+  std::uint64_t mirrored = 0;  ///< ... also sent over the second path at once.
+  std::uint64_t copied = 0;    ///< ... also sent over another path after a wait.
+  std::uint64_t resent = 0;    ///< ... sent again because every carrier died.
+  std::uint64_t delivered = 0;
+  std::uint64_t duplicates = 0;  ///< Received again and dropped.
+  std::uint64_t violations = 0;  ///< Protocol errors of the peer.
+};
+
+/// One logical association between a host and the Console over up to 8 paths.
+///
+/// Use: call an input, then execute take_actions() in order, then arm one timer for
+/// next_deadline(). The host object lives as long as the daemon, the Console keeps one per host id.
+/// Time: `now` is monotonic and must not go backwards (asserted); `wall` is only reported.
+/// Threads: none.
+class Session {
+ public:
+  static constexpr std::size_t paths_max = 8;
+
+  /// `random` draws ids and jitter; seed it from the kernel in production.
+  Session(SessionOptions options, Random random);
+
+  // Host: connect, send encode(hello()), read WELCOME, attach().
+
+  /// Pre: role host.
+  Hello hello(PathFacts facts, WallTime wall, std::string last_failure = {}) const;
+  /// The connection `path` was welcomed. Replaces an older path over the same adapter and endpoint.
+  /// Pre: role host; `path` was never attached before.
+  /// Errors: conflict, when the WELCOME belongs to an older session or claims what was never sent:
+  /// close the connection and dial again. (PathDead is queued too.)
+  Result<void> attach(PathId path, PathFacts facts, const Welcome& welcome, MonoTime now);
+
+  // Console: read HELLO, check host against the certificate, accept().
+
+  /// Queues WELCOME on `path` and attaches it; starts a new session when the HELLO does not belong
+  /// to the present one. A refusal queues ERROR and PathDead.
+  /// Pre: role console; `path` was never attached before.
+  /// Errors: unsupported (no common version), conflict (clone), denied (quarantined).
+  Result<void> accept(PathId path, const Hello& hello, WallTime wall, MonoTime now);
+
+  // Both ends.
+
+  /// A frame of an attached path, from its FrameDecoder. Frames of other paths are ignored.
+  void on_frame(PathId path, Frame frame, MonoTime now);
+  /// The path's decoder failed: the session answers with ERROR and closes the path.
+  void on_decode_error(PathId path, const Error& error, MonoTime now);
+  /// The connection ended by itself. Ignored for paths that are not attached.
+  void on_path_lost(PathId path, PathCause cause, std::string detail, MonoTime now);
+  /// The carrier of an adapter is gone: all its paths are dead at once.
+  void on_carrier_lost(std::string_view adapter, MonoTime now);
+  /// Prefer other paths from now on (operator, GOAWAY); nothing is closed.
+  void drain(PathId path, bool draining, MonoTime now);
+  /// The driver knows that it stood still (otherwise measured from late calls).
+  void on_local_stall(Duration lateness, MonoTime now);
+
+  /// Queues a payload. It is sent as soon as a path and the window allow.
+  /// Errors: invalid_input (size), transient (no session yet: wait for SessionStarted),
+  /// no_space (channels 0..2 full: try again after acks). Telemetry and bulk drop their oldest
+  /// instead.
+  Result<void> send(Channel channel, Bytes payload, MonoTime now);
+  /// Console: asks the host to reconnect later, over every path.
+  void send_goaway(const Goaway& goaway, MonoTime now);
+  /// Says goodbye on all paths and closes them.
+  void shutdown(MonoTime now);
+
+  std::optional<MonoTime> next_deadline() const;
+  void on_deadline(MonoTime now);
+  /// Empties the queue.
+  std::vector<Action> take_actions();
+
+  bool established() const { return session_.value != 0; }
+  SessionId id() const { return session_; }
+  std::uint64_t epoch() const { return epoch_; }
+  std::optional<PathId> active() const { return active_; }
+  std::vector<PathView> paths(MonoTime now) const;
+  const SessionStats& stats() const { return stats_; }
+  /// Payload bytes held for sending, and held out of order. For bounds and backpressure.
+  std::size_t queued_bytes(Channel channel) const { return send_[index_of(channel)].held_bytes(); }
+  std::size_t reorder_bytes(Channel channel) const {
+    return receive_[index_of(channel)].held_bytes();
+  }
+
+ private:
+  struct Path {
+    PathId id{0};
+    PathFacts facts;
+    PathHealth health;
+    bool draining = false;
+    MonoTime attached_at{};
+    MonoTime steady_since{};
+    NextExpected acked_by_peer = nothing_received;  ///< Highest cumulative ack on this path.
+    TokenBucket control_budget;
+    std::uint64_t rx_frames = 0;
+    std::uint64_t tx_frames = 0;
+  };
+
+  // session.cpp
+  void observe(MonoTime now);
+  void settle(MonoTime now);
+  void start_session(SessionId id, std::uint64_t epoch, MonoTime now);
+  NextExpected next_expected() const;
+  void emit(Action action) { actions_.push_back(std::move(action)); }
+
+  // session_paths.cpp
+  Path* find(PathId path);
+  const Path* find(PathId path) const;
+  std::size_t slot_of(PathId path) const;
+  Path& add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
+  void make_room_for(const PathFacts& facts, MonoTime now);
+  void remove_path(PathId path, PathCause cause, bool by_peer, std::string detail, MonoTime now);
+  void remove_all(PathCause cause, MonoTime now);
+  void violate(PathId path, std::string what, MonoTime now);
+  bool peer_claims_fit(const NextExpected& next) const;
+  void apply_peer_next(const NextExpected& next, MonoTime now);
+  bool belongs(const Hello& hello) const;
+  std::vector<PathCandidate> candidates() const;
+  void choose_active(MonoTime now);
+  void set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now);
+  void announce_active(PathId over);
+  void judge_paths(MonoTime now);
+  void heartbeat(Path& path, MonoTime now);
+
+  // session_receive.cpp
+  void on_ping(Path& path, const Frame& frame, MonoTime now);
+  void on_pong(Path& path, const Frame& frame, MonoTime now);
+  void on_path_status(Path& path, const Frame& frame, MonoTime now);
+  void on_goaway(Path& path, const Frame& frame, MonoTime now);
+  void on_ack(Path& path, const Frame& frame, MonoTime now);
+  void on_data(Path& path, Frame frame, MonoTime now);
+  void adopt_active(PathId path, std::uint32_t serial, MonoTime now);
+
+  // session_send.cpp
+  void transmit(MonoTime now);
+  void write_entry(InFlight& entry, PathId path);
+  void write(PathId path, SendKind kind, SharedBytes bytes);
+  void write(PathId path, SendKind kind, Bytes bytes);
+  bool take_mirror_token(Channel channel, const InFlight& entry, MonoTime now);
+  void copy_late_frames(MonoTime now);
+  void copy_everything_off(PathId path, MonoTime now);
+  void flush_acks(MonoTime now);
+  Duration tail_copy_after() const;
+
+  SessionOptions options_;
+  Random random_;
+  std::vector<Action> actions_;
+  SessionStats stats_;
+
+  SessionId session_{0};
+  std::uint64_t epoch_ = 0;
+  InstanceId instance_{0};    ///< Host: own. Console: the host's.
+  SessionId predecessor_{0};  ///< Console: the session named by the HELLO that started this one.
+  std::string peer_install_id_;
+  std::optional<MonoTime> detached_at_;
+  std::vector<MonoTime> violation_times_;
+  std::optional<MonoTime> quarantined_until_;
+
+  std::array<std::optional<Path>, paths_max> paths_;  ///< A frame's carriers are a mask of slots.
+  std::optional<PathId> active_;
+  std::uint32_t active_serial_ = 0;
+  PathChooser chooser_;
+
+  std::vector<SendChannel> send_;        ///< By channel.
+  std::vector<ReceiveChannel> receive_;  ///< By channel.
+  TokenBucket mirror_budget_;
+  std::uint32_t ack_pending_frames_ = 0;
+  std::optional<MonoTime> ack_due_;
+
+  MonoTime last_now_{};
+  std::optional<MonoTime> promised_;  ///< The deadline the driver was told to keep.
+  std::optional<MonoTime> stalled_at_;
+};
+
+}  // namespace edge::tunnel
