@@ -110,7 +110,7 @@ class Database {
 
   std::int64_t changes() const;  ///< Rows written by the last statement.
   std::int64_t last_insert_id() const;
-  bool in_transaction() const;
+  bool in_transaction() const;  ///< Between begin() and its end.
   sqlite3* handle() const;
 
   /// Runs `body` (returning Result<T>) in BEGIN IMMEDIATE..COMMIT, or in a savepoint when a
@@ -129,12 +129,15 @@ class Database {
     return result;
   }
 
- private:
-  struct State;
-  explicit Database(std::unique_ptr<State> state);
+  /// The parts of transaction(), for a group whose body is not one function. Each begin() is
+  /// followed by one commit() (which takes back when it fails) or one take_back().
   Result<void> begin();
   Result<void> commit();
   void take_back();
+
+ private:
+  struct State;
+  explicit Database(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;
 };

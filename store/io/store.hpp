@@ -10,22 +10,9 @@
 
 #include "base/error.hpp"
 #include "store/core/records.hpp"
+#include "store/io/open.hpp"
 
 namespace edge::store {
-
-class Database;
-class Reserve;
-
-/// What open() found. Worth a log line and an event when anything but `version` is set.
-struct OpenOutcome {
-  int version = 0;                    ///< Schema now.
-  std::optional<int> migrated_from;   ///< Older schema that was brought up to date.
-  std::optional<std::string> backup;  ///< Copy made before migrating.
-  std::optional<std::string>
-      corrupt_file;  ///< Where the unreadable file was moved; the store is new.
-  std::string corrupt_reason;
-  bool created = false;
-};
 
 struct StoreOptions {
   StoreLimits limits;
@@ -139,13 +126,17 @@ class Store {
 
   /// Runs `body` (returning Result<T>) with one commit at its end: group commit. A failure inside
   /// one function takes back only that function; a failure of the commit takes back all and is
-  /// returned.
+  /// returned. When the disk fills up under a command that has begun, the held-back reserve is
+  /// given up and `body` runs a second time: it must not consume what it captured.
   template <class Body>
   auto together(Body&& body) -> std::invoke_result_t<Body&> {
-    EDGE_TRY(begin_group());
-    auto result = body();
-    if (auto ended = end_group(); !ended) { return std::unexpected(std::move(ended).error()); }
-    return result;
+    while (true) {
+      EDGE_TRY(begin_group());
+      auto result = body();
+      auto ended = end_group();
+      if (ended) { return result; }
+      if (!make_room(ended.error())) { return std::unexpected(std::move(ended).error()); }
+    }
   }
 
  private:
@@ -153,6 +144,9 @@ class Store {
   explicit Store(std::unique_ptr<State> state);
   Result<void> begin_group();
   Result<void> end_group();
+  /// True: the reserve was given up, trying again may help. At most once until the disk has room
+  /// again.
+  bool make_room(const Error& error);
 
   std::unique_ptr<State> state_;
 };

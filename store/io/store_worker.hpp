@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -49,7 +50,8 @@ class Worker {
     thread_.join();
   }
 
-  /// work: Db& -> Result<T>. done: Result<T> -> void.
+  /// work: Db& -> Result<T>. done: Result<T> -> void. `work` may run again when a commit fails: it
+  /// must not consume what it captured.
   template <class Work, class Done>
   void run(Work work, Done done) {
     using R = std::invoke_result_t<Work&, Db&>;
@@ -96,6 +98,8 @@ class Worker {
     wake_.notify_one();
   }
   void loop();
+  /// Runs a job again in a commit of its own.
+  void alone(Job& job, const Error& group_error, std::size_t group_jobs);
 
   boost::asio::io_context& io_;
   Db db_;
@@ -127,6 +131,16 @@ struct Worker<Db>::TypedJob final : Job {
 };
 
 template <class Db>
+void Worker<Db>::alone(Job& job, const Error& group_error, std::size_t group_jobs) {
+  if (group_jobs == 1) { return job.fail(group_error); }
+  const Result<void> committed = db_.together([&]() -> Result<void> {
+    job.work(db_);
+    return {};
+  });
+  if (!committed) { job.fail(committed.error()); }
+}
+
+template <class Db>
 void Worker<Db>::loop() {
   std::deque<std::unique_ptr<Job>> group;
   while (true) {
@@ -143,9 +157,12 @@ void Worker<Db>::loop() {
       for (auto& job : group) { job->work(db_); }
       return {};
     });
+    // One job that the disk cannot take must not take the others with it: each on its own, then.
+    if (!committed) {
+      for (auto& job : group) { alone(*job, committed.error(), group.size()); }
+    }
     const std::size_t finished = group.size();
     for (auto& job : group) {
-      if (!committed) { job->fail(committed.error()); }
       Job& target = *job;
       target.post(std::move(job));
     }
