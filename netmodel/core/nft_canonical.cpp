@@ -1,0 +1,132 @@
+// One form of a state, so that equal means equal, and the checks that the kernel would answer with
+// an errno.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "netmodel/core/nft_text.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+std::unexpected<Error> refuse(std::string what) { return fail(Errc::invalid_input, what); }
+
+bool is_interface_name(std::string_view name) {
+  const auto bad = [](char c) {
+    return c == '/' || c == ':' || c == '"' || static_cast<unsigned char>(c) <= ' ';
+  };
+  return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
+         std::ranges::none_of(name, bad);
+}
+
+template <class T>
+void sort_unique(std::vector<T>& list) {
+  std::ranges::sort(list);
+  const auto rest = std::ranges::unique(list);
+  list.erase(rest.begin(), rest.end());
+}
+
+Result<void> check_uplinks(std::vector<UplinkPort>& uplinks) {
+  std::ranges::sort(uplinks);
+  std::set<std::uint32_t> marks;
+  for (std::size_t i = 0; i < uplinks.size(); ++i) {
+    UplinkPort& uplink = uplinks[i];
+    if (!is_interface_name(uplink.bridge)) {
+      return refuse(
+          fmt::format("uplink \"{}\": not an interface name of 1..15 characters", uplink.bridge));
+    }
+    if (i > 0 && uplinks[i - 1].bridge == uplink.bridge) {
+      return refuse(fmt::format("uplink \"{}\" is given twice", uplink.bridge));
+    }
+    if (uplink.mark == 0 || !marks.insert(uplink.mark).second) {
+      return refuse(fmt::format("uplink \"{}\": mark {} must be unique and not 0", uplink.bridge,
+                                uplink.mark));
+    }
+    sort_unique(uplink.addresses);
+  }
+  return {};
+}
+
+Result<void> check_networks(std::vector<NatNetwork>& networks) {
+  for (NatNetwork& network : networks) {
+    if (!is_interface_name(network.bridge)) {
+      return refuse(fmt::format("nat network \"{}\": not an interface name of 1..15 characters",
+                                network.bridge));
+    }
+    network.subnet = network.subnet.network();
+  }
+  sort_unique(networks);
+  for (std::size_t i = 1; i < networks.size(); ++i) {
+    const NatNetwork &a = networks[i - 1], &b = networks[i];
+    if (a.bridge == b.bridge && a.subnet.overlaps(b.subnet)) {
+      return refuse(fmt::format("nat network \"{}\": {} overlaps {}", a.bridge, to_string(a.subnet),
+                                to_string(b.subnet)));
+    }
+  }
+  return {};
+}
+
+/// Prefixes are sorted by address and length, so whatever contains another comes before it.
+void drop_contained(std::vector<IpPrefix>& sources) {
+  for (IpPrefix& source : sources) { source = source.network(); }
+  std::ranges::sort(sources);
+  std::vector<IpPrefix> kept;
+  for (const IpPrefix& source : sources) {
+    if (kept.empty() || !kept.back().contains(source.address)) { kept.push_back(source); }
+  }
+  sources = std::move(kept);
+}
+
+Result<void> check_publication(Publication& publication, std::string_view& known_uplink,
+                               const std::vector<UplinkPort>& uplinks) {
+  if (publication.in_link != known_uplink) {  // Sorted by it: one search per uplink.
+    const auto uplink = std::ranges::find(uplinks, publication.in_link, &UplinkPort::bridge);
+    if (uplink == uplinks.end()) {
+      return refuse(fmt::format("publication {}: \"{}\" is not an uplink", to_text(publication),
+                                publication.in_link));
+    }
+    known_uplink = uplink->bridge;
+  }
+  if (publication.port == 0 || publication.target_port == 0) {
+    return refuse(
+        fmt::format("publication {}: port 0 is out of range 1..65535", to_text(publication)));
+  }
+  for (const IpPrefix& source : publication.sources) {
+    if (source.address.family != publication.target.family) {
+      return refuse(fmt::format("publication {}: source {} is of another family than the target",
+                                to_text(publication), to_string(source)));
+    }
+  }
+  if (!publication.sources.empty()) { drop_contained(publication.sources); }
+  return {};
+}
+
+Result<void> check_publications(std::vector<Publication>& publications,
+                                const std::vector<UplinkPort>& uplinks) {
+  const auto key = [](const Publication& p) { return std::tie(p.in_link, p.transport, p.port); };
+  const auto less = [&](const Publication& a, const Publication& b) { return key(a) < key(b); };
+  if (!std::ranges::is_sorted(publications, less)) { std::ranges::sort(publications, less); }
+  std::string_view known_uplink;
+  for (std::size_t i = 0; i < publications.size(); ++i) {
+    EDGE_TRY(check_publication(publications[i], known_uplink, uplinks));
+    if (i > 0 && !less(publications[i - 1], publications[i])) {
+      return refuse(
+          fmt::format("publications {} and {}: one port of an uplink can be published once",
+                      to_text(publications[i - 1]), to_text(publications[i])));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<NftState> canonical(NftState state) {
+  EDGE_TRY(check_uplinks(state.uplinks));
+  EDGE_TRY(check_networks(state.nat_networks));
+  EDGE_TRY(check_publications(state.publications, state.uplinks));
+  return state;
+}
+
+}  // namespace edge::netmodel
