@@ -100,7 +100,7 @@ class Network(Faults):
     def _cable(self, node, name, peer_node, peer):
         """A cable whose ends have different numbers: its carrier events are urgent and come at once."""
         self._cables_made += 1
-        return (f"link add {name} netns {self.nodes[node].netns} type veth "
+        return (f"link add {name} index {1000 + self._cables_made} netns {self.nodes[node].netns} type veth "
                 f"peer name {peer} index {CABLE_IFINDEX_BASE + self._cables_made} netns {self.nodes[peer_node].netns}")
 
     def port_cable(self, index, port, ifindex=None):

@@ -1,0 +1,192 @@
+"""The verbs of netns-lab/lab."""
+import argparse
+import json
+import os
+import pathlib
+import signal
+import sys
+
+from . import holder, network, ns, runner, topology
+from .ns import LabError
+from .product import program_folder
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="netns-lab/lab", description="Hosts, routers, DHCP servers, a Console and "
+                                  "cables in network namespaces of this machine.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, help, *arguments, build=False, instance=False):
+        sub = verbs.add_parser(name, help=help, description=help)
+        for names, options in arguments:
+            sub.add_argument(*names, **options)
+        if build:
+            sub.add_argument("--build", metavar="DIR", help="build folder with the programs (default: $UPLINK_BIN, "
+                             "else build/release, built when needed)")
+        if instance:
+            sub.add_argument("--instance", help="which lab, when several are up")
+        return sub
+
+    port, path = (["port"], {"metavar": "PORT"}), (["path"], {"metavar": "PATH", "help": "port, uplink or path name"})
+    verb("list", "scenarios and topologies")
+    verb("run", "run scenarios; 'all' for every one", (["scenario"], {"nargs": "+", "metavar": "SCENARIO"}),
+         (["--kernel"], {"choices": ["native", "vm", "auto"], "default": "auto"}), (["--json"], {"metavar": "FILE"}),
+         (["--jobs"], {"type": int, "default": 2}), (["-v", "--verbose"], {"action": "store_true"}), build=True)
+    verb("up", "bring a topology up, with the product in it, and keep it", (["topology"], {"metavar": "TOPOLOGY"}),
+         (["--network-only"], {"action": "store_true", "help": "without uplinkd and Console"}),
+         build=True, instance=True)
+    verb("down", "take a lab away", (["--all"], {"action": "store_true"}), instance=True)
+    verb("exec", "run a command in a node", (["node"], {"metavar": "NODE"}),
+         (["command"], {"nargs": argparse.REMAINDER, "metavar": "COMMAND"}), instance=True)
+    verb("pull", "unplug a port's cable", port, instance=True)
+    verb("plug", "plug it in again", port, (["--into"], {"metavar": "SWITCH"}),
+         (["--silent"], {"action": "store_true", "help": "without a change of carrier"}), instance=True)
+    verb("cut", "an uplink forwards nothing more, carrier stays", path,
+         (["--one-way"], {"choices": ["up", "down"], "help": "up: only host to Console"}), instance=True)
+    verb("loss", "drop packets at random", path, (["percent"], {"type": int, "metavar": "PERCENT"}), instance=True)
+    verb("heal", "end cut and loss", path, instance=True)
+    verb("status", "what is up", (["--json"], {"action": "store_true"}), instance=True)
+    verb("demo", "the product at work, in about a minute", (["--stay"], {"action": "store_true",
+         "help": "keep it up afterwards"}), build=True)
+    verb("bench", "figures against their references", (["figure"], {"nargs": "*", "metavar": "FIGURE"}),
+         (["--runs"], {"type": int, "default": 20}), (["--json"], {"metavar": "FILE"}), build=True)
+    hidden = verbs.add_parser("_scenario")
+    hidden.add_argument("name")
+    hidden.add_argument("--programs")
+    hidden.add_argument("--kernel")
+    hidden.add_argument("--result-fd", type=int)
+    hidden = verbs.add_parser("_hold")
+    hidden.add_argument("topology")
+    hidden.add_argument("--instance")
+    hidden.add_argument("--programs")
+    return top
+
+
+def do_list(_):
+    print("Scenarios")
+    for name in runner.names():
+        print(f"  {name:<26} {runner.title(name)[:110]}")
+    print("Topologies")
+    for name in topology.names():
+        print(f"  {name:<26} {topology.load(name).summary}")
+
+
+def do_run(args):
+    chosen = runner.select(args.scenario)
+    programs = "-" if args.kernel == "vm" else program_folder(args.build)
+    results = runner.run_many(chosen, programs, args.kernel, args.jobs, args.verbose)
+    if args.json:
+        runner.write_json(args.json, results)
+    passed = sum(r["result"] == "passed" for r in results)
+    print(f"{passed} passed, {len(results) - passed} failed")
+    return 0 if passed == len(results) else 1
+
+
+def do_scenario(args):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.setswitchinterval(0.0005)
+    result = runner.run_here(args.name, pathlib.Path(args.programs), args.kernel)
+    with os.fdopen(args.result_fd, "w") as file:
+        json.dump(result, file)
+    return 0 if result["result"] == "passed" else 1
+
+
+def do_up(args):
+    instance = args.instance or holder.DEFAULT_INSTANCE
+    topology.load(args.topology)
+    if instance in holder.held():
+        facts = holder.ask(instance, "status")
+        if facts["topology"] != args.topology:
+            raise LabError(f"lab {instance} is up with topology {facts['topology']}: "
+                           f"netns-lab/lab down --instance {instance}")
+        print(f"lab {instance} is already up")
+        return 0
+    holder.start(args.topology, instance, None if args.network_only else program_folder(args.build))
+    return do_status(argparse.Namespace(instance=instance, json=False))
+
+
+def do_down(args):
+    problems = []
+    for name in (list(network.instances()) if args.all else [args.instance or None]):
+        if args.all and name not in holder.held():
+            continue                    # a running scenario's: it takes its own away
+        chosen = name if args.all else choose_or_none(name)
+        problems += holder.ask(chosen, "down") if chosen else []
+    network.collect_dead_instances()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def choose_or_none(name):
+    try:
+        return holder.choose(name)
+    except LabError as error:
+        if name:
+            raise
+        print(error)
+        return None
+
+
+def do_exec(args):
+    if not args.command:
+        raise LabError("exec: which command?")
+    entry = holder.ask(holder.choose(args.instance), "entry", node=args.node)
+    os.execvp(entry[0], entry + args.command)
+
+
+def do_fault(args):
+    ask = {"pull": lambda: {"port": args.port}, "loss": lambda: {"path": args.path, "percent": args.percent},
+           "plug": lambda: {"port": args.port, "into": args.into, "silent": args.silent},
+           "cut": lambda: {"path": args.path, "way": args.one_way or "both"}, "heal": lambda: {"path": args.path}}
+    holder.ask(holder.choose(args.instance), args.verb, **ask[args.verb]())
+
+
+def do_status(args):
+    names = [holder.choose(args.instance)] if args.instance else holder.held()
+    facts = [holder.ask(name, "status") for name in names]
+    if args.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    if not facts:
+        print("no lab is up")
+    for lab in facts:
+        print(f"lab {lab['instance']}: topology {lab['topology']} ({lab['summary']})\n  nodes: {' '.join(lab['nodes'])}"
+              f"\n  cables: " + "  ".join(f"{p} in {s}" for p, s in lab["plugged"].items())
+              + f"\n  Console: {lab['api']} (from node console)")
+        for path in lab.get("paths", []):
+            print(f"  {path['path']:<34} {path['state']:<8} {path.get('cause') or ''}")
+    return 0
+
+
+def do_demo(args):
+    from . import demo
+    return demo.run(program_folder(args.build), args.stay)
+
+
+def do_bench(args):
+    from . import bench
+    return bench.run(program_folder(args.build), args.figure, args.runs, args.json)
+
+
+def main():
+    args = parser().parse_args()
+    if os.geteuid() != 0:
+        print("netns-lab/lab: namespaces need root: run it with sudo", file=sys.stderr)
+        return 1
+    verbs = {"list": do_list, "run": do_run, "_scenario": do_scenario, "up": do_up, "down": do_down, "exec": do_exec,
+             "pull": do_fault, "plug": do_fault, "cut": do_fault, "loss": do_fault, "heal": do_fault,
+             "status": do_status, "demo": do_demo, "bench": do_bench,
+             "_hold": lambda a: holder.hold(a.topology, a.instance, a.programs and pathlib.Path(a.programs))}
+    try:
+        return verbs[args.verb](args) or 0
+    except LabError as error:
+        print(f"netns-lab/lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

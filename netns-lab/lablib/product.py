@@ -1,0 +1,367 @@
+"""The product under test: where its programs are, the host's daemon, the Console."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+
+from .network import port_mac
+from .ns import LabError, processes_in
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAMS = ("uplinkd", "uplinkctl", "uplink-console")
+HOST_ID = "hv-01"
+CONSOLE_NAME = "console.example"
+TOKEN = "lab-token-0123456789abcdef0123456789abcdef"
+STOP_WITHIN_S = 10           # interfaces.md: uplinkd ends within 10 s after SIGTERM
+
+
+def program_folder(build=None):
+    """The folder with the programs. build: a build folder or its bin; else $UPLINK_BIN; else build/release, built now."""
+    chosen = build or os.environ.get("UPLINK_BIN")
+    if chosen:
+        folder = pathlib.Path(chosen).resolve()
+        folder = folder if (folder / "uplinkd").exists() else folder / "bin"
+        missing = [name for name in PROGRAMS if not (folder / name).exists()]
+        if missing:
+            raise LabError(f"{folder}: no {', '.join(missing)}; build it, or leave --build and UPLINK_BIN away")
+        return folder
+    subprocess.run([REPOSITORY / "tests/install-packages", "--build"], check=True)
+    log = REPOSITORY / "build/lab-build.log"
+    log.parent.mkdir(exist_ok=True)
+    print("Building build/release (first time: a few minutes) ...", flush=True)
+    with open(log, "wb") as out:
+        for command in (["cmake", "--preset", "release"],
+                        ["cmake", "--build", "build/release", "--target", *PROGRAMS]):
+            if subprocess.run(command, cwd=REPOSITORY, stdout=out, stderr=out).returncode != 0:
+                raise LabError(f"{' '.join(command)} failed:\n" + "\n".join(log.read_text().splitlines()[-20:]))
+    return REPOSITORY / "build/release/bin"
+
+
+class Host:
+    """uplinkd on node hv, and what it says about itself."""
+
+    def __init__(self, node, programs, pki, topology):
+        self.node, self.programs, self.pki, self.topology = node, programs, pki, topology
+        self.state, self.runtime = node.dir / "state", node.dir / "runtime"
+        self.config_file = node.dir / "uplink.toml"
+        self.daemon = None
+        self.settings = {
+            "host": {"id": HOST_ID},
+            "paths": {"state": str(self.state), "runtime": str(self.runtime)},
+            "adapters": {"match": ["eth*"]},
+            "console": {"endpoints": [f"{CONSOLE_NAME}:{topology.console_port}"], "server_name": CONSOLE_NAME,
+                        "ca": str(pki.pem("ca")), "certificate": str(pki.pem("host")), "key": str(pki.key("host"))},
+            "tunnel": {"heartbeat_ms": 250, "dead_after": 3},
+            "status": {"listen": "127.0.0.1:8480"},
+            "log": {"level": "debug"}}
+
+    def write_config(self):
+        self.config_file.write_text(toml(self.settings))
+
+    def start(self):
+        """Starts the daemon and waits until its control socket answers."""
+        self.write_config()
+        self.state.mkdir(exist_ok=True)
+        self.daemon = self.node.spawn([self.programs / "uplinkd", "--config", self.config_file], log="uplinkd.log",
+                                      env={"ASAN_OPTIONS": "detect_leaks=1"})
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self.ctl("status")
+            except OSError:
+                if self.daemon.poll() is not None:
+                    raise LabError(f"uplinkd ended with {self.daemon.returncode}: {self.log_tail()}") from None
+                if time.monotonic() > deadline:
+                    raise LabError(f"uplinkd does not answer on its control socket: {self.log_tail()}") from None
+                time.sleep(0.005)
+
+    def kill(self):
+        """kill -9: no chance to tidy up."""
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def stop(self):
+        """SIGTERM and wait. Errors: LabError when it takes longer than promised or ends with another status than 0."""
+        self.daemon.send_signal(signal.SIGTERM)
+        try:
+            status = self.daemon.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}") from None
+        if status != 0:
+            raise LabError(f"uplinkd ended with status {status} after SIGTERM: {self.log_tail()}")
+
+    def running(self):
+        return self.daemon is not None and self.daemon.poll() is None
+
+    def ctl(self, command, **args):
+        """One question on the control socket; its data. Errors: LabError with the daemon's words, OSError if absent."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.runtime / "control.sock"))
+            connection.sendall(json.dumps({"command": command, "args": args}).encode() + b"\n")
+            line = connection.makefile("rb").readline()
+        if not line:
+            raise OSError("the daemon closed the connection")
+        answer = json.loads(line)
+        if "data" not in answer:
+            raise LabError(f"uplinkctl {command}: {answer.get('error', answer)}")
+        return answer["data"]
+
+    def uplinkctl(self, *arguments, check=True):
+        """The program as a person runs it: (exit status, standard output, standard error)."""
+        done = subprocess.run(self.node.entry() + [str(self.programs / "uplinkctl"), "--socket",
+                                                   str(self.runtime / "control.sock"), *map(str, arguments)],
+                              capture_output=True, text=True, timeout=30)
+        if check and done.returncode != 0:
+            raise LabError(f"uplinkctl {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr.strip()}")
+        return done.returncode, done.stdout, done.stderr
+
+    # -- what it says, as small facts ------------------------------------------------------------------------------
+    def port(self, name):
+        return next((p for p in self.ctl("ports") if p["port"] == name), {})
+
+    def lease(self, name):
+        return next((x for x in self.ctl("leases") if x["port"] == name), {})
+
+    def address(self, name):
+        """The address of a port without its length, "" when it has none."""
+        return self.lease(name).get("address", "").split("/")[0]
+
+    def paths(self):
+        return self.ctl("paths")
+
+    def path_states(self):
+        """{port: state}, of a port with several endpoints the best one."""
+        order = ["down", "dialing", "suspect", "standby", "active"]
+        states = {}
+        for path in self.paths():
+            best = states.get(path["port"], "down")
+            states[path["port"]] = max(best, path["state"], key=order.index)
+        return states
+
+    def path(self, port):
+        return next((p for p in self.paths() if p["port"] == port), {})
+
+    def active_port(self):
+        return next((p["port"] for p in self.paths() if p["state"] == "active"), None)
+
+    def events(self):
+        return self.ctl("events")
+
+    def session(self):
+        return self.ctl("status")["console"].get("session")
+
+    def log(self):
+        path = self.node.dir / "uplinkd.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def log_tail(self, lines=15):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    # -- what the kernel says ----------------------------------------------------------------------------------------
+    def kernel(self, *arguments):
+        """`ip -j ...` in the host, parsed."""
+        return json.loads(self.node.run(["ip", "-j", *arguments]) or "[]")
+
+    def bridge(self, port):
+        """Name of the bridge that a port of the host got: br and the twelve hex digits of its MAC."""
+        return "br" + port_mac(self.topology.ports.index(port)).replace(":", "")
+
+    def kernel_addresses(self, port):
+        """IPv4 addresses on the port's bridge, as the kernel says: ["192.168.1.100"]."""
+        links = self.kernel("-4", "addr", "show", "dev", self.bridge(port))
+        return [a["local"] for link in links for a in link.get("addr_info", [])]
+
+    def dhcp_clients(self):
+        """{interface: pid} of the running DHCP clients; a list of two or more pids shows a duplicate."""
+        clients = {}
+        for pid in self.children("dhcpcd"):
+            try:
+                title = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            except OSError:
+                continue
+            match = re.match(r"dhcpcd: (\S+) \[ip4\]", title)
+            if match:
+                clients.setdefault(match[1], []).append(pid)
+        return clients
+
+    def usage(self):
+        """{"fds", "threads", "rss_kib"} of the daemon now."""
+        proc = pathlib.Path(f"/proc/{self.daemon.pid}")
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        return {"fds": len(os.listdir(proc / "fd")), "threads": int(status["Threads"]),
+                "rss_kib": int(status["VmRSS"].split()[0])}
+
+    def children(self, program):
+        """Pids of running processes of this program name on the host (found by namespace)."""
+        pids = []
+        for pid in processes_in([self.node.netns]):
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == program:
+                    pids.append(pid)
+            except OSError:
+                pass
+        return pids
+
+
+class Console:
+    """uplink-console on node console, and its HTTP API. Threads: request() from any; one connection per thread."""
+
+    def __init__(self, node, programs, pki, topology):
+        self.node, self.programs, self.pki, self.topology = node, programs, pki, topology
+        self.address, self.api_port = topology.console_addresses[0], topology.api_port
+        self.state = node.dir / "state"
+        self.config_file = node.dir / "console.toml"
+        self.daemon = None
+        self.certificate = "console"
+        self.client_ca = "ca"
+        self._local = threading.local()
+
+    def write_config(self):
+        self.config_file.write_text(toml({
+            "listen": {"tunnel": [f"{a}:{self.topology.console_port}" for a in self.topology.console_addresses],
+                       "http": f"{self.address}:{self.api_port}"},
+            "tls": {"ca": str(self.pki.pem(self.client_ca)), "certificate": str(self.pki.pem(self.certificate)),
+                    "key": str(self.pki.key(self.certificate))},
+            "paths": {"state": str(self.state)}, "http": {"token": TOKEN}}))
+
+    def start(self):
+        self.write_config()
+        self.state.mkdir(exist_ok=True)
+        self.daemon = self.node.spawn([self.programs / "uplink-console", "--config", self.config_file],
+                                      log="console.log", env={"ASAN_OPTIONS": "detect_leaks=1"})
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self.get("/api/v1/hosts")
+            except OSError:
+                if self.daemon.poll() is not None:
+                    raise LabError(f"uplink-console ended with {self.daemon.returncode}: {self.log_tail()}") from None
+                if time.monotonic() > deadline:
+                    raise LabError(f"uplink-console does not answer: {self.log_tail()}") from None
+                time.sleep(0.005)
+
+    def kill(self):
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def stop(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait(STOP_WITHIN_S)
+
+    def running(self):
+        return self.daemon is not None and self.daemon.poll() is None
+
+    def log_tail(self, lines=15):
+        path = self.node.dir / "console.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+    def request(self, method, path, body=None, timeout=40, token=TOKEN):
+        """(status, parsed body). A connection that went stale is made again once."""
+        for attempt in (1, 2):
+            connection = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = NodeConnection(self.node, self.address, self.api_port)
+            try:
+                connection.timeout_s(timeout)
+                connection.request(method, path, body=None if body is None else json.dumps(body),
+                                   headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+                response = connection.getresponse()
+                text = response.read()
+                try:
+                    return response.status, json.loads(text) if text else None
+                except ValueError:
+                    return response.status, text.decode(errors="replace")
+            except (http.client.HTTPException, ConnectionError):
+                connection.close()
+                self._local.connection = None
+                if attempt == 2:
+                    raise
+            except OSError:
+                connection.close()
+                self._local.connection = None
+                raise
+
+    def get(self, path):
+        """Errors: LabError when the status is not 200."""
+        status, body = self.request("GET", path)
+        if status != 200:
+            raise LabError(f"GET {path}: {status} {body}")
+        return body
+
+    def command(self, operations, wait=10, id=None, **fields):
+        """Sends operations (one or a list) to the host; the command's record as the API shows it at the end of wait."""
+        operations = [operations] if isinstance(operations, dict) else operations
+        body = {"id": id or str(uuid.uuid4()), "operations": operations, **fields}
+        path = f"/api/v1/hosts/{HOST_ID}/commands" + (f"?wait={wait}" if wait else "")
+        status, answer = self.request("POST", path, body)
+        if status not in (200, 202):
+            raise LabError(f"POST {path}: {status} {answer}")
+        return answer
+
+    def must(self, operations, **fields):
+        """command() that has to end as done."""
+        record = self.command(operations, **fields)
+        if record["state"] != "done":
+            raise LabError(f"command is {record['state']}: {record.get('problems')}: {operations}")
+        return record
+
+    def command_state(self, id):
+        return self.get(f"/api/v1/hosts/{HOST_ID}/commands/{id}")
+
+    def host(self):
+        return self.get(f"/api/v1/hosts/{HOST_ID}")
+
+    def online(self):
+        status, body = self.request("GET", f"/api/v1/hosts/{HOST_ID}")
+        return status == 200 and bool(body.get("online"))
+
+    def events(self, after=0):
+        """All events after n, page by page."""
+        found = []
+        while True:
+            body = self.get(f"/api/v1/hosts/{HOST_ID}/events?after={after}")
+            page = body["events"] if isinstance(body, dict) else body
+            if not page:
+                return found
+            found += page
+            after = page[-1]["n"]
+
+
+class NodeConnection(http.client.HTTPConnection):
+    """HTTP over a socket that lives in a node's namespace."""
+
+    def __init__(self, node, host, port):
+        super().__init__(host, port, timeout=10)
+        self._node = node
+
+    def connect(self):
+        self.sock = self._node.socket()
+        self.sock.settimeout(self.timeout)
+        self.sock.connect((self.host, self.port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def timeout_s(self, seconds):
+        self.timeout = seconds
+        if self.sock:
+            self.sock.settimeout(seconds)
+
+
+def toml(tables):
+    """A TOML text of one level of tables; strings, numbers, booleans and lists of strings only."""
+    def value(item):
+        if isinstance(item, bool):
+            return "true" if item else "false"
+        return json.dumps(item)
+    lines = []
+    for table, entries in tables.items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {value(item)}" for key, item in entries.items()]
+    return "\n".join(lines) + "\n"

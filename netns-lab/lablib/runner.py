@@ -1,0 +1,200 @@
+"""Finds scenarios, runs each in a process and an instance of its own, counts, reports."""
+import fnmatch
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+from . import network, ns
+from .ns import LabError
+from .product import REPOSITORY
+from .scenario import Lab, NotMet
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
+LOGS = REPOSITORY / "build/log/lab"
+TIMEOUT_S = 150
+NO_VM = "needs a kernel with {what}: the VM kernel (--kernel vm) comes with a later change, so this does not run yet"
+
+
+def load(name):
+    """The module scenarios/<name>.py."""
+    spec = importlib.util.spec_from_file_location(f"scenario_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def names():
+    return sorted(p.stem for p in FOLDER.glob("*.py"))
+
+
+def title(name):
+    """First paragraph of the scenario's docstring as one line."""
+    return " ".join((load(name).__doc__ or name).strip().split("\n\n")[0].split())
+
+
+def select(patterns):
+    """Scenario names for what a person types: a name, its number (U1, t49), a glob, or all. Errors: LabError."""
+    chosen = []
+    for pattern in patterns:
+        lower = pattern.lower()
+        number = lower[:1] + lower[1:].zfill(2) if lower[1:].isdigit() else None
+        found = [n for n in names() if lower == "all" or fnmatch.fnmatch(n, lower)
+                 or (number and n.split("_")[0] == number)]
+        if not found:
+            raise LabError(f'no scenario "{pattern}"; there are: {" ".join(names())}')
+        chosen += [n for n in found if n not in chosen]
+    return chosen
+
+
+# -- one scenario, in its own process --------------------------------------------------------------------------------
+
+def stray_links():
+    """Links in the machine's own namespace that look like ours: there must never be one."""
+    links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True).stdout or "[]")
+    return {link["ifname"] for link in links
+            if link.get("ifalias", "").startswith("gallium:") or link["ifname"].startswith("p-eth")}
+
+
+def run_here(name, programs, kernel):
+    """Runs one scenario in this process. Returns its result as a dictionary; never raises but for signals."""
+    module = load(name)
+    result = {"name": name, "title": title(name), "result": "failed", "figures": {}, "reason": ""}
+    start = time.monotonic()
+    needs = getattr(module, "NEEDS", "")
+    if kernel == "vm" or needs:
+        result["reason"] = NO_VM.format(what=needs or "the features asked for")
+        return {**result, "seconds": 0.0}
+    before = stray_links()
+    lab = Lab(module.TOPOLOGY, programs)
+    problems = []
+    try:
+        lab.prepare()
+        module.run(lab)
+        problems += lab.finish()
+    except NotMet as error:
+        problems.append(str(error))
+    except LabError as error:
+        problems.append(str(error))
+    except Exception:
+        problems.append(traceback.format_exc())
+    finally:
+        ignore_signals()
+        if problems or sys.exc_info()[0]:
+            keep_logs(name, lab)
+        left = lab.down()
+    problems += [f"left behind: {thing}" for thing in left]
+    problems += [f"left behind in the machine's own namespace: link {x}" for x in stray_links() - before]
+    return {**result, "result": "failed" if problems else "passed", "reason": "\n".join(problems),
+            "figures": lab.figures, "seconds": round(time.monotonic() - start, 2)}
+
+
+def ignore_signals():
+    """From here on the lab is being taken away; that must not be interrupted."""
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_IGN)
+
+
+def keep_logs(name, lab):
+    """Copies the logs of a failed scenario to build/log/lab/<name>/."""
+    target = LOGS / name
+    shutil.rmtree(target, ignore_errors=True)
+    if lab.dir and lab.dir.exists():
+        for log in sorted(lab.dir.glob("*/*.log")):
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, target / f"{log.parent.name}-{log.name}")
+
+
+# -- many ------------------------------------------------------------------------------------------------------------
+
+class Run:
+    """One scenario in a child process. Invariant: the child cleans up after itself on TERM and when we die."""
+
+    def __init__(self, name, programs, kernel):
+        self.name, self.start = name, time.monotonic()
+        read, write = os.pipe()
+        self._result = os.fdopen(read)
+        self._stopped = False
+        self.output = (LOGS / f"{name}.txt")
+        LOGS.mkdir(parents=True, exist_ok=True)
+        with open(self.output, "wb") as out:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "lablib.cli", "_scenario", name,
+                 "--programs", str(programs), "--kernel", kernel, "--result-fd", str(write)],
+                pass_fds=[write], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        os.close(write)
+
+    def ended(self):
+        if self.process.poll() is not None:
+            return True
+        if time.monotonic() - self.start > TIMEOUT_S and not self._stopped:
+            self._stopped = True
+            self.process.terminate()
+        return False
+
+    def result(self):
+        text = self._result.read()
+        self._result.close()
+        if text and not self._stopped:
+            return json.loads(text)
+        reason = f"not ended after {TIMEOUT_S} s" if self._stopped else f"exit {self.process.returncode}"
+        tail = "\n".join(self.output.read_text(errors="replace").splitlines()[-10:])
+        return {"name": self.name, "title": title(self.name), "result": "failed", "figures": {},
+                "reason": f"{reason}\n{tail}", "seconds": round(time.monotonic() - self.start, 2)}
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+
+
+def run_many(chosen, programs, kernel="auto", jobs=2, verbose=False):
+    """Runs scenarios, those that measure time (EXCLUSIVE) alone and last. Returns the results in that order."""
+    exclusive = [n for n in chosen if getattr(load(n), "EXCLUSIVE", False)]
+    waiting = [n for n in chosen if n not in exclusive]
+    results, running = [], []
+    try:
+        for batch, limit in ((waiting, jobs), (exclusive, 1)):
+            batch = list(batch)
+            while batch or running:
+                while batch and len(running) < limit:
+                    running.append(Run(batch.pop(0), programs, kernel))
+                for run in [r for r in running if r.ended()]:
+                    running.remove(run)
+                    results.append(run.result())
+                    report(results[-1], run.output, verbose)
+                time.sleep(0.02)
+    finally:
+        for run in running:
+            run.stop()
+    return results
+
+
+def report(result, output, verbose):
+    """One line per scenario; below a failed one why, its steps and where the logs are."""
+    figures = "  ".join(f"{key} {value['value']:g} {value['unit']}" for key, value in result["figures"].items())
+    word = "PASS" if result["result"] == "passed" else "FAIL"
+    print(f"{word} {result['name']:<26} {result['seconds']:6.1f} s  {result['title'][:100]}", flush=True)
+    if figures:
+        print(f"       {figures}")
+    if word == "FAIL" or verbose:
+        for line in output.read_text(errors="replace").splitlines()[-60:]:
+            print(f"     | {line}")
+    if word == "FAIL":
+        for line in result["reason"].splitlines():
+            print(f"     ! {line}")
+        if (LOGS / result["name"]).is_dir():
+            print(f"     logs: {(LOGS / result['name']).relative_to(REPOSITORY)}/")
+    sys.stdout.flush()
+
+
+def write_json(path, results):
+    passed = sum(r["result"] == "passed" for r in results)
+    text = {"passed": passed, "failed": len(results) - passed, "scenarios": results}
+    pathlib.Path(path).write_text(json.dumps(text, indent=1) + "\n")
