@@ -36,13 +36,14 @@ Result<std::optional<std::int64_t>> marker_from(Database& database) {
   return from->get_int64();
 }
 
-/// Drops the oldest tenth. Unacked ones leave a marker under the number of the last dropped.
+/// Drops the oldest tenth, at least one row net. Unacked ones leave a marker under the number of
+/// the last dropped.
 Result<void> drop_oldest_events(Database& database, std::int64_t rows, std::int64_t acked) {
   std::int64_t last = 0;
   {
     EDGE_ASSIGN(Query at,
                 database.query("SELECT number FROM events ORDER BY number LIMIT 1 OFFSET ?1"));
-    EDGE_ASSIGN(const bool found, at.bind(rows / 10).step());
+    EDGE_ASSIGN(const bool found, at.bind(rows / 10 + 1).step());
     if (!found) { return {}; }
     last = at.integer(0);
   }

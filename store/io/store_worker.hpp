@@ -161,14 +161,15 @@ void Worker<Db>::loop() {
     if (!committed) {
       for (auto& job : group) { alone(*job, committed.error(), group.size()); }
     }
-    const std::size_t finished = group.size();
+    {
+      const std::lock_guard lock(mutex_);
+      pending_ -= group.size();
+    }
     for (auto& job : group) {
       Job& target = *job;
       target.post(std::move(job));
     }
     group.clear();
-    const std::lock_guard lock(mutex_);
-    pending_ -= finished;
   }
 }
 
