@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "netmodel/core/state.hpp"
+#include "netmodel/io/neighbour.hpp"
 
 namespace edge::netmodel {
 
@@ -53,14 +54,10 @@ struct KernelChange {
   bool operator==(const KernelChange&) const = default;
 };
 
-/// ARP or NDP entry: tells who the gateway is (a moved cable has another MAC behind the same
-/// address).
+/// An ARP or NDP entry changed: tells who the gateway is (a moved cable has another MAC behind the
+/// same address).
 struct NeighbourEvent {
-  std::string link;
-  IpAddress address;
-  std::optional<MacAddress> mac;
-  bool reachable = false;  ///< NUD_REACHABLE or PERMANENT.
-  bool failed = false;     ///< NUD_FAILED: nobody answered.
+  Neighbour neighbour;
   bool gone = false;
   bool operator==(const NeighbourEvent&) const = default;
 };

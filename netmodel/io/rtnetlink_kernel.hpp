@@ -5,8 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "netmodel/io/kernel.hpp"
+#include "netmodel/io/link.hpp"
+#include "netmodel/io/neighbour.hpp"
 #include "netmodel/io/netlink_socket.hpp"
 #include "netmodel/io/nft_port.hpp"
 
@@ -17,16 +22,6 @@ struct KernelFeatures {
   bool vlan_filtering = false;  ///< CONFIG_BRIDGE_VLAN_FILTERING.
   bool ipv6 = false;            ///< /proc/sys/net/ipv6 exists.
   bool operator==(const KernelFeatures&) const = default;
-};
-
-/// A neighbour (ARP, NDP) entry as asked for.
-struct Neighbour {
-  std::string link;
-  IpAddress address;
-  std::optional<MacAddress> mac;  ///< nullopt: incomplete or failed.
-  bool reachable =
-      false;  ///< NUD_REACHABLE, DELAY, PROBE, PERMANENT or STALE: the MAC is known good or was.
-  bool operator==(const Neighbour&) const = default;
 };
 
 /// Kernel over libnl-3. Writes carry NLM_F_ACK, answers the kernel's extack text; dumps are strict
@@ -44,7 +39,7 @@ class RtnetlinkKernel final : public Kernel {
   Result<std::optional<NftState>> dump_nft() override;
   Result<void> apply(const Operation& operation) override;
 
-  /// Looks at any bridge that exists; if there is none, makes one for a moment (about 20 ms).
+  /// Makes and deletes a bridge "gallium-probe" (about 20 ms).
   Result<KernelFeatures> probe_features();
 
   /// The entry of `address` on `link`; nullopt: the kernel has none.
@@ -60,6 +55,28 @@ class RtnetlinkKernel final : public Kernel {
 
  private:
   RtnetlinkKernel(NetlinkSocket socket, NftPort* nft);
+
+  Result<void> write(const CreateLink& operation);
+  Result<void> write(const ChangeLink& operation);
+  Result<void> write(const DeleteLink& operation);
+  Result<void> write(const AddAddress& operation);
+  Result<void> write(const RemoveAddress& operation);
+  Result<void> write(const AddRoute& operation);
+  Result<void> write(const RemoveRoute& operation);
+  Result<void> write(const AddRule& operation);
+  Result<void> write(const RemoveRule& operation);
+  Result<void> write(const SetSysctl& operation);
+  Result<void> write(const CommitNft& operation);
+  Result<void> write(const DeleteNft& operation);
+
+  Result<void> create_bridge(const Link& link);
+  Result<void> create_tap(const Link& link);
+  Result<void> change_link(IfIndex index, const ChangeLink& change, bool set_our_group);
+  Result<void> send(NlMessage message);
+  Result<DecodedLink> find_link(const std::string& name);
+  Result<IfIndex> index_of(const std::string& name);
+  Result<std::optional<IfIndex>> index_of_route_link(const Route& route);
+  Result<std::vector<Rule>> dump_rules(Family family);
 
   NetlinkSocket socket_;
   NftPort* nft_;
