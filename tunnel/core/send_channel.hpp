@@ -47,6 +47,7 @@ class SendChannel {
 
   /// Errors: invalid_input (too large), no_space (full and Overflow::refuse).
   Result<void> push(Bytes payload);
+  bool can_launch() const;
   /// Moves the next payload into flight if the window allows; nullptr otherwise.
   InFlight* launch(MonoTime now);
   /// Forgets what the peer has.
@@ -66,6 +67,7 @@ class SendChannel {
   };
   bool fits(std::size_t bytes) const;
   void drop_oldest();
+  std::size_t next_payload_bytes() const;
 
   Channel channel_;
   Limits limits_;

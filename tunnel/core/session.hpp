@@ -226,11 +226,14 @@ class Session {
     PathId id{0};
     PathFacts facts;
     PathHealth health;
-    bool draining = false;
+    TokenBucket
+        control_budget;  ///< For what a peer could flood us with: PING, PATH_STATUS, GOAWAY.
     MonoTime attached_at{};
     MonoTime steady_since{};
+    bool draining = false;
+    bool suspect = false;
+    std::uint64_t ping_nonce = 0;                   ///< Of the peer's last PING.
     NextExpected acked_by_peer = nothing_received;  ///< Highest cumulative ack on this path.
-    TokenBucket control_budget;
     std::uint64_t rx_frames = 0;
     std::uint64_t tx_frames = 0;
   };
@@ -239,46 +242,57 @@ class Session {
   void observe(MonoTime now);
   void settle(MonoTime now);
   void start_session(SessionId id, std::uint64_t epoch, MonoTime now);
+  void forget_session(MonoTime now);
+  void clear_channels();
+  bool belongs(const Hello& hello) const;
   NextExpected next_expected() const;
+  bool peer_claims_fit(const NextExpected& next) const;
+  void apply_peer_next(const NextExpected& next);
+  void forgive(Duration lateness, MonoTime now);
+  bool note_violation(MonoTime now);
   void emit(Action action) { actions_.push_back(std::move(action)); }
 
   // session_paths.cpp
   Path* find(PathId path);
   const Path* find(PathId path) const;
-  std::size_t slot_of(PathId path) const;
-  Path& add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
+  std::uint8_t slot_bit(PathId path) const;
+  std::size_t path_count() const;
+  void add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
   void make_room_for(const PathFacts& facts, MonoTime now);
-  void remove_path(PathId path, PathCause cause, bool by_peer, std::string detail, MonoTime now);
+  void remove_path(PathId id, PathCause cause, bool by_peer, std::string detail, MonoTime now);
   void remove_all(PathCause cause, MonoTime now);
   void violate(PathId path, std::string what, MonoTime now);
-  bool peer_claims_fit(const NextExpected& next) const;
-  void apply_peer_next(const NextExpected& next, MonoTime now);
-  bool belongs(const Hello& hello) const;
+  void judge_paths(MonoTime now);
+  void ping(Path& path, std::uint64_t nonce, MonoTime now);
+  std::uint8_t view_of(const Path& path) const;
   std::vector<PathCandidate> candidates() const;
   void choose_active(MonoTime now);
   void set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now);
   void announce_active(PathId over);
-  void judge_paths(MonoTime now);
-  void heartbeat(Path& path, MonoTime now);
-
-  // session_receive.cpp
-  void on_ping(Path& path, const Frame& frame, MonoTime now);
-  void on_pong(Path& path, const Frame& frame, MonoTime now);
-  void on_path_status(Path& path, const Frame& frame, MonoTime now);
-  void on_goaway(Path& path, const Frame& frame, MonoTime now);
-  void on_ack(Path& path, const Frame& frame, MonoTime now);
-  void on_data(Path& path, Frame frame, MonoTime now);
   void adopt_active(PathId path, std::uint32_t serial, MonoTime now);
 
+  // session_receive.cpp
+  void dispatch(Path& path, Frame frame, MonoTime now);
+  Result<void> on_ping(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_pong(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_path_status(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_goaway(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_error(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_ack(Path& path, ByteSpan payload);
+  Result<void> on_data(Frame frame, MonoTime now);
+
   // session_send.cpp
-  void transmit(MonoTime now);
-  void write_entry(InFlight& entry, PathId path);
   void write(PathId path, SendKind kind, SharedBytes bytes);
-  void write(PathId path, SendKind kind, Bytes bytes);
-  bool take_mirror_token(Channel channel, const InFlight& entry, MonoTime now);
+  void write_entry(InFlight& entry, PathId path);
+  void transmit(MonoTime now);
+  bool doubles_at_once(std::size_t channel, const InFlight& entry, const PathCandidate& first,
+                       const PathCandidate& second, MonoTime now);
+  void resend_orphans(MonoTime now);
+  void plan_copy(std::size_t channel, InFlight& entry, MonoTime now);
   void copy_late_frames(MonoTime now);
-  void copy_everything_off(PathId path, MonoTime now);
-  void flush_acks(MonoTime now);
+  void copy_once_more(std::size_t channel, InFlight& entry, MonoTime now);
+  void copy_off_suspects(MonoTime now);
+  void flush_acks();
   Duration tail_copy_after() const;
 
   SessionOptions options_;
@@ -297,11 +311,14 @@ class Session {
 
   std::array<std::optional<Path>, paths_max> paths_;  ///< A frame's carriers are a mask of slots.
   std::optional<PathId> active_;
-  std::uint32_t active_serial_ = 0;
+  std::uint32_t active_serial_ = 0;  ///< Host: of its last choice. Console: of the last one heard.
+  bool choice_dirty_ = false;        ///< Something that the choice looks at has changed.
   PathChooser chooser_;
 
   std::vector<SendChannel> send_;        ///< By channel.
   std::vector<ReceiveChannel> receive_;  ///< By channel.
+  bool resend_pending_ = false;          ///< A carrier died since the last resend.
+  std::array<std::optional<MonoTime>, channel_count> copy_due_;  ///< Not later than any copy_at.
   TokenBucket mirror_budget_;
   std::uint32_t ack_pending_frames_ = 0;
   std::optional<MonoTime> ack_due_;

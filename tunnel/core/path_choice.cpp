@@ -1,0 +1,137 @@
+// Which path is the active one.
+#include "tunnel/core/path_choice.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace edge::tunnel {
+namespace {
+
+/// What the operator prefers, whatever the speed.
+auto preference(const PathCandidate& path) { return std::tuple(path.path_class, path.rank); }
+
+auto order(const PathCandidate& path) {
+  return std::tuple(path.draining, path.suspect, preference(path),
+                    path.srtt.value_or(Duration::max()), path.steady_since, path.path);
+}
+
+const PathCandidate* find(std::span<const PathCandidate> paths, PathId id) {
+  const auto it = std::ranges::find(paths, id, &PathCandidate::path);
+  return it == paths.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+bool better(const PathCandidate& a, const PathCandidate& b) { return order(a) < order(b); }
+
+bool disjoint(const PathCandidate& a, const PathCandidate& b) { return a.adapter != b.adapter; }
+
+std::optional<PathId> best_path(std::span<const PathCandidate> paths) {
+  const auto it = std::ranges::min_element(paths, better);
+  return it == paths.end() ? std::nullopt : std::optional(it->path);
+}
+
+std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active) {
+  const PathCandidate* first = find(paths, active);
+  const auto rank = [first](const PathCandidate& path) {
+    return std::tuple(path.draining, path.suspect, first != nullptr && !disjoint(*first, path),
+                      order(path));
+  };
+  const PathCandidate* best = nullptr;
+  for (const PathCandidate& path : paths) {
+    if (path.path == active) { continue; }
+    if (best == nullptr || rank(path) < rank(*best)) { best = &path; }
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->path);
+}
+
+std::string_view to_string(SwitchReason reason) {
+  switch (reason) {
+    case SwitchReason::none: return "none";
+    case SwitchReason::first: return "first";
+    case SwitchReason::lost: return "lost";
+    case SwitchReason::preferred: return "preferred";
+    case SwitchReason::faster: return "faster";
+    case SwitchReason::told: return "told";
+  }
+  return "unknown";
+}
+
+Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
+  deadline_.reset();
+  const PathCandidate* active = active_ ? find(paths, *active_) : nullptr;
+  const auto best = best_path(paths);
+  const bool give_way = active != nullptr && active->draining && !find(paths, *best)->draining;
+  if (active == nullptr || give_way) {
+    const SwitchReason reason = active_ ? SwitchReason::lost : SwitchReason::first;
+    faster_since_.clear();
+    if (active_ == best) { return {active_, SwitchReason::none}; }
+    active_ = best;
+    return {active_, reason};
+  }
+
+  const PathCandidate* winner = nullptr;
+  for (const PathCandidate& rival : paths) {
+    const auto due = rival_due(rival, *active, now);
+    if (!due) { continue; }
+    if (*due > now) {
+      deadline_ = deadline_ ? std::min(*deadline_, *due) : *due;
+    } else if (winner == nullptr || better(rival, *winner)) {
+      winner = &rival;
+    }
+  }
+  std::erase_if(faster_since_,
+                [&](const auto& lead) { return find(paths, lead.first) == nullptr; });
+  if (winner == nullptr) { return {active_, SwitchReason::none}; }
+
+  const bool preferred = preference(*winner) < preference(*active);
+  active_ = winner->path;
+  faster_since_.clear();
+  deadline_.reset();
+  return {active_, preferred ? SwitchReason::preferred : SwitchReason::faster};
+}
+
+/// When `rival` may take over from a healthy active path, if it stays as it is; nullopt: never.
+std::optional<MonoTime> PathChooser::rival_due(const PathCandidate& rival,
+                                               const PathCandidate& active, MonoTime now) {
+  const bool usable = rival.path != active.path && !rival.draining && !rival.suspect;
+  if (usable && preference(rival) < preference(active)) {
+    return rival.steady_since + failback_hold(rival.adapter, now);
+  }
+  if (!usable || preference(rival) != preference(active) || !faster(rival, active)) {
+    faster_since_.erase(rival.path);
+    return std::nullopt;
+  }
+  return faster_since_.try_emplace(rival.path, now).first->second + limits_.quality_hold;
+}
+
+bool PathChooser::faster(const PathCandidate& rival, const PathCandidate& active) const {
+  if (!rival.srtt || !active.srtt) { return false; }
+  return *rival.srtt * 100 <= *active.srtt * (100 - limits_.quality_percent) &&
+         *rival.srtt + limits_.quality_margin <= *active.srtt;
+}
+
+void PathChooser::on_active_failed(std::string_view adapter, MonoTime now) {
+  auto it = failures_.find(adapter);
+  if (it == failures_.end()) {
+    if (failures_.size() >= failures_max_) {
+      failures_.erase(std::ranges::min_element(
+          failures_, {}, [](const auto& entry) { return entry.second.last; }));
+    }
+    it = failures_.emplace(adapter, Failures{}).first;
+  }
+  Failures& failures = it->second;
+  if (now - failures.last > limits_.failback_hold_max) { failures.count = 0; }
+  ++failures.count;
+  failures.last = now;
+}
+
+Duration PathChooser::failback_hold(std::string_view adapter, MonoTime now) const {
+  const auto it = failures_.find(adapter);
+  if (it == failures_.end()) { return limits_.first_hold; }
+  const bool forgiven = now - it->second.last > limits_.failback_hold_max;
+  const int doublings = forgiven ? 0 : std::min(it->second.count - 1, 16);
+  return std::min(limits_.failback_hold * (1 << doublings), limits_.failback_hold_max);
+}
+
+}  // namespace edge::tunnel

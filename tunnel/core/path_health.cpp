@@ -1,0 +1,72 @@
+// Heartbeats of one path.
+#include "tunnel/core/path_health.hpp"
+
+#include <algorithm>
+
+namespace edge::tunnel {
+
+PathHealth::PathHealth(const HeartbeatTimers& timers, MonoTime now)
+    : timers_(timers), heard_at_(now), ping_at_(now) {}
+
+void PathHealth::set_active(bool active, MonoTime now) {
+  if (active == active_) { return; }
+  active_ = active;
+  heard_at_ = now;
+  ping_at_ = now;
+}
+
+std::optional<std::uint64_t> PathHealth::ping_due(MonoTime now, Random& random) {
+  if (now < ping_at_) { return std::nullopt; }
+  // Jitter of -0..25 % keeps a fleet from beating in step. Source: RFC 5880 6.8.7.
+  const auto nominal = static_cast<double>(interval().count());
+  ping_at_ = now + Duration(static_cast<Duration::rep>(nominal * (1.0 - 0.25 * random.unit())));
+  ++nonce_;
+  sent_[nonce_ % sent_.size()] = {nonce_, now};
+  return nonce_;
+}
+
+void PathHealth::on_pong(std::uint64_t nonce, MonoTime now) {
+  Sent& sent = sent_[nonce % sent_.size()];
+  if (nonce == 0 || sent.nonce != nonce) { return; }
+  sent.nonce = 0;  // One sample per PING.
+  const Duration rtt = now - sent.at;
+  // Source: RFC 6298 2.2, 2.3.
+  if (!srtt_) {
+    srtt_ = rtt;
+    rttvar_ = rtt / 2;
+    return;
+  }
+  const Duration deviation = *srtt_ > rtt ? *srtt_ - rtt : rtt - *srtt_;
+  rttvar_ = (3 * rttvar_ + deviation) / 4;
+  srtt_ = (7 * *srtt_ + rtt) / 8;
+}
+
+void PathHealth::forgive(Duration lateness, MonoTime now) {
+  heard_at_ = std::min(now, heard_at_ + lateness);
+}
+
+Duration PathHealth::suspect_after() const {
+  const Duration patient =
+      std::max(Duration(interval()) + 4 * rttvar_, Duration(interval()) * 3 / 2);
+  return std::min(patient, dead_after() - interval() / 4);
+}
+
+/// A path whose round trips vary much is given up to twice the time: a stall of a lossy TCP
+/// connection is not a death.
+Duration PathHealth::dead_after() const {
+  const Duration silent = interval() * timers_.dead_after;
+  return silent + std::min(4 * rttvar_, silent);
+}
+
+Verdict PathHealth::judge(MonoTime now) const {
+  const Duration quiet = silence(now);
+  if (quiet >= dead_after()) { return Verdict::dead; }
+  return quiet >= suspect_after() ? Verdict::suspect : Verdict::alive;
+}
+
+MonoTime PathHealth::next_deadline(MonoTime now) const {
+  const bool suspect = judge(now) != Verdict::alive;
+  return std::min(ping_at_, heard_at_ + (suspect ? dead_after() : suspect_after()));
+}
+
+}  // namespace edge::tunnel

@@ -1,0 +1,310 @@
+// The session's paths: coming, going, beating, and which of them is active.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "tunnel/core/session.hpp"
+
+namespace edge::tunnel {
+namespace {
+
+/// PINGs come every 15 ms at the very fastest setting; the burst covers changes of the active path.
+constexpr std::uint32_t control_frames_per_s = 60;
+constexpr std::uint32_t control_burst = 30;
+
+/// Reasons that speak against the adapter, for the damping of fail-back.
+bool is_failure(PathCause cause) {
+  switch (cause) {
+    case PathCause::silence:
+    case PathCause::carrier:
+    case PathCause::address:
+    case PathCause::eof:
+    case PathCause::reset:
+    case PathCause::write_stall: return true;
+    case PathCause::protocol:
+    case PathCause::peer_error:
+    case PathCause::superseded:
+    case PathCause::local_stall:
+    case PathCause::drained:
+    case PathCause::shutdown: return false;
+  }
+  return false;
+}
+
+/// What a stall of our own looks like from the network's side.
+bool may_be_our_stall(PathCause cause) {
+  return cause == PathCause::silence || cause == PathCause::eof || cause == PathCause::reset;
+}
+
+}  // namespace
+
+const Session::Path* Session::find(PathId path) const {
+  for (const auto& candidate : paths_) {
+    if (candidate && candidate->id == path) { return &*candidate; }
+  }
+  return nullptr;
+}
+
+Session::Path* Session::find(PathId path) {
+  return const_cast<Path*>(std::as_const(*this).find(path));
+}
+
+std::uint8_t Session::slot_bit(PathId path) const {
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    if (paths_[i] && paths_[i]->id == path) { return static_cast<std::uint8_t>(1U << i); }
+  }
+  return 0;
+}
+
+std::size_t Session::path_count() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(paths_, [](const auto& path) { return path.has_value(); }));
+}
+
+/// A new connection is never refused because of an old one: over the same adapter and endpoint the
+/// old one is half-open or being replaced; beyond the limit the most silent one goes.
+void Session::make_room_for(const PathFacts& facts, MonoTime now) {
+  std::optional<PathId> same;
+  std::optional<PathId> quietest;
+  Duration quietest_for{-1};
+  for (const auto& path : paths_) {
+    if (!path) { continue; }
+    if (path->facts.adapter == facts.adapter && path->facts.endpoint == facts.endpoint) {
+      same = path->id;
+    }
+    if (path->id != active_ && path->health.silence(now) > quietest_for) {
+      quietest = path->id;
+      quietest_for = path->health.silence(now);
+    }
+  }
+  if (same) {
+    remove_path(*same, PathCause::superseded, false, "a newer connection over the same adapter",
+                now);
+  } else if (path_count() == paths_max) {
+    remove_path(*quietest, PathCause::superseded, false, "too many paths, this was the quietest",
+                now);
+  }
+}
+
+void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now) {
+  EDGE_ASSERT(find(id) == nullptr);
+  const auto slot =
+      std::ranges::find_if(paths_, [](const auto& path) { return !path.has_value(); });
+  EDGE_ASSERT(slot != paths_.end());
+  slot->emplace(Path{.id = id,
+                     .facts = std::move(facts),
+                     .health = PathHealth(negotiate(timers, timers), now),
+                     .control_budget = TokenBucket(control_frames_per_s, control_burst, now),
+                     .attached_at = now,
+                     .steady_since = now});
+  if (detached_at_) {
+    emit(SessionResumed{session_, now - *detached_at_});
+    detached_at_.reset();
+  }
+  for (std::size_t i = 0; i <= index_of(Channel::events); ++i) {
+    for (InFlight& entry : send_[i].in_flight()) {
+      if (!entry.sacked() && entry.carriers != 0 && !entry.copy_at) { plan_copy(i, entry, now); }
+    }
+  }
+  choice_dirty_ = true;
+}
+
+void Session::on_path_lost(PathId path, PathCause cause, std::string detail, MonoTime now) {
+  observe(now);
+  remove_path(path, cause, false, std::move(detail), now);
+  settle(now);
+}
+
+void Session::on_carrier_lost(std::string_view adapter, MonoTime now) {
+  observe(now);
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    if (paths_[i] && paths_[i]->facts.adapter == adapter) {
+      remove_path(paths_[i]->id, PathCause::carrier, false, {}, now);
+    }
+  }
+  settle(now);
+}
+
+void Session::drain(PathId path, bool draining, MonoTime now) {
+  observe(now);
+  if (Path* found = find(path)) {
+    found->draining = draining;
+    choice_dirty_ = true;
+  }
+  settle(now);
+}
+
+void Session::remove_path(PathId id, PathCause cause, bool by_peer, std::string detail,
+                          MonoTime now) {
+  Path* path = find(id);
+  if (path == nullptr) { return; }
+  if (stalled_at_ && may_be_our_stall(cause)) { cause = PathCause::local_stall; }
+  const PathStatus status{.wire_id = path->facts.wire_id,
+                          .state = PathStatus::State::down,
+                          .cause = cause,
+                          .last_rx_age = std::chrono::duration_cast<std::chrono::milliseconds>(
+                              path->health.silence(now))};
+  const std::string adapter = path->facts.adapter;
+  const auto gone = static_cast<std::uint8_t>(~slot_bit(id));
+  for (SendChannel& channel : send_) {
+    for (InFlight& entry : channel.in_flight()) { entry.carriers &= gone; }
+  }
+  std::ranges::find_if(paths_, [id](const auto& p) { return p && p->id == id; })->reset();
+  emit(PathDead{id, cause, by_peer, std::move(detail)});
+  if (active_ == id && is_failure(cause)) { chooser_.on_active_failed(adapter, now); }
+  choice_dirty_ = true;
+  resend_pending_ = true;
+  if (path_count() == 0) {
+    detached_at_ = now;
+    emit(SessionDetached{});
+  } else if (!by_peer && cause != PathCause::superseded && cause != PathCause::shutdown) {
+    const auto bytes = std::make_shared<const Bytes>(encode(status));
+    for (const auto& survivor : paths_) {
+      if (survivor) { write(survivor->id, SendKind::control, bytes); }
+    }
+  }
+}
+
+void Session::remove_all(PathCause cause, MonoTime now) {
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    if (paths_[i]) { remove_path(paths_[i]->id, cause, false, {}, now); }
+  }
+  choose_active(now);
+}
+
+void Session::violate(PathId path, std::string what, MonoTime now) {
+  const bool quarantined = note_violation(now);
+  if (quarantined) { what += " (quarantined for 10 minutes)"; }
+  write(path, SendKind::control,
+        std::make_shared<const Bytes>(encode(ErrorMessage{ErrorCode::protocol, what})));
+  remove_path(path, PathCause::protocol, false, std::move(what), now);
+}
+
+void Session::judge_paths(MonoTime now) {
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    if (!paths_[i]) { continue; }
+    Path& path = *paths_[i];
+    const Verdict verdict = path.health.judge(now);
+    if (verdict == Verdict::dead) {
+      remove_path(path.id, PathCause::silence, false,
+                  fmt::format("nothing heard for {} ms",
+                              std::chrono::duration_cast<std::chrono::milliseconds>(
+                                  path.health.silence(now))
+                                  .count()),
+                  now);
+      continue;
+    }
+    if (path.suspect != (verdict == Verdict::suspect)) {
+      path.suspect = !path.suspect;
+      choice_dirty_ = true;
+      if (path.suspect) {
+        copy_off_suspects(now);
+      } else {
+        path.steady_since = now;
+      }
+    }
+    if (const auto nonce = path.health.ping_due(now, random_)) { ping(path, *nonce, now); }
+  }
+}
+
+std::uint8_t Session::view_of(const Path& path) const {
+  std::uint8_t view = 0;
+  if (path.id == active_) { view |= view_active; }
+  if (path.suspect) { view |= view_suspect; }
+  return view;
+}
+
+void Session::ping(Path& path, std::uint64_t nonce, MonoTime now) {
+  const auto since_start =
+      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
+  write(path.id, SendKind::control,
+        std::make_shared<const Bytes>(
+            encode(Ping{.nonce = nonce,
+                        .send_time_us = static_cast<std::uint64_t>(since_start.count()),
+                        .active_serial = active_serial_,
+                        .view = view_of(path)})));
+}
+
+std::vector<PathCandidate> Session::candidates() const {
+  std::vector<PathCandidate> out;
+  out.reserve(paths_max);
+  for (const auto& path : paths_) {
+    if (!path) { continue; }
+    out.push_back({.path = path->id,
+                   .adapter = path->facts.adapter,
+                   .path_class = path->facts.path_class,
+                   .rank = path->facts.rank,
+                   .draining = path->draining,
+                   .suspect = path->suspect,
+                   .srtt = path->health.srtt(),
+                   .steady_since = path->steady_since});
+  }
+  return out;
+}
+
+/// The host chooses. The Console follows what it was told, and picks by itself only while the path
+/// it was told is gone.
+void Session::choose_active(MonoTime now) {
+  choice_dirty_ = false;
+  const auto paths = candidates();
+  if (options_.role == Role::host) {
+    const Choice choice = chooser_.choose(paths, now);
+    if (choice.reason != SwitchReason::none) { set_active(choice.active, choice.reason, now); }
+    return;
+  }
+  if (active_ && find(*active_) != nullptr) { return; }
+  const auto best = best_path(paths);
+  if (best != active_) {
+    set_active(best, active_ ? SwitchReason::lost : SwitchReason::first, now);
+  }
+}
+
+void Session::set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now) {
+  const auto from = std::exchange(active_, path);
+  for (auto& candidate : paths_) {
+    if (candidate) { candidate->health.set_active(candidate->id == active_, now); }
+  }
+  emit(ActiveChanged{from, active_, reason});
+  if (options_.role != Role::host || !active_) { return; }
+  ++active_serial_;
+  for (const auto& candidate : paths_) {
+    if (candidate) { announce_active(candidate->id); }
+  }
+}
+
+/// Pre: role host, there is an active path.
+void Session::announce_active(PathId over) {
+  if (options_.role != Role::host) { return; }
+  write(over, SendKind::control,
+        std::make_shared<const Bytes>(encode(PathStatus{.wire_id = find(*active_)->facts.wire_id,
+                                                        .state = PathStatus::State::active,
+                                                        .active_serial = active_serial_})));
+}
+
+/// Serials order the host's choices, which arrive over several paths.
+void Session::adopt_active(PathId path, std::uint32_t serial, MonoTime now) {
+  if (options_.role != Role::console || serial <= active_serial_) { return; }
+  active_serial_ = serial;
+  if (active_ != path) { set_active(path, SwitchReason::told, now); }
+}
+
+std::vector<PathView> Session::paths(MonoTime now) const {
+  std::vector<PathView> out;
+  for (const auto& path : paths_) {
+    if (!path) { continue; }
+    const PathState healthy = path->id == active_ ? PathState::active : PathState::standby;
+    out.push_back({.path = path->id,
+                   .facts = path->facts,
+                   .state = path->suspect ? PathState::suspect : healthy,
+                   .draining = path->draining,
+                   .srtt = path->health.srtt(),
+                   .last_rx_age = path->health.silence(now),
+                   .attached_at = path->attached_at,
+                   .rx_frames = path->rx_frames,
+                   .tx_frames = path->tx_frames});
+  }
+  return out;
+}
+
+}  // namespace edge::tunnel

@@ -1,0 +1,152 @@
+// The session's frames from the peer. Whatever breaks a rule costs the path, never memory.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tunnel/core/session.hpp"
+
+namespace edge::tunnel {
+
+void Session::on_frame(PathId id, Frame frame, MonoTime now) {
+  observe(now);
+  if (Path* path = find(id)) {
+    path->health.on_received(now);
+    ++path->rx_frames;
+    dispatch(*path, std::move(frame), now);
+  }
+  settle(now);
+}
+
+void Session::on_decode_error(PathId path, const Error& error, MonoTime now) {
+  observe(now);
+  if (find(path) != nullptr) { violate(path, error.what, now); }
+  settle(now);
+}
+
+void Session::dispatch(Path& path, Frame frame, MonoTime now) {
+  const PathId id = path.id;
+  Result<void> outcome;
+  switch (frame.header.type) {
+    case FrameType::ping: outcome = on_ping(path, frame.payload, now); break;
+    case FrameType::pong: outcome = on_pong(path, frame.payload, now); break;
+    case FrameType::path_status: outcome = on_path_status(path, frame.payload, now); break;
+    case FrameType::goaway: outcome = on_goaway(path, frame.payload, now); break;
+    case FrameType::error: outcome = on_error(path, frame.payload, now); break;
+    case FrameType::ack: outcome = on_ack(path, frame.payload); break;
+    case FrameType::data: outcome = on_data(std::move(frame), now); break;
+    case FrameType::hello:
+    case FrameType::welcome:
+    case FrameType::window:
+    case FrameType::stream_open:
+    case FrameType::stream_data:
+    case FrameType::stream_fin:
+    case FrameType::stream_rst:
+      outcome = fail(Errc::corrupt, fmt::format("unexpected {}", to_string(frame.header.type)));
+      break;
+  }
+  if (!outcome) { violate(id, outcome.error().what, now); }
+}
+
+Result<void> Session::on_ping(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(const Ping ping, decode_ping(payload));
+  if (!path.control_budget.take(now)) { return fail(Errc::corrupt, "PING flood"); }
+  if (ping.nonce <= path.ping_nonce) {
+    return fail(Errc::corrupt, fmt::format("PING nonce {} after {}", ping.nonce, path.ping_nonce));
+  }
+  path.ping_nonce = ping.nonce;
+  write(path.id, SendKind::control,
+        std::make_shared<const Bytes>(encode(Pong{.nonce = ping.nonce,
+                                                  .send_time_us = ping.send_time_us,
+                                                  .active_serial = active_serial_,
+                                                  .view = view_of(path),
+                                                  .rx_frames = path.rx_frames})));
+  if ((ping.view & view_active) != 0) { adopt_active(path.id, ping.active_serial, now); }
+  return {};
+}
+
+Result<void> Session::on_pong(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(const Pong pong, decode_pong(payload));
+  path.health.on_pong(pong.nonce, now);
+  choice_dirty_ = true;  // A new srtt may start or end a lead.
+  return {};
+}
+
+Result<void> Session::on_path_status(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(const PathStatus status, decode_path_status(payload));
+  if (!path.control_budget.take(now)) { return fail(Errc::corrupt, "PATH_STATUS flood"); }
+  const auto about = std::ranges::find_if(paths_, [&status](const auto& candidate) {
+    return candidate && candidate->facts.wire_id == status.wire_id;
+  });
+  if (about == paths_.end()) { return {}; }  // Both ends may have noticed at once.
+  if (status.state == PathStatus::State::active) {
+    adopt_active((*about)->id, status.active_serial, now);
+  } else {
+    remove_path((*about)->id, status.cause, true,
+                fmt::format("the peer last heard it {} ms ago", status.last_rx_age.count()), now);
+  }
+  return {};
+}
+
+Result<void> Session::on_goaway(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(Goaway goaway, decode_goaway(payload));
+  if (!path.control_budget.take(now)) { return fail(Errc::corrupt, "GOAWAY flood"); }
+  path.draining = true;
+  choice_dirty_ = true;
+  emit(PeerGoaway{path.id, std::move(goaway)});
+  return {};
+}
+
+Result<void> Session::on_error(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(const ErrorMessage error, decode_error(payload));
+  remove_path(path.id, PathCause::peer_error, true,
+              fmt::format("{}: {}", to_string(error.code), error.what), now);
+  return {};
+}
+
+Result<void> Session::on_ack(Path& path, ByteSpan payload) {
+  EDGE_ASSIGN(const Ack ack, decode_ack(payload));
+  for (const ChannelAck& channel : ack.channels) {
+    const std::size_t index = index_of(channel.channel);
+    std::uint64_t& before = path.acked_by_peer[index];
+    // A path keeps its order, and so do the acks of one receiver.
+    if (channel.next_expected < before) {
+      return fail(Errc::corrupt, fmt::format("channel {}: ack of {} after {}", index,
+                                             channel.next_expected, before));
+    }
+    before = channel.next_expected;
+    EDGE_TRY(send_[index].on_ack(channel.next_expected, channel.sacks));
+  }
+  return {};
+}
+
+Result<void> Session::on_data(Frame frame, MonoTime now) {
+  const auto channel = static_cast<Channel>(frame.header.channel);
+  if (frame.header.channel >= channel_count) {
+    return fail(Errc::corrupt, "DATA on an unknown channel");
+  }
+  const bool droppable = channel == Channel::telemetry || channel == Channel::bulk;
+  const bool is_gap = (frame.header.flags & flag_gap) != 0;
+  if (is_gap && (!droppable || frame.payload.size() != sizeof(std::uint64_t))) {
+    return fail(Errc::corrupt, fmt::format("channel {}: bad gap marker", index_of(channel)));
+  }
+  std::vector<Frame> ready;
+  EDGE_ASSIGN(const auto outcome, receive_[index_of(channel)].accept(std::move(frame), ready));
+  if (outcome == ReceiveChannel::Outcome::duplicate) {
+    ++stats_.duplicates;  // Acknowledged again, but late: a flood of them must not become one of
+                          // acks.
+  } else {
+    ++ack_pending_frames_;
+  }
+  if (!ack_due_) { ack_due_ = now + options_.ack_delay; }
+  for (Frame& next : ready) {
+    if ((next.header.flags & flag_gap) != 0) {
+      emit(DeliverGap{channel, *ByteReader(next.payload).take<std::uint64_t>()});
+    } else {
+      ++stats_.delivered;
+      emit(Deliver{channel, std::move(next.payload)});
+    }
+  }
+  return {};
+}
+
+}  // namespace edge::tunnel
