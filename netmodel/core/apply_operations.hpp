@@ -17,15 +17,15 @@ namespace edge::netmodel {
 
 /// An adapter that the machine has now.
 struct KnownAdapter {
-  MacAddress base_mac;
-  std::string name;
+  MacAddress base_mac{};
+  std::string name{};
   std::uint32_t mtu_min = 0;  ///< 0: unknown.
   std::uint32_t mtu_max = 0;  ///< 0: unknown.
 };
 
 /// A prefix in use on the machine that is not ours to give away.
 struct TakenPrefix {
-  IpPrefix prefix;
+  IpPrefix prefix{};
   std::string
       what;  ///< 'the lease of port "eth0"', 'an address of "docker0"', "the management network"
 };
@@ -33,27 +33,28 @@ struct TakenPrefix {
 struct ReservedPort {
   Transport protocol = Transport::tcp;
   std::uint16_t port = 0;
-  std::string what;  ///< "the status page"
+  std::string what{};  ///< "the status page"
 };
 
 /// What validation has to know about the host.
 struct ModelFacts {
-  std::string host_id;
-  std::vector<KnownAdapter> adapters;
+  std::string host_id{};
+  std::vector<KnownAdapter> adapters{};
   bool allow_pending_adapters = false;  ///< true: a base MAC that is not here now is accepted.
-  std::vector<TakenPrefix> taken;
-  std::vector<ReservedPort> reserved_ports;
-  std::map<std::string, IpPrefix> automatic_subnets;  ///< As Rendered::automatic_subnets said last.
+  std::vector<TakenPrefix> taken{};
+  std::vector<ReservedPort> reserved_ports{};
+  std::map<std::string, IpPrefix>
+      automatic_subnets{};  ///< As Rendered::automatic_subnets said last.
 };
 
 struct DrainPort {
-  MacAddress adapter;
-  std::chrono::seconds duration;
+  MacAddress adapter{};
+  std::chrono::seconds duration{};
   bool operator==(const DrainPort&) const = default;
 };
 struct IdentifyPort {
-  MacAddress adapter;
-  std::chrono::seconds duration;
+  MacAddress adapter{};
+  std::chrono::seconds duration{};
   bool operator==(const IdentifyPort&) const = default;
 };
 /// Journalled like the rest, changes no model.
@@ -61,8 +62,8 @@ using HostAction = std::variant<DrainPort, IdentifyPort>;
 
 /// Either `model` and `actions`, or at least one problem.
 struct ApplyOutcome {
-  std::optional<Model> model;
-  std::vector<HostAction> actions;
+  std::optional<Model> model{};
+  std::vector<HostAction> actions{};
   Problems problems;
 };
 

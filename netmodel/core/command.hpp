@@ -27,20 +27,20 @@ inline constexpr std::size_t operations_max = 10'000;
 using AdapterRef = std::string;
 
 struct AdapterSet {
-  AdapterRef adapter;
-  std::optional<std::uint32_t> mtu;
-  std::optional<bool> enabled;
+  AdapterRef adapter{};
+  std::optional<std::uint32_t> mtu{};
+  std::optional<bool> enabled{};
 };
 
 /// Fields of a group; in an update only those that are set change.
 struct GroupFields {
-  std::string group;
-  std::optional<std::vector<AdapterRef>> adapters;
-  std::optional<GroupMode> mode;
-  std::optional<AdapterRef> primary;
-  std::optional<std::uint32_t> mtu;
-  std::optional<GroupRole> role;
-  std::optional<bool> allow_single;
+  std::string group{};
+  std::optional<std::vector<AdapterRef>> adapters{};
+  std::optional<GroupMode> mode{};
+  std::optional<AdapterRef> primary{};
+  std::optional<std::uint32_t> mtu{};
+  std::optional<GroupRole> role{};
+  std::optional<bool> allow_single{};
 };
 struct GroupCreate {
   GroupFields fields;
@@ -49,20 +49,20 @@ struct GroupUpdate {
   GroupFields fields;
 };
 struct GroupDelete {
-  std::string group;
+  std::string group{};
 };
 
 /// Fields of a network; in an update only those that are set change.
 struct NetworkFields {
-  std::string network;
-  std::optional<NetworkKind> kind;
-  std::optional<std::string> group;
-  std::optional<AdapterRef> adapter;
-  std::optional<std::uint16_t> vlan_id;
-  std::optional<IpPrefix> subnet;  ///< As written; host bits are a problem of apply_operations.
-  std::optional<IpPrefix> subnet6;
-  std::optional<DhcpSettings> dhcp;
-  std::optional<std::vector<IpAddress>> dns;
+  std::string network{};
+  std::optional<NetworkKind> kind{};
+  std::optional<std::string> group{};
+  std::optional<AdapterRef> adapter{};
+  std::optional<std::uint16_t> vlan_id{};
+  std::optional<IpPrefix> subnet{};  ///< As written; host bits are a problem of apply_operations.
+  std::optional<IpPrefix> subnet6{};
+  std::optional<DhcpSettings> dhcp{};
+  std::optional<std::vector<IpAddress>> dns{};
 };
 struct NetworkCreate {
   NetworkFields fields;
@@ -71,17 +71,17 @@ struct NetworkUpdate {
   NetworkFields fields;
 };
 struct NetworkDelete {
-  std::string network;
+  std::string network{};
 };
 
 struct InterfaceFields {
-  std::string interface;
-  std::optional<std::string> vm;
-  std::optional<std::string> network;
-  std::optional<MacAddress> mac;
-  std::optional<Hardware> hardware;
-  std::optional<IpAddress> address;  ///< Fixed address in a nat network, handed out by DHCP.
-  std::optional<std::uint32_t> host_number;  ///< The same, as the model stores it.
+  std::string interface{};
+  std::optional<std::string> vm{};
+  std::optional<std::string> network{};
+  std::optional<MacAddress> mac{};
+  std::optional<Hardware> hardware{};
+  std::optional<IpAddress> address{};  ///< Fixed address in a nat network, handed out by DHCP.
+  std::optional<std::uint32_t> host_number{};  ///< The same, as the model stores it.
 };
 struct InterfaceAttach {
   InterfaceFields fields;
@@ -90,50 +90,50 @@ struct InterfaceUpdate {
   InterfaceFields fields;
 };
 struct InterfaceDetach {
-  std::string interface;
+  std::string interface{};
 };
 
 struct GatewayPublish {
-  std::string rule;
-  std::string interface;
-  std::optional<IpAddress> address;
+  std::string rule{};
+  std::string interface{};
+  std::optional<IpAddress> address{};
   Transport protocol = Transport::tcp;
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
-  std::optional<std::uint16_t> to_port;
-  std::vector<IpPrefix> sources;
-  std::vector<AdapterRef> adapters;
+  std::optional<std::uint16_t> to_port{};
+  std::vector<IpPrefix> sources{};
+  std::vector<AdapterRef> adapters{};
 };
 struct GatewayWithdraw {
-  std::string rule;
+  std::string rule{};
 };
 
 struct HostSet {
-  std::optional<std::vector<AdapterRef>> uplink_order;
+  std::optional<std::vector<AdapterRef>> uplink_order{};
   std::vector<std::string>
       unsupported;  ///< Fields that were given and that this version cannot set.
 };
 
 /// The whole desired model: what is not in it goes away.
 struct ModelReplace {
-  std::vector<AdapterSet> adapters;
-  std::vector<GroupFields> groups;
-  std::vector<NetworkFields> networks;
-  std::vector<InterfaceFields> interfaces;
-  std::vector<GatewayPublish> gateway;
+  std::vector<AdapterSet> adapters{};
+  std::vector<GroupFields> groups{};
+  std::vector<NetworkFields> networks{};
+  std::vector<InterfaceFields> interfaces{};
+  std::vector<GatewayPublish> gateway{};
   HostSet host;
 };
 
 struct PathDrain {
-  AdapterRef adapter;
+  AdapterRef adapter{};
   std::chrono::seconds duration{600};  ///< 0: end a drain.
 };
 struct PortIdentify {
-  AdapterRef adapter;
+  AdapterRef adapter{};
   std::chrono::seconds duration{10};
 };
 struct FailoverDrill {
-  AdapterRef adapter;
+  AdapterRef adapter{};
   std::chrono::seconds duration{30};
 };
 
@@ -146,12 +146,12 @@ using ModelOperation =
 std::string_view op_name(const ModelOperation& operation);
 
 struct Command {
-  std::string id;  ///< UUID in lower case; empty: none given (a file of `uplinkctl apply`).
-  std::vector<ModelOperation> operations;
-  std::optional<WallTime> deadline;
-  std::optional<std::chrono::seconds> confirm_within;
+  std::string id{};  ///< UUID in lower case; empty: none given (a file of `uplinkctl apply`).
+  std::vector<ModelOperation> operations{};
+  std::optional<WallTime> deadline{};
+  std::optional<std::chrono::seconds> confirm_within{};
   bool dry_run = false;
-  std::optional<std::int64_t> revision;  ///< Made for this revision of the model.
+  std::optional<std::int64_t> revision{};  ///< Made for this revision of the model.
 };
 
 /// `{"operations": [...], "id"?, "type"?: "command", "deadline"?, "confirm_within_s"?, "dry_run"?,

@@ -22,8 +22,8 @@ inline constexpr std::uint32_t mtu_high = 9000;
 inline constexpr std::string_view default_network = "default";
 
 struct AdapterSettings {
-  std::optional<std::uint32_t> mtu;  ///< nullopt: as the adapter has it.
-  bool enabled = true;               ///< false: admin down, no lease, no path.
+  std::optional<std::uint32_t> mtu{};  ///< nullopt: as the adapter has it.
+  bool enabled = true;                 ///< false: admin down, no lease, no path.
   bool operator==(const AdapterSettings&) const = default;
 };
 
@@ -31,10 +31,10 @@ enum class GroupMode : std::uint8_t { active_backup, balance_xor, lacp };
 enum class GroupRole : std::uint8_t { vm, infrastructure };
 
 struct Group {
-  std::vector<MacAddress> adapters;
+  std::vector<MacAddress> adapters{};
   GroupMode mode = GroupMode::active_backup;
-  std::optional<MacAddress> primary;
-  std::optional<std::uint32_t> mtu;
+  std::optional<MacAddress> primary{};
+  std::optional<std::uint32_t> mtu{};
   GroupRole role = GroupRole::vm;
   bool allow_single = false;
   bool operator==(const Group&) const = default;
@@ -43,38 +43,38 @@ struct Group {
 enum class NetworkKind : std::uint8_t { untagged, vlan, nat, routed, isolated, open };
 
 struct DhcpReservation {
-  MacAddress mac;
-  IpAddress address;
-  std::string name;  ///< May be empty.
+  MacAddress mac{};
+  IpAddress address{};
+  std::string name{};  ///< May be empty.
   auto operator<=>(const DhcpReservation&) const = default;
 };
 
 struct DhcpSettings {
   bool enabled = true;
-  std::optional<IpAddress> from;  ///< nullopt with `to`: the default range of the subnet.
-  std::optional<IpAddress> to;
-  std::vector<DhcpReservation> reservations;  ///< Sorted by MAC.
+  std::optional<IpAddress> from{};  ///< nullopt with `to`: the default range of the subnet.
+  std::optional<IpAddress> to{};
+  std::vector<DhcpReservation> reservations{};  ///< Sorted by MAC.
   bool operator==(const DhcpSettings&) const = default;
 };
 
 struct Network {
   NetworkKind kind = NetworkKind::nat;
-  std::string group;                  ///< Empty: none.
-  std::optional<MacAddress> adapter;  ///< In place of a group.
-  std::optional<std::uint16_t> vlan_id;
-  std::optional<IpPrefix> subnet;  ///< Network form. nullopt on nat: chosen automatically.
-  std::optional<IpPrefix> subnet6;
-  DhcpSettings dhcp;
-  std::vector<IpAddress> dns;  ///< Upstream resolvers; empty: those of the leases.
+  std::string group{};                  ///< Empty: none.
+  std::optional<MacAddress> adapter{};  ///< In place of a group.
+  std::optional<std::uint16_t> vlan_id{};
+  std::optional<IpPrefix> subnet{};  ///< Network form. nullopt on nat: chosen automatically.
+  std::optional<IpPrefix> subnet6{};
+  DhcpSettings dhcp{};
+  std::vector<IpAddress> dns{};  ///< Upstream resolvers; empty: those of the leases.
   bool operator==(const Network&) const = default;
 };
 
 enum class Hardware : std::uint8_t { virtio, virtio_multiqueue, e1000, e1000e, rtl8139 };
 
 struct Interface {
-  std::string vm;
-  std::string network;
-  MacAddress mac;  ///< Of the guest.
+  std::string vm{};
+  std::string network{};
+  MacAddress mac{};  ///< Of the guest.
   Hardware hardware = Hardware::virtio;
   std::optional<std::uint32_t>
       host_number;  ///< On nat: address = subnet + host_number, by DHCP reservation.
@@ -83,30 +83,30 @@ struct Interface {
 
 /// A publication at the service gateway. Exactly one of `interface` and `address` is set.
 struct GatewayRule {
-  std::string interface;
-  std::optional<IpAddress> address;
+  std::string interface{};
+  std::optional<IpAddress> address{};
   Transport protocol = Transport::tcp;
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
-  std::uint16_t to_port = 0;         ///< Of port_first; a range maps to a range of the same size.
-  std::vector<IpPrefix> sources;     ///< Sorted; empty: anyone.
-  std::vector<MacAddress> adapters;  ///< Sorted; empty: every adapter.
+  std::uint16_t to_port = 0;           ///< Of port_first; a range maps to a range of the same size.
+  std::vector<IpPrefix> sources{};     ///< Sorted; empty: anyone.
+  std::vector<MacAddress> adapters{};  ///< Sorted; empty: every adapter.
   bool operator==(const GatewayRule&) const = default;
 };
 
 struct HostSettings {
-  std::vector<MacAddress> uplink_order;  ///< Preferred first; adapters not named follow by name.
+  std::vector<MacAddress> uplink_order{};  ///< Preferred first; adapters not named follow by name.
   bool operator==(const HostSettings&) const = default;
 };
 
 /// Implicit groups and untagged networks of one per adapter are derived from facts and not stored.
 struct Model {
-  std::map<MacAddress, AdapterSettings> adapters;  ///< Only those with settings.
-  std::map<std::string, Group> groups;
-  std::map<std::string, Network> networks;
-  std::map<std::string, Interface> interfaces;
-  std::map<std::string, GatewayRule> gateway;
-  HostSettings host;
+  std::map<MacAddress, AdapterSettings> adapters{};  ///< Only those with settings.
+  std::map<std::string, Group> groups{};
+  std::map<std::string, Network> networks{};
+  std::map<std::string, Interface> interfaces{};
+  std::map<std::string, GatewayRule> gateway{};
+  HostSettings host{};
   bool operator==(const Model&) const = default;
 
   /// Without any command: the NAT network `default`.
@@ -127,12 +127,12 @@ std::string_view to_string(GroupRole role);
 std::string_view to_string(Hardware hardware);
 std::string_view to_string(Transport transport);
 
-/// The first usable address of a subnet. Pre: v4, length 8..29.
+/// The first usable address of a subnet. Pre: v4, length 8..30.
 IpAddress gateway_of(const IpPrefix& subnet);
 
 struct AddressRange {
-  IpAddress from;
-  IpAddress to;
+  IpAddress from{};
+  IpAddress to{};
   bool operator==(const AddressRange&) const = default;
 };
 /// The DHCP range of a subnet when none is given: .10 to the last usable address, or from .2 in a

@@ -15,43 +15,43 @@ enum class Transport : std::uint8_t { tcp, udp };
 
 /// One published port of a NAT network: arrives on `in_link`, goes to `target`:`target_port`.
 struct Publication {
-  std::string in_link;  ///< Bridge of the adapter; must be one of NftState::uplinks.
+  std::string in_link{};  ///< Bridge of the adapter; must be one of NftState::uplinks.
   Transport transport = Transport::tcp;
   std::uint16_t port = 0;
-  IpAddress target;
+  IpAddress target{};
   std::uint16_t target_port = 0;
-  std::vector<IpPrefix> sources;  ///< Empty: anyone. Else network form, sorted, none inside
-                                  ///< another, family of target.
+  std::vector<IpPrefix> sources{};  ///< Empty: anyone. Else network form, sorted, none inside
+                                    ///< another, family of target.
   auto operator<=>(const Publication&) const = default;
 };
 
 /// A NAT network: traffic of `subnet` that leaves through an uplink is masqueraded.
 struct NatNetwork {
-  std::string bridge;
-  IpPrefix subnet;  ///< Network form.
+  std::string bridge{};
+  IpPrefix subnet{};  ///< Network form.
   auto operator<=>(const NatNetwork&) const = default;
 };
 
 /// An uplink bridge, its routing table (also its firewall mark) and the addresses a hairpin may
 /// name.
 struct UplinkPort {
-  std::string bridge;
+  std::string bridge{};
   std::uint32_t mark =
       0;  ///< Unique, not 0. Equals the table id, so replies leave where the request came.
-  std::vector<IpAddress> addresses;  ///< Own addresses on it: hairpin from guests and host.
+  std::vector<IpAddress> addresses{};  ///< Own addresses on it: hairpin from guests and host.
   auto operator<=>(const UplinkPort&) const = default;
 };
 
 /// What our table must contain. Rendered by netmodel/core/render, committed as one batch.
 struct NftState {
-  std::vector<UplinkPort> uplinks;         ///< Sorted by bridge.
-  std::vector<NatNetwork> nat_networks;    ///< Sorted by bridge.
-  std::vector<Publication> publications;   ///< Sorted; unique (in_link, transport, port).
-  bool drop_dhcp_unicast_renewals = true;  ///< facts/dhcpcd.md 5.2.
+  std::vector<UplinkPort> uplinks{};        ///< Sorted by bridge.
+  std::vector<NatNetwork> nat_networks{};   ///< Sorted by bridge.
+  std::vector<Publication> publications{};  ///< Sorted; unique (in_link, transport, port).
+  bool drop_dhcp_unicast_renewals = true;   ///< facts/dhcpcd.md 5.2.
   /// Observed only, one line per difference between our table and what these values say: a rule
   /// that someone deleted or edited, an element of theirs. Always empty in a desired state, so an
   /// edit is never equal.
-  std::vector<std::string> foreign_edits;
+  std::vector<std::string> foreign_edits{};
   bool operator==(const NftState&) const = default;
 };
 

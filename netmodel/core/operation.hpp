@@ -10,29 +10,50 @@
 
 namespace edge::netmodel {
 
-struct CreateLink { Link link; };                 ///< bridge or tap, made with MAC, MTU, alias, master, up.
-struct ChangeLink {                               ///< Only the fields that are set are written.
-  std::string name;
-  std::optional<std::uint32_t> mtu;
-  std::optional<bool> admin_up;
-  std::optional<std::string> master;              ///< Empty string: release.
-  std::optional<std::string> alias;
-  std::optional<MacAddress> mac;
-  std::optional<BridgeAttributes> bridge;
+struct CreateLink {
+  Link link;
+};                   ///< bridge or tap, made with MAC, MTU, alias, master, up.
+struct ChangeLink {  ///< Only the fields that are set are written.
+  std::string name{};
+  std::optional<std::uint32_t> mtu{};
+  std::optional<bool> admin_up{};
+  std::optional<std::string> master{};  ///< Empty string: release.
+  std::optional<std::string> alias{};
+  std::optional<MacAddress> mac{};
+  std::optional<BridgeAttributes> bridge{};
 };
-struct DeleteLink { std::string name; };
-struct AddAddress { Address address; };           ///< NLM_F_REPLACE.
-struct RemoveAddress { Address address; };
-struct AddRoute { Route route; };                 ///< NLM_F_CREATE|NLM_F_REPLACE.
-struct RemoveRoute { Route route; };
-struct AddRule { Rule rule; };
-struct RemoveRule { Rule rule; };
-struct SetSysctl { Sysctl sysctl; };
-struct CommitNft { NftState state; };             ///< The whole table of ours, one atomic batch.
-struct DeleteNft {};                              ///< The table of ours goes (purge).
+struct DeleteLink {
+  std::string name;
+};
+struct AddAddress {
+  Address address;
+};  ///< NLM_F_REPLACE.
+struct RemoveAddress {
+  Address address;
+};
+struct AddRoute {
+  Route route;
+};  ///< NLM_F_CREATE|NLM_F_REPLACE.
+struct RemoveRoute {
+  Route route;
+};
+struct AddRule {
+  Rule rule;
+};
+struct RemoveRule {
+  Rule rule;
+};
+struct SetSysctl {
+  Sysctl sysctl;
+};
+struct CommitNft {
+  NftState state;
+};                    ///< The whole table of ours, one atomic batch.
+struct DeleteNft {};  ///< The table of ours goes (purge).
 
-using Operation = std::variant<CreateLink, ChangeLink, DeleteLink, AddAddress, RemoveAddress, AddRoute,
-                               RemoveRoute, AddRule, RemoveRule, SetSysctl, CommitNft, DeleteNft>;
+using Operation =
+    std::variant<CreateLink, ChangeLink, DeleteLink, AddAddress, RemoveAddress, AddRoute,
+                 RemoveRoute, AddRule, RemoveRule, SetSysctl, CommitNft, DeleteNft>;
 
 /// The operation as lines that a person could type: "ip link add ...", "bridge ...", "nft ...".
 std::string to_text(const Operation& operation);

@@ -13,9 +13,9 @@ namespace edge::netmodel {
 /// `network "web": VLAN id 4095 is out of range 2..4094`.
 struct Problem {
   std::optional<std::size_t>
-      op;             ///< Index in the command's operations; nullopt: the command itself.
-  std::string field;  ///< "vlan_id", "dhcp.from"; empty: the operation as a whole.
-  std::string what;
+      op;               ///< Index in the command's operations; nullopt: the command itself.
+  std::string field{};  ///< "vlan_id", "dhcp.from"; empty: the operation as a whole.
+  std::string what{};
   bool operator==(const Problem&) const = default;
 };
 

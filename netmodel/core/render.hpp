@@ -15,32 +15,32 @@ namespace edge::netmodel {
 
 /// A route of DHCP option 121. Source: RFC 3442.
 struct ClasslessRoute {
-  IpPrefix destination;
-  std::optional<IpAddress> gateway;  ///< nullopt or 0.0.0.0: on link.
+  IpPrefix destination{};
+  std::optional<IpAddress> gateway{};  ///< nullopt or 0.0.0.0: on link.
   bool operator==(const ClasslessRoute&) const = default;
 };
 
 struct LeaseFacts {
-  IpPrefix address;  ///< With the length of the subnet mask.
-  std::vector<IpAddress> routers;
-  std::vector<ClasslessRoute> classless_routes;  ///< Not empty: option 3 is ignored.
-  std::vector<IpAddress> dns;
-  std::optional<std::uint32_t> mtu;  ///< Option 26.
+  IpPrefix address{};  ///< With the length of the subnet mask.
+  std::vector<IpAddress> routers{};
+  std::vector<ClasslessRoute> classless_routes{};  ///< Not empty: option 3 is ignored.
+  std::vector<IpAddress> dns{};
+  std::optional<std::uint32_t> mtu{};  ///< Option 26.
   bool operator==(const LeaseFacts&) const = default;
 };
 
 struct Ipv6Facts {
-  std::vector<IpPrefix> owned;  ///< From DHCPv6: we put them on the bridge.
-  std::vector<IpPrefix> seen;   ///< Global addresses that the kernel made from RAs (SLAAC).
-  std::optional<IpAddress> default_gateway;  ///< Of the RA with a router lifetime.
-  std::vector<IpAddress> dns;
+  std::vector<IpPrefix> owned{};  ///< From DHCPv6: we put them on the bridge.
+  std::vector<IpPrefix> seen{};   ///< Global addresses that the kernel made from RAs (SLAAC).
+  std::optional<IpAddress> default_gateway{};  ///< Of the RA with a router lifetime.
+  std::vector<IpAddress> dns{};
   bool operator==(const Ipv6Facts&) const = default;
 };
 
 /// One adapter that is present now.
 struct AdapterFacts {
-  std::string name;
-  MacAddress base_mac;
+  std::string name{};
+  MacAddress base_mac{};
   std::uint32_t table = 0;  ///< table_first + its number in the store; also its firewall mark.
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;  ///< 0: unknown.
@@ -49,54 +49,55 @@ struct AdapterFacts {
   bool locally_disabled =
       false;             ///< A person set it admin down after we had set it up: leave it so.
   bool drained = false;  ///< path.drain: used only when nothing else is there.
-  std::optional<LeaseFacts> lease;  ///< Valid now, also without carrier.
-  Ipv6Facts v6;
+  std::optional<LeaseFacts> lease{};  ///< Valid now, also without carrier.
+  Ipv6Facts v6{};
 };
 
 struct RenderFacts {
-  std::string host_id;
-  std::vector<AdapterFacts> adapters;
+  std::string host_id{};
+  std::vector<AdapterFacts> adapters{};
   bool vlan_filtering = false;  ///< The kernel's bridge has it.
   bool ipv6 = true;             ///< /proc/sys/net/ipv6 exists.
   std::uint32_t tap_owner_uid = 0;
-  std::vector<TakenPrefix> taken;  ///< Foreign addresses of the machine; leases are in `adapters`.
-  std::map<std::string, IpPrefix> automatic_subnets;  ///< Of the last render, kept in the store.
+  std::vector<TakenPrefix>
+      taken{};  ///< Foreign addresses of the machine; leases are in `adapters`.
+  std::map<std::string, IpPrefix> automatic_subnets{};  ///< Of the last render, kept in the store.
 };
 
 struct DnsUpstream {
-  IpAddress address;
-  std::string link;  ///< Ask through this link; empty: whatever the routes say.
+  IpAddress address{};
+  std::string link{};  ///< Ask through this link; empty: whatever the routes say.
   auto operator<=>(const DnsUpstream&) const = default;
 };
 
 /// A DHCP and DNS server that has to run for a network.
 struct NetworkService {
-  std::string network;
-  std::string bridge;
-  IpPrefix subnet;                    ///< Network form.
-  IpAddress gateway;                  ///< Our address on the bridge.
-  std::optional<AddressRange> range;  ///< nullopt: DNS only.
+  std::string network{};
+  std::string bridge{};
+  IpPrefix subnet{};                    ///< Network form.
+  IpAddress gateway{};                  ///< Our address on the bridge.
+  std::optional<AddressRange> range{};  ///< nullopt: DNS only.
   std::vector<DhcpReservation>
-      reservations;                    ///< Of the network and of its interfaces. Sorted by MAC.
-  std::uint32_t mtu = 1500;            ///< Option 26.
-  std::vector<DnsUpstream> upstreams;  ///< Best first.
+      reservations;                      ///< Of the network and of its interfaces. Sorted by MAC.
+  std::uint32_t mtu = 1500;              ///< Option 26.
+  std::vector<DnsUpstream> upstreams{};  ///< Best first.
   bool operator==(const NetworkService&) const = default;
 };
 
 /// Something to tell people; the state is usable.
 struct Note {
-  std::string kind;  ///< "network.renumbered", "network.overlap", "lease.ignored", "adapter.mtu"
-  std::string what;
+  std::string kind{};  ///< "network.renumbered", "network.overlap", "lease.ignored", "adapter.mtu"
+  std::string what{};
   bool operator==(const Note&) const = default;
 };
 
 struct Rendered {
   DesiredState state;
   NftState nft;
-  std::vector<NetworkService> services;  ///< Sorted by network.
+  std::vector<NetworkService> services{};  ///< Sorted by network.
   std::map<std::string, IpPrefix>
       automatic_subnets;  ///< To be stored and passed to the next render.
-  std::vector<Note> notes;
+  std::vector<Note> notes{};
 };
 
 /// Follows the model; what an absent adapter would need is left out.

@@ -5,9 +5,8 @@
 namespace edge::netmodel {
 
 const ObservedLink* ObservedState::find_link(std::string_view name) const {
-  const auto found = std::ranges::find(links, name, [](const ObservedLink& l) -> const auto& {
-    return l.link.name;
-  });
+  const auto found = std::ranges::find(
+      links, name, [](const ObservedLink& l) -> const auto& { return l.link.name; });
   return found == links.end() ? nullptr : &*found;
 }
 

@@ -13,11 +13,12 @@
 namespace edge::netmodel {
 
 /// What we made carries these marks; what does not is foreign and never touched (house.md).
-inline constexpr std::uint8_t our_protocol = 117;            ///< RTA_PROTOCOL, FRA_PROTOCOL, IFA_PROTO.
-inline constexpr std::string_view our_alias = "gallium:";    ///< IFLA_IFALIAS prefix: gallium:<kind>:<id>
+inline constexpr std::uint8_t our_protocol = 117;  ///< RTA_PROTOCOL, FRA_PROTOCOL, IFA_PROTO.
+inline constexpr std::string_view our_alias =
+    "gallium:";  ///< IFLA_IFALIAS prefix: gallium:<kind>:<id>
 inline constexpr std::string_view our_nft_table = "uplink";  ///< family inet
-inline constexpr std::uint32_t table_first = 20000;          ///< One routing table per layer-3 port,
-inline constexpr std::uint32_t table_last = 20999;           ///< ... 20000 + its number in the store.
+inline constexpr std::uint32_t table_first = 20000;  ///< One routing table per layer-3 port,
+inline constexpr std::uint32_t table_last = 20999;   ///< ... 20000 + its number in the store.
 
 enum class LinkKind : std::uint8_t { physical, bridge, tap, bond, vlan, veth, loopback, other };
 
@@ -25,7 +26,7 @@ struct BridgeAttributes {
   std::uint32_t forward_delay_cs = 0;  ///< IFLA_BR_FORWARD_DELAY, hundredths of a second.
   bool stp = false;
   bool multicast_snooping = false;
-  std::optional<bool> vlan_filtering;  ///< nullopt: leave alone (a kernel without it).
+  std::optional<bool> vlan_filtering{};  ///< nullopt: leave alone (a kernel without it).
   bool operator==(const BridgeAttributes&) const = default;
 };
 
@@ -38,15 +39,15 @@ struct TapAttributes {
 
 /// Desired: every set field is enforced. Observed: every field was read.
 struct Link {
-  std::string name;  ///< IFNAMSIZ: 1..15 characters.
+  std::string name{};  ///< IFNAMSIZ: 1..15 characters.
   LinkKind kind = LinkKind::other;
-  std::optional<MacAddress> mac;     ///< Desired nullopt: keep.
-  std::optional<std::uint32_t> mtu;  ///< Bytes. Desired nullopt: keep.
+  std::optional<MacAddress> mac{};     ///< Desired nullopt: keep.
+  std::optional<std::uint32_t> mtu{};  ///< Bytes. Desired nullopt: keep.
   bool admin_up = true;
-  std::string master;  ///< Name of the bridge or bond; empty: none.
-  std::string alias;   ///< "gallium:port-bridge:<mac>"; empty on adapters (they are not ours).
-  std::optional<BridgeAttributes> bridge;
-  std::optional<TapAttributes> tap;
+  std::string master{};  ///< Name of the bridge or bond; empty: none.
+  std::string alias{};   ///< "gallium:port-bridge:<mac>"; empty on adapters (they are not ours).
+  std::optional<BridgeAttributes> bridge{};
+  std::optional<TapAttributes> tap{};
   bool operator==(const Link&) const = default;
 };
 
@@ -54,21 +55,21 @@ struct Link {
 struct ObservedLink {
   Link link;
   IfIndex index{0};
-  std::optional<MacAddress> permanent_mac;  ///< IFLA_PERM_ADDRESS.
-  bool has_device = false;                  ///< /sys/class/net/X/device exists: physical or virtio.
-  bool carrier = false;                     ///< IFF_LOWER_UP.
-  std::uint32_t carrier_down_count = 0;     ///< IFLA_CARRIER_DOWN_COUNT.
-  std::uint32_t mtu_min = 0;                ///< 0: unknown.
-  std::uint32_t mtu_max = 0;                ///< 0: unknown.
-  bool ra_managed = false;                  ///< IF_RA_MANAGED of IFLA_INET6_FLAGS.
-  bool ra_other = false;                    ///< IF_RA_OTHERCONF.
+  std::optional<MacAddress> permanent_mac{};  ///< IFLA_PERM_ADDRESS.
+  bool has_device = false;               ///< /sys/class/net/X/device exists: physical or virtio.
+  bool carrier = false;                  ///< IFF_LOWER_UP.
+  std::uint32_t carrier_down_count = 0;  ///< IFLA_CARRIER_DOWN_COUNT.
+  std::uint32_t mtu_min = 0;             ///< 0: unknown.
+  std::uint32_t mtu_max = 0;             ///< 0: unknown.
+  bool ra_managed = false;               ///< IF_RA_MANAGED of IFLA_INET6_FLAGS.
+  bool ra_other = false;                 ///< IF_RA_OTHERCONF.
   bool operator==(const ObservedLink&) const = default;
   bool ours() const { return link.alias.starts_with(our_alias); }
 };
 
 struct Address {
-  std::string link;
-  IpPrefix prefix;             ///< Interface address with its length.
+  std::string link{};
+  IpPrefix prefix{};            ///< Interface address with its length.
   bool no_prefix_route = true;  ///< IFA_F_NOPREFIXROUTE.
   bool ours = true;             ///< Observed: IFA_PROTO == our_protocol.
   bool operator==(const Address&) const = default;
@@ -78,14 +79,14 @@ enum class RouteType : std::uint8_t { unicast, unreachable, blackhole };
 
 struct Route {
   std::uint32_t table = 254;
-  IpPrefix destination;  ///< Network form; 0.0.0.0/0 or ::/0 is the default route.
+  IpPrefix destination{};  ///< Network form; 0.0.0.0/0 or ::/0 is the default route.
   RouteType type = RouteType::unicast;
-  std::string link;                 ///< Empty for unreachable/blackhole.
-  std::optional<IpAddress> gateway;  ///< nullopt: on link.
-  std::optional<IpAddress> source;   ///< RTA_PREFSRC.
+  std::string link{};                  ///< Empty for unreachable/blackhole.
+  std::optional<IpAddress> gateway{};  ///< nullopt: on link.
+  std::optional<IpAddress> source{};   ///< RTA_PREFSRC.
   std::uint32_t metric = 0;
-  bool on_link_gateway = false;           ///< RTNH_F_ONLINK: gateway outside any connected prefix.
-  std::optional<std::uint32_t> mtu;       ///< RTAX_MTU.
+  bool on_link_gateway = false;        ///< RTNH_F_ONLINK: gateway outside any connected prefix.
+  std::optional<std::uint32_t> mtu{};  ///< RTAX_MTU.
   std::uint8_t protocol = our_protocol;
   bool operator==(const Route&) const = default;
 };
@@ -93,11 +94,11 @@ struct Route {
 struct Rule {
   std::uint32_t priority = 0;
   Family family = Family::v4;
-  std::optional<IpPrefix> from;
-  std::optional<IpPrefix> to;
-  std::string in_link;   ///< iif name, empty: any.
-  std::string out_link;  ///< oif name, empty: any.
-  std::optional<std::uint32_t> mark;
+  std::optional<IpPrefix> from{};
+  std::optional<IpPrefix> to{};
+  std::string in_link{};   ///< iif name, empty: any.
+  std::string out_link{};  ///< oif name, empty: any.
+  std::optional<std::uint32_t> mark{};
   std::uint32_t mark_mask = 0xffffffff;
   std::uint32_t table = 254;
   std::uint8_t protocol = our_protocol;
@@ -106,28 +107,28 @@ struct Rule {
 
 /// One file below /proc/sys; `path` has dots replaced by slashes: "net/ipv4/conf/br0/rp_filter".
 struct Sysctl {
-  std::string path;
-  std::string value;
+  std::string path{};
+  std::string value{};
   bool operator==(const Sysctl&) const = default;
 };
 
 /// Wanted: complete for what is ours, silent about the rest. Order within a vector has no meaning.
 struct DesiredState {
-  std::vector<Link> links;
-  std::vector<Address> addresses;
-  std::vector<Route> routes;
-  std::vector<Rule> rules;
-  std::vector<Sysctl> sysctls;
+  std::vector<Link> links{};
+  std::vector<Address> addresses{};
+  std::vector<Route> routes{};
+  std::vector<Rule> rules{};
+  std::vector<Sysctl> sysctls{};
   bool operator==(const DesiredState&) const = default;
 };
 
 /// Everything a dump showed in this network namespace, foreign things included.
 struct ObservedState {
-  std::vector<ObservedLink> links;
-  std::vector<Address> addresses;
-  std::vector<Route> routes;
-  std::vector<Rule> rules;
-  std::vector<Sysctl> sysctls;  ///< Only those asked for.
+  std::vector<ObservedLink> links{};
+  std::vector<Address> addresses{};
+  std::vector<Route> routes{};
+  std::vector<Rule> rules{};
+  std::vector<Sysctl> sysctls{};  ///< Only those asked for.
   bool operator==(const ObservedState&) const = default;
 
   const ObservedLink* find_link(std::string_view name) const;

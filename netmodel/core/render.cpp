@@ -1,0 +1,244 @@
+#include "netmodel/core/render.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "netmodel/core/names.hpp"
+#include "netmodel/core/render_port.hpp"
+#include "netmodel/core/subnets.hpp"
+#include "netmodel/core/validate.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+constexpr std::uint32_t nat_mtu = 1500;
+
+const AdapterSettings& settings_of(const Model& model, const MacAddress& mac) {
+  static const AdapterSettings none;
+  const auto found = model.adapters.find(mac);
+  return found == model.adapters.end() ? none : found->second;
+}
+
+const AdapterFacts* find_adapter(const RenderFacts& facts, const MacAddress& mac) {
+  const auto found = std::ranges::find(facts.adapters, mac, &AdapterFacts::base_mac);
+  return found == facts.adapters.end() ? nullptr : &*found;
+}
+
+void add_global_sysctls(DesiredState& state) {
+  for (const std::string_view path :
+       {"net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect",
+        "net/ipv4/conf/all/src_valid_mark"}) {
+    state.sysctls.push_back({std::string(path), "1"});
+  }
+}
+
+void without_ipv6(const std::string& link, const RenderFacts& facts, DesiredState& state) {
+  if (facts.ipv6) {
+    state.sysctls.push_back({fmt::format("net/ipv6/conf/{}/disable_ipv6", link), "1"});
+  }
+}
+
+/// Resolvers of the network, else those of the leases, each asked through its own port.
+std::vector<DnsUpstream> upstreams_of(const Model& model, const Network& network,
+                                      const RenderFacts& facts) {
+  std::vector<DnsUpstream> out;
+  const auto add = [&](DnsUpstream upstream) {
+    const bool known = std::ranges::find(out, upstream) != out.end();
+    if (!known && is_unicast_host(upstream.address)) { out.push_back(std::move(upstream)); }
+  };
+  for (const IpAddress& address : network.dns) { add({address, ""}); }
+  if (!network.dns.empty()) { return out; }
+  for (const MacAddress& mac : uplink_ranks(model, facts.adapters)) {
+    const AdapterFacts* adapter = find_adapter(facts, mac);
+    if (!is_usable(settings_of(model, mac), *adapter)) { continue; }
+    const std::string bridge = port_bridge_name(mac);
+    if (adapter->lease && is_sound(*adapter->lease)) {
+      for (const IpAddress& address : adapter->lease->dns) { add({address, bridge}); }
+    }
+    for (const IpAddress& address : adapter->v6.dns) { add({address, bridge}); }
+  }
+  return out;
+}
+
+std::vector<DhcpReservation> reservations_of(const Model& model, const std::string& id,
+                                             const IpPrefix& subnet) {
+  const Network& network = model.networks.at(id);
+  std::vector<DhcpReservation> out;
+  std::set<MacAddress> named;
+  for (const auto& [interface_id, interface] : model.interfaces) {
+    if (interface.network != id || !interface.host_number) { continue; }
+    const auto address = host_address(subnet, *interface.host_number);
+    if (!address) { continue; }
+    out.push_back({interface.mac, *address, interface_id});
+    named.insert(interface.mac);
+  }
+  for (const DhcpReservation& r : network.dhcp.reservations) {
+    if (!named.contains(r.mac)) { out.push_back(r); }
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+void render_network(const Model& model, const std::string& id, const RenderFacts& facts,
+                    Rendered& out) {
+  const Network& network = model.networks.at(id);
+  const std::string bridge = network_bridge_name(id);
+  Link link{.name = bridge,
+            .kind = LinkKind::bridge,
+            .mac = generated_mac(facts.host_id, "network", id),
+            .mtu = nat_mtu};
+  link.alias = network_alias(id);
+  link.bridge = BridgeAttributes{};
+  out.state.links.push_back(std::move(link));
+  without_ipv6(bridge, facts, out.state);
+
+  const auto subnet = subnet_of(model, id, out.automatic_subnets);
+  if (!subnet) { return; }
+  const IpAddress gateway = gateway_of(*subnet);
+  out.state.addresses.push_back({.link = bridge, .prefix = {gateway, subnet->length}});
+  out.state.routes.push_back(
+      {.table = table_main, .destination = *subnet, .link = bridge, .source = gateway});
+  out.state.rules.push_back({.priority = rule_nat, .to = *subnet, .table = table_main});
+  out.nft.nat_networks.push_back({bridge, *subnet});
+  out.services.push_back({.network = id,
+                          .bridge = bridge,
+                          .subnet = *subnet,
+                          .gateway = gateway,
+                          .range = dhcp_range_of(network, *subnet),
+                          .reservations = reservations_of(model, id, *subnet),
+                          .mtu = nat_mtu,
+                          .upstreams = upstreams_of(model, network, facts)});
+}
+
+/// The bridge that an interface's network has now, and its MTU.
+struct Attachment {
+  std::string bridge;  ///< Empty: the adapter is away; the guest keeps its tap.
+  std::uint32_t mtu = nat_mtu;
+};
+
+Attachment attachment_of(const Model& model, const Interface& interface, const RenderFacts& facts) {
+  if (model.networks.contains(interface.network)) {
+    return {network_bridge_name(interface.network), nat_mtu};
+  }
+  const auto mac = implicit_network_adapter(interface.network);
+  const AdapterFacts* adapter = mac ? find_adapter(facts, *mac) : nullptr;
+  if (adapter == nullptr) { return {}; }
+  return {port_bridge_name(*mac), port_mtu(settings_of(model, *mac), *adapter)};
+}
+
+void render_interface(const Model& model, const std::string& id, const RenderFacts& facts,
+                      Rendered& out) {
+  const Interface& interface = model.interfaces.at(id);
+  const Attachment attachment = attachment_of(model, interface, facts);
+  const bool virtio =
+      interface.hardware == Hardware::virtio || interface.hardware == Hardware::virtio_multiqueue;
+  Link tap{.name = tap_name(id),
+           .kind = LinkKind::tap,
+           .mac = tap_host_mac(interface.mac),
+           .mtu = attachment.mtu};
+  tap.master = attachment.bridge;
+  tap.alias = interface_alias(id);
+  tap.tap = TapAttributes{.owner_uid = facts.tap_owner_uid,
+                          .vnet_hdr = virtio,
+                          .multi_queue = interface.hardware == Hardware::virtio_multiqueue};
+  without_ipv6(tap.name, facts, out.state);
+  out.state.links.push_back(std::move(tap));
+}
+
+std::optional<IpAddress> target_of(const Model& model, const GatewayRule& rule,
+                                   const std::map<std::string, IpPrefix>& automatic_subnets) {
+  if (rule.address) { return rule.address; }
+  const auto interface = model.interfaces.find(rule.interface);
+  if (interface == model.interfaces.end()) { return std::nullopt; }
+  return address_of(model, interface->second, automatic_subnets);
+}
+
+/// Bridges of the adapters that a rule names and that are here now.
+std::vector<std::string> arrival_bridges(const GatewayRule& rule, const RenderFacts& facts) {
+  std::vector<std::string> out;
+  for (const AdapterFacts& adapter : facts.adapters) {
+    const bool named =
+        rule.adapters.empty() || std::ranges::binary_search(rule.adapters, adapter.base_mac);
+    if (named) { out.push_back(port_bridge_name(adapter.base_mac)); }
+  }
+  return out;
+}
+
+void render_rule(const Model& model, const GatewayRule& rule, const RenderFacts& facts,
+                 Rendered& out) {
+  const auto target = target_of(model, rule, out.automatic_subnets);
+  if (!target) { return; }
+  for (const std::string& bridge : arrival_bridges(rule, facts)) {
+    for (unsigned port = rule.port_first; port <= rule.port_last; ++port) {
+      const auto to_port = static_cast<std::uint16_t>(rule.to_port + (port - rule.port_first));
+      out.nft.publications.push_back({bridge, rule.protocol, static_cast<std::uint16_t>(port),
+                                      *target, to_port, rule.sources});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<MacAddress> uplink_ranks(const Model& model,
+                                     const std::vector<AdapterFacts>& adapters) {
+  struct Ranked {
+    bool drained;
+    std::size_t position;
+    std::string_view name;
+    MacAddress mac;
+    auto operator<=>(const Ranked&) const = default;
+  };
+  const auto& order = model.host.uplink_order;
+  std::vector<Ranked> ranked;
+  for (const AdapterFacts& adapter : adapters) {
+    const auto position =
+        static_cast<std::size_t>(std::ranges::find(order, adapter.base_mac) - order.begin());
+    ranked.push_back({adapter.drained, position, adapter.name, adapter.base_mac});
+  }
+  std::ranges::sort(ranked);
+  std::vector<MacAddress> out;
+  for (const Ranked& entry : ranked) { out.push_back(entry.mac); }
+  return out;
+}
+
+Rendered render(const Model& model, const RenderFacts& facts) {
+  Rendered out;
+  AutomaticSubnets subnets = choose_subnets(model, facts);
+  out.automatic_subnets = std::move(subnets.chosen);
+  out.notes = std::move(subnets.notes);
+  add_global_sysctls(out.state);
+  const std::vector<MacAddress> ranks = uplink_ranks(model, facts.adapters);
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    render_port(settings_of(model, ranks[rank]), *find_adapter(facts, ranks[rank]), rank, facts,
+                out);
+  }
+  for (const auto& [id, network] : model.networks) {
+    if (network.kind == NetworkKind::nat) { render_network(model, id, facts, out); }
+  }
+  for (const auto& [id, interface] : model.interfaces) { render_interface(model, id, facts, out); }
+  for (const auto& [id, rule] : model.gateway) { render_rule(model, rule, facts, out); }
+  std::ranges::sort(out.nft.uplinks);
+  std::ranges::sort(out.nft.nat_networks);
+  std::ranges::sort(out.nft.publications);
+  return out;
+}
+
+std::string state_of(const Model& model, const GatewayRule& rule, const RenderFacts& facts) {
+  if (!target_of(model, rule, facts.automatic_subnets)) {
+    return "waiting for an address of its target";
+  }
+  bool present = false;
+  for (const AdapterFacts& adapter : facts.adapters) {
+    const bool named =
+        rule.adapters.empty() || std::ranges::binary_search(rule.adapters, adapter.base_mac);
+    if (!named) { continue; }
+    present = true;
+    const bool leased = adapter.lease && is_sound(*adapter.lease);
+    if (leased && is_usable(settings_of(model, adapter.base_mac), adapter)) { return "active"; }
+  }
+  return present ? "waiting for a lease on its ports" : "waiting for its adapters";
+}
+
+}  // namespace edge::netmodel

@@ -1,0 +1,147 @@
+#include "netmodel/core/subnets.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace edge::netmodel {
+namespace {
+
+struct Occupied {
+  IpPrefix prefix;
+  std::string what;
+};
+
+/// Leases and foreign addresses: what we cannot move.
+std::vector<Occupied> occupied_by_others(const RenderFacts& facts) {
+  std::vector<Occupied> out;
+  for (const AdapterFacts& adapter : facts.adapters) {
+    if (adapter.lease) {
+      out.push_back(
+          {adapter.lease->address, fmt::format("the lease of port \"{}\"", adapter.name)});
+    }
+  }
+  for (const TakenPrefix& taken : facts.taken) { out.push_back({taken.prefix, taken.what}); }
+  return out;
+}
+
+const Occupied* find_overlap(const std::vector<Occupied>& occupied, const IpPrefix& prefix) {
+  const auto found =
+      std::ranges::find_if(occupied, [&](const Occupied& o) { return o.prefix.overlaps(prefix); });
+  return found == occupied.end() ? nullptr : &*found;
+}
+
+bool is_automatic(const Network& network) {
+  return network.kind == NetworkKind::nat && !network.subnet;
+}
+
+/// Guests or publications hold its addresses.
+bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet) {
+  const bool attached = std::ranges::any_of(
+      model.interfaces, [&](const auto& entry) { return entry.second.network == id; });
+  return attached || std::ranges::any_of(model.gateway, [&](const auto& entry) {
+           return entry.second.address && subnet.contains(*entry.second.address);
+         });
+}
+
+std::optional<IpPrefix> first_free(const std::vector<Occupied>& others,
+                                   const std::vector<Occupied>& ours) {
+  for (unsigned i = 0; i < automatic_subnet_count; ++i) {
+    const IpPrefix candidate = automatic_subnet(i);
+    if (find_overlap(others, candidate) == nullptr && find_overlap(ours, candidate) == nullptr) {
+      return candidate;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+IpPrefix automatic_subnet(unsigned number) {
+  return {IpAddress::v4(10, static_cast<std::uint8_t>(200 + number), 0, 0), 24};
+}
+
+AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
+  AutomaticSubnets out;
+  const std::vector<Occupied> others = occupied_by_others(facts);
+  std::vector<Occupied> ours;
+  for (const auto& [id, network] : model.networks) {
+    if (network.kind != NetworkKind::nat || !network.subnet) { continue; }
+    ours.push_back({*network.subnet, fmt::format("network \"{}\"", id)});
+    if (const Occupied* other = find_overlap(others, *network.subnet)) {
+      out.notes.push_back(
+          {"network.overlap",
+           fmt::format("network \"{}\": subnet {} overlaps {} of {}", id,
+                       to_string(*network.subnet), to_string(other->prefix), other->what)});
+    }
+  }
+  std::vector<std::pair<std::string, std::optional<IpPrefix>>> homeless;  // And what it had.
+  for (const auto& [id, network] : model.networks) {
+    if (!is_automatic(network)) { continue; }
+    const auto had = facts.automatic_subnets.find(id);
+    if (had == facts.automatic_subnets.end()) {
+      homeless.emplace_back(id, std::nullopt);
+      continue;
+    }
+    const Occupied* other = find_overlap(others, had->second);
+    const bool blocked = other != nullptr || find_overlap(ours, had->second) != nullptr;
+    if (blocked && !in_use(model, id, had->second)) {
+      homeless.emplace_back(id, had->second);
+      continue;
+    }
+    if (other != nullptr) {
+      out.notes.push_back(
+          {"network.overlap",
+           fmt::format("network \"{}\": subnet {} overlaps {} of {}; it stays because it is in use",
+                       id, to_string(had->second), to_string(other->prefix), other->what)});
+    }
+    out.chosen[id] = had->second;
+    ours.push_back({had->second, id});
+  }
+  for (const auto& [id, had] : homeless) {
+    const auto subnet = first_free(others, ours);
+    if (!subnet) {
+      out.notes.push_back(
+          {"network.no_subnet",
+           fmt::format(
+               "network \"{}\": each of {} to {} is in use on this machine; give it a subnet", id,
+               to_string(automatic_subnet(0)),
+               to_string(automatic_subnet(automatic_subnet_count - 1)))});
+      continue;
+    }
+    if (had) {
+      out.notes.push_back({"network.renumbered",
+                           fmt::format("network \"{}\": subnet {} is now {}: the old one is in use "
+                                       "on this machine",
+                                       id, to_string(*had), to_string(*subnet))});
+    }
+    out.chosen[id] = *subnet;
+    ours.push_back({*subnet, id});
+  }
+  return out;
+}
+
+std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
+                                  const std::map<std::string, IpPrefix>& automatic_subnets) {
+  const auto found = model.networks.find(network);
+  if (found == model.networks.end() || found->second.kind != NetworkKind::nat) {
+    return std::nullopt;
+  }
+  std::optional<IpPrefix> subnet = found->second.subnet;
+  if (!subnet) {
+    const auto automatic = automatic_subnets.find(network);
+    if (automatic != automatic_subnets.end()) { subnet = automatic->second; }
+  }
+  const bool sound =
+      subnet && subnet->address.family == Family::v4 && subnet->length >= 8 && subnet->length <= 30;
+  return sound ? std::optional(subnet->network()) : std::nullopt;
+}
+
+std::optional<IpAddress> address_of(const Model& model, const Interface& interface,
+                                    const std::map<std::string, IpPrefix>& automatic_subnets) {
+  const auto subnet = subnet_of(model, interface.network, automatic_subnets);
+  if (!subnet || !interface.host_number) { return std::nullopt; }
+  return host_address(*subnet, *interface.host_number);
+}
+
+}  // namespace edge::netmodel

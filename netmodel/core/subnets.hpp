@@ -1,0 +1,28 @@
+// Which subnet a nat network without one of its own gets, and when it moves out of the way.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netmodel/core/model.hpp"
+#include "netmodel/core/render.hpp"
+
+namespace edge::netmodel {
+
+/// 10.200.0.0/24, 10.201.0.0/24 ... 10.231.0.0/24.
+inline constexpr unsigned automatic_subnet_count = 32;
+IpPrefix automatic_subnet(unsigned number);
+
+struct AutomaticSubnets {
+  std::map<std::string, IpPrefix> chosen;
+  std::vector<Note> notes;
+};
+
+/// Keeps what facts.automatic_subnets says as long as it overlaps no lease, no foreign address and
+/// no other network; otherwise an unused network moves to the first free subnet, a used one stays
+/// and is noted.
+AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts);
+
+}  // namespace edge::netmodel

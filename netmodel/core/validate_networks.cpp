@@ -1,0 +1,197 @@
+// Rules of networks: kinds, subnets and their neighbours, DHCP ranges and reservations.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "netmodel/core/names.hpp"
+#include "netmodel/core/render.hpp"
+#include "netmodel/core/validate.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+/// Findings about one network.
+class NetworkCheck {
+ public:
+  NetworkCheck(const std::string& id, const Network& network, Findings& findings)
+      : id_(id), network_(network), findings_(findings) {}
+
+  void fields();
+  bool subnet();
+  void dhcp(const std::optional<IpPrefix>& subnet);
+  void dns();
+  void add(std::string_view field, std::string_view text) {
+    findings_.add(Subject::network, id_, field, text);
+  }
+
+ private:
+  void range(const IpPrefix& subnet);
+  void reservations(const IpPrefix& subnet);
+
+  const std::string& id_;
+  const Network& network_;
+  Findings& findings_;
+};
+
+void NetworkCheck::fields() {
+  const auto foreign = [&](std::string_view field) {
+    add(field,
+        fmt::format("field \"{}\" does not belong to kind nat; allowed: subnet, dhcp, dns", field));
+  };
+  if (implicit_network_adapter(id_)) {
+    add("network",
+        "ids of \"br\" and twelve hex digits are kept for the untagged networks of adapters");
+  }
+  if (!network_.group.empty()) { foreign("group"); }
+  if (network_.adapter) { foreign("adapter"); }
+  if (network_.vlan_id) { foreign("vlan_id"); }
+  if (network_.subnet6) { foreign("subnet6"); }
+}
+
+bool NetworkCheck::subnet() {
+  if (!network_.subnet) { return true; }
+  const IpPrefix& subnet = *network_.subnet;
+  const std::string text = to_string(subnet);
+  if (subnet.address.family != Family::v4 || subnet.length < 8 || subnet.length > 30) {
+    add("subnet",
+        fmt::format("subnet {} is not allowed; allowed: IPv4 with a length of 8..30", text));
+    return false;
+  }
+  if (subnet != subnet.network()) {
+    add("subnet", fmt::format("subnet {} has host bits set; did you mean {}?", text,
+                              to_string(subnet.network())));
+    return false;
+  }
+  const IpAddress& address = subnet.address;
+  const bool reserved = address.bytes[0] == 0 || address.bytes[0] >= 224;
+  if (reserved || address.is_loopback() || address.is_link_local()) {
+    add("subnet",
+        fmt::format("subnet {} is reserved; allowed: unicast addresses, e.g. 10.5.0.0/24", text));
+    return false;
+  }
+  return true;
+}
+
+void NetworkCheck::range(const IpPrefix& subnet) {
+  if (!network_.dhcp.from || !network_.dhcp.to) { return; }
+  const IpAddress from = *network_.dhcp.from;
+  const IpAddress to = *network_.dhcp.to;
+  const std::string usable =
+      fmt::format("{}..{}", to_string(gateway_of(subnet)),
+                  to_string(IpAddress::v4_from_u32(subnet.broadcast().v4_u32() - 1)));
+  bool inside = true;
+  for (const auto& [field, value] : {std::pair{"from", from}, std::pair{"to", to}}) {
+    const bool usable_host = value.family == Family::v4 && subnet.contains(value) &&
+                             value != subnet.address && value != subnet.broadcast();
+    if (usable_host) { continue; }
+    inside = false;
+    add(fmt::format("dhcp.{}", field),
+        fmt::format("dhcp.{} {} is outside the subnet's addresses {}", field, to_string(value),
+                    usable));
+  }
+  if (!inside) { return; }
+  if (from > to) {
+    add("dhcp.from", fmt::format("DHCP range {}..{} is reversed", to_string(from), to_string(to)));
+  } else if (from <= gateway_of(subnet)) {
+    add("dhcp.from", fmt::format("DHCP range {}..{} contains the gateway {}", to_string(from),
+                                 to_string(to), to_string(gateway_of(subnet))));
+  }
+}
+
+void NetworkCheck::reservations(const IpPrefix& subnet) {
+  std::set<MacAddress> macs;
+  std::set<IpAddress> addresses;
+  for (const DhcpReservation& r : network_.dhcp.reservations) {
+    const std::string who = fmt::format("reservation of {}", to_string(r.mac));
+    constexpr std::string_view field = "dhcp.reservations";
+    if (r.mac.is_multicast() || r.mac.is_zero()) {
+      add(field, fmt::format("{}: not a unicast MAC address", who));
+    } else if (!macs.insert(r.mac).second) {
+      add(field, fmt::format("{}: the MAC address is named twice", who));
+    }
+    if (r.address.family != Family::v4 || !subnet.contains(r.address) ||
+        r.address == subnet.address || r.address == subnet.broadcast()) {
+      add(field, fmt::format("{}: {} is not a host address of {}", who, to_string(r.address),
+                             to_string(subnet)));
+    } else if (r.address == gateway_of(subnet)) {
+      add(field, fmt::format("{}: {} is the gateway", who, to_string(r.address)));
+    } else if (!addresses.insert(r.address).second) {
+      add(field, fmt::format("{}: {} is reserved twice", who, to_string(r.address)));
+    }
+  }
+}
+
+void NetworkCheck::dhcp(const std::optional<IpPrefix>& subnet) {
+  const bool fixed = network_.dhcp.from || network_.dhcp.to || !network_.dhcp.reservations.empty();
+  if (!network_.subnet && fixed) {
+    add("dhcp", "a DHCP range or reservation needs \"subnet\": without one the subnet may change");
+    return;
+  }
+  if (!subnet) { return; }
+  range(*subnet);
+  reservations(*subnet);
+}
+
+void NetworkCheck::dns() {
+  for (const IpAddress& address : network_.dns) {
+    if (address.is_unspecified() || address.is_multicast()) {
+      add("dns", fmt::format("dns {} is not the address of a resolver", to_string(address)));
+    }
+  }
+}
+
+/// Subnets of other networks, of leases and of foreign addresses.
+void check_overlaps(const Model& model, const ModelFacts& facts, Findings& findings) {
+  for (const auto& [id, network] : model.networks) {
+    if (!network.subnet || network.kind != NetworkKind::nat ||
+        !findings.concerns(Subject::network, id)) {
+      continue;
+    }
+    const std::string text = to_string(*network.subnet);
+    for (const auto& [other_id, other] : model.networks) {
+      // An automatic subnet moves out of the way by itself unless interfaces hold it in place.
+      const auto other_subnet = subnet_of(model, other_id, facts.automatic_subnets);
+      if (other_id == id || !other_subnet || !network.subnet->overlaps(*other_subnet)) { continue; }
+      const bool both_listed = other.subnet && findings.concerns(Subject::network, other_id);
+      if (both_listed && other_id < id) { continue; }  // Said once, by the other one.
+      findings.add(Subject::network, id, "subnet",
+                   fmt::format("subnet {} overlaps {} of network \"{}\"", text,
+                               to_string(*other_subnet), other_id));
+    }
+    for (const TakenPrefix& taken : facts.taken) {
+      if (!network.subnet->overlaps(taken.prefix)) { continue; }
+      findings.add(
+          Subject::network, id, "subnet",
+          fmt::format("subnet {} overlaps {} of {}", text, to_string(taken.prefix), taken.what));
+    }
+  }
+}
+
+}  // namespace
+
+void check_networks(const Model& model, const ModelFacts& facts, Findings& findings) {
+  std::map<std::string, std::string> names;
+  for (const auto& [id, network] : model.networks) {
+    NetworkCheck check(id, network, findings);
+    if (network.kind != NetworkKind::nat) {
+      check.add("kind", fmt::format("kind \"{}\" is not supported by this version; allowed: nat",
+                                    to_string(network.kind)));
+      continue;
+    }
+    check.fields();
+    const bool usable = check.subnet();
+    check.dhcp(usable ? network.subnet : std::nullopt);
+    check.dns();
+    const auto [taken, fresh] = names.emplace(network_bridge_name(id), id);
+    if (!fresh) {
+      check.add(
+          "network",
+          fmt::format("its bridge would be named {} like that of network \"{}\"; choose another id",
+                      taken->first, taken->second));
+    }
+  }
+  check_overlaps(model, facts, findings);
+}
+
+}  // namespace edge::netmodel
