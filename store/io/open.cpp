@@ -48,9 +48,9 @@ Result<void> check(Database& database) {
   EDGE_ASSIGN(const std::int64_t pages, database.integer("PRAGMA page_count"));
   EDGE_ASSIGN(const std::int64_t page_bytes, database.integer("PRAGMA page_size"));
   const bool full = pages * page_bytes <= kFullCheckBytesMax;
-  EDGE_ASSIGN(const std::string verdict,
-              database.text(full ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)"));
-  if (verdict != "ok") { return fail(Errc::corrupt, verdict); }
+  auto verdict = database.text(full ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+  if (!verdict) { return std::unexpected(std::move(verdict).error()); }
+  if (*verdict != "ok") { return fail(Errc::corrupt, *verdict); }
   return {};
 }
 

@@ -1,0 +1,1 @@
+edge_bench(bench_store bench/store edge_store_io)
