@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "netmodel/io/carrier_reader.hpp"
+#include "netmodel/io/link_event.hpp"
 
 namespace edge::netmodel {
 
@@ -50,6 +51,9 @@ class CarrierPoller {
   Result<CarrierReading> watch(const std::string& link, IfIndex index,
                                std::chrono::milliseconds interval);
   void forget(const std::string& link);
+  /// Every LinkEvent of the monitor may be passed in: corrects the reader, and calls back at once
+  /// when the carrier is another than last reported.
+  void on_link_event(const LinkEvent& event);
   /// Reads all links now, for instance after a send failed; changes call back before it returns.
   void poll_now();
 

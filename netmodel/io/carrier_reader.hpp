@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "base/unique_fd.hpp"
+#include "netmodel/io/netlink_socket.hpp"
 
 namespace edge::netmodel {
 
@@ -37,34 +38,40 @@ class SysfsNet {
 };
 
 /// Keeps `flags`, `carrier_up_count` and `carrier_down_count` of a link open: three preads per
-/// reading, none of which takes the rtnl lock (reading `carrier` does, since kernel 6.8, and would
-/// wait for a bridge's deletion). The carrier follows from the counters' parity since open(). Where
-/// sysfs does not show the link, asks RTM_GETLINK instead (waits for rtnl).
+/// reading, none of which takes the rtnl lock. Reading `carrier` itself does since kernel 6.8 and
+/// waited 298 ms while another process deleted 20 bridges; the counters answered within 0.02 ms.
+/// The carrier follows from their parity, since each counts exactly one change. Where sysfs does
+/// not show the link, asks RTM_GETLINK instead (waits for rtnl).
 ///
 /// Time: none. Threads: one.
 class CarrierReader {
  public:
-  /// `sysfs` may be nullptr: netlink only. Errors: not_found when there is no such link.
+  /// Waits for rtnl. `sysfs` may be nullptr: netlink only. Errors: not_found when there is no such
+  /// link.
   static Result<CarrierReader> open(const SysfsNet* sysfs, std::string name, IfIndex index);
-  CarrierReader(CarrierReader&&) noexcept = default;
-  CarrierReader& operator=(CarrierReader&&) noexcept = default;
 
   /// Errors: not_found when the link is gone.
   Result<CarrierReading> read();
-  bool uses_sysfs() const { return static_cast<bool>(flags_); }
+  /// What netlink said, with the counters of the same message: heals a driver that forgot to count.
+  /// Pre: the link was admin up then.
+  void resync(bool carrier, std::uint32_t up_count, std::uint32_t down_count);
+
+  bool uses_sysfs() const { return netlink_ == nullptr; }
   IfIndex index() const { return index_; }
 
  private:
   CarrierReader(std::string name, IfIndex index) : name_(std::move(name)), index_(index) {}
   Result<void> open_sysfs(const SysfsNet& sysfs);
-  Result<CarrierReading> read_sysfs();
-  Result<CarrierReading> read_netlink() const;
+  Result<void> take_baseline(NetlinkSocket& socket);
+  Result<CarrierReading> read_sysfs() const;
+  Result<CarrierReading> read_netlink();
 
   std::string name_;
   IfIndex index_;
   UniqueFd flags_, up_count_, down_count_;
-  bool carrier_at_open_ = false;
-  std::uint32_t changes_at_open_ = 0;
+  std::unique_ptr<NetlinkSocket> netlink_;  ///< Only where sysfs does not serve.
+  bool baseline_carrier_ = false;
+  std::uint32_t baseline_changes_ = 0;
 };
 
 }  // namespace edge::netmodel

@@ -122,6 +122,12 @@ std::optional<DecodedLink> decode_link(const MessageView& message) {
                          case IFLA_CARRIER_DOWN_COUNT:
                            observed.carrier_down_count = read_or_zero<std::uint32_t>(value);
                            break;
+                         case IFLA_CARRIER:
+                           decoded.carrier_bit = read_or_zero<std::uint8_t>(value) != 0;
+                           break;
+                         case IFLA_CARRIER_UP_COUNT:
+                           decoded.carrier_up_count = read_or_zero<std::uint32_t>(value);
+                           break;
                          case IFLA_PARENT_DEV_NAME: observed.has_device = true; break;
                          case IFLA_LINKINFO: link_info = value; break;
                          case IFLA_AF_SPEC: decode_inet6(value, observed); break;

@@ -21,6 +21,8 @@ inline constexpr std::string_view unfinished_alias = "gallium:unfinished";
 struct DecodedLink {
   ObservedLink observed;
   std::uint32_t master_index = 0;
+  bool carrier_bit = false;  ///< IFLA_CARRIER: the bare bit, also while admin down.
+  std::uint32_t carrier_up_count = 0;
   bool bridge_family = false;  ///< AF_BRIDGE: news of a bridge port, not of the link itself.
 };
 

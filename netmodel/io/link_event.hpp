@@ -27,6 +27,7 @@ struct LinkEvent {
   std::string renamed_from;  ///< Empty: name unchanged.
   bool admin_up = false;     ///< IFF_UP.
   bool carrier = false;      ///< IFF_LOWER_UP.
+  std::uint32_t carrier_up_count = 0;
   std::uint32_t carrier_down_count = 0;
   std::optional<MacAddress> mac;
   std::optional<MacAddress> permanent_mac;
