@@ -52,6 +52,7 @@ class Host:
         self.state, self.runtime = node.dir / "state", node.dir / "runtime"
         self.config_file = node.dir / "uplink.toml"
         self.daemon = None
+        self.environment = {"ASAN_OPTIONS": "detect_leaks=1"}
         self.settings = {
             "host": {"id": HOST_ID},
             "paths": {"state": str(self.state), "runtime": str(self.runtime)},
@@ -70,7 +71,7 @@ class Host:
         self.write_config()
         self.state.mkdir(exist_ok=True)
         self.daemon = self.node.spawn([self.programs / "uplinkd", "--config", self.config_file], log="uplinkd.log",
-                                      env={"ASAN_OPTIONS": "detect_leaks=1"})
+                                      env=self.environment)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -96,6 +97,10 @@ class Host:
             raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}") from None
         if status != 0:
             raise LabError(f"uplinkd ended with status {status} after SIGTERM: {self.log_tail()}")
+
+    def purge(self):
+        """uplinkd --purge: everything that is marked ours goes. Pre: the daemon does not run."""
+        self.node.run([self.programs / "uplinkd", "--config", self.config_file, "--purge"])
 
     def running(self):
         return self.daemon is not None and self.daemon.poll() is None
@@ -169,6 +174,19 @@ class Host:
     def kernel(self, *arguments):
         """`ip -j ...` in the host, parsed."""
         return json.loads(self.node.run(["ip", "-j", *arguments]) or "[]")
+
+    def picture(self):
+        """What the kernel shows of the host's network, without what changes by itself: {part: sorted lines}."""
+        routes = self.kernel("route", "show", "table", "all")
+        return {"links": sorted(f"{x['ifname']} {x['address']} {x['mtu']} {x.get('master', '')} {x.get('ifalias', '')}"
+                                for x in self.kernel("link")),
+                "addresses": sorted(f"{x['ifname']} {a['local']}" for x in self.kernel("addr")
+                                    for a in x["addr_info"] if a["scope"] == "global"),
+                "routes": sorted(f"{r['dst']} {r.get('gateway', '')} {r.get('dev', '')} {r.get('table', 'main')}"
+                                 for r in routes if not r["dst"].startswith(("fe80", "ff00", "multicast"))
+                                 and r.get("type") not in ("multicast",)),
+                "rules": sorted(str(sorted(r.items())) for r in self.kernel("rule")),
+                "nft": self.node.run(["nft", "-s", "list", "ruleset"]).splitlines()}
 
     def bridge(self, port):
         """Name of the bridge that a port of the host got: br and the twelve hex digits of its MAC."""

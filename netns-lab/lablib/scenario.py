@@ -90,14 +90,18 @@ class Lab(Network):
     # -- things scenarios do often -----------------------------------------------------------------------------------
     def nat_network(self, network="lan", subnet="10.99.0.0/24", interface="web"):
         """A NAT network with one interface, by one command; the VM behind it with a lease."""
+        self.nat_interface(network, subnet, interface)
+        vm = self.vm(interface)
+        vm.dhcp()
+        return vm
+
+    def nat_interface(self, network="lan", subnet="10.99.0.0/24", interface="web"):
+        """The same without a VM behind the tap."""
         prefix = subnet.rsplit(".", 1)[0]
         self.console.must([
             {"op": "network.create", "network": network, "kind": "nat", "subnet": subnet,
              "dhcp": {"from": f"{prefix}.10", "to": f"{prefix}.200"}},
             {"op": "interface.attach", "interface": interface, "vm": f"vm-{interface}", "network": network}])
-        vm = self.vm(interface)
-        vm.dhcp()
-        return vm
 
     def vm(self, interface):
         return Vm(self, self.host, interface)

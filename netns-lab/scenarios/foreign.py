@@ -1,0 +1,49 @@
+"""Foreign things: a table of nft, a bridge, an address, routes and rules of others are untouched by start, commands,
+drift repair and purge."""
+
+TOPOLOGY = "two"
+FOREIGN_NFT = """table inet foreign {
+  set allowed { type ipv4_addr; elements = { 198.51.100.1, 198.51.100.2 } }
+  chain input { type filter hook input priority 10; ip saddr @allowed accept; }
+  chain nat { type nat hook prerouting priority -90; tcp dport 2222 redirect to :22; }
+}
+table ip nat { chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.30.0.0/24 masquerade; } }
+"""
+
+
+def run(lab):
+    host = lab.host.node
+    host.nft(FOREIGN_NFT)
+    for line in ("link add foreign0 type bridge", "addr add 172.30.0.1/24 dev foreign0", "link set foreign0 up",
+                 "route add 198.51.100.0/24 dev foreign0 proto 4", "route add default dev foreign0 table 77 proto 4",
+                 "rule add pref 500 from 172.30.0.0/24 lookup 77 proto 4", "tuntap add dev foreigntap mode tap"):
+        host.ip(*line.split())
+
+    def foreign():
+        routes = lab.host.kernel("route", "show", "table", "all")
+        return {"nft": [host.run(["nft", "-s", "list", "table", *t.split()]) for t in ("inet foreign", "ip nat")],
+                "routes": sorted(str(sorted(r.items())) for r in routes if r.get("dev") == "foreign0"
+                                 and "linkdown" not in r.get("flags", []) or r.get("table") == "77"),
+                "rules": [r for r in lab.host.kernel("rule") if r["priority"] == 500],
+                "links": [(x["ifname"], x["mtu"], x["address"], x.get("master")) for x in lab.host.kernel("link")
+                          if x["ifname"].startswith("foreign")],
+                "addresses": [a["local"] for x in lab.host.kernel("-4", "addr", "show", "dev", "foreign0")
+                              for a in x["addr_info"]]}
+
+    before = foreign()
+    lab.start(active="eth0")
+    lab.wait_paths()
+    lab.check("after the start", foreign() == before, [before, foreign()])
+    lab.nat_network()
+    lab.console.must([lab.publish("r-1"), {"op": "adapter.set", "adapter": "eth1", "mtu": 1600}])
+    lab.console.must({"op": "gateway.withdraw", "rule": "r-1"})
+    lab.check("after commands", foreign() == before, [before, foreign()])
+    host.run(["nft", "delete", "table", "inet", "uplink"])
+    lab.expect(3, "our own table is back", lambda: "uplink" in host.run(["nft", "list", "tables"]))
+    lab.pull("eth0")
+    lab.expect(2, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
+    lab.check("after a repair and a failover", foreign() == before, [before, foreign()])
+    lab.host.stop()
+    lab.host.purge()
+    lab.check("after the purge", foreign() == before, [before, foreign()])
+    lab.host.start()

@@ -1,0 +1,28 @@
+"""T11. Link down, address deleted, lease in another subnet: the path's socket closes at once and a new one is dialled
+from the new source within 1 s of the address."""
+
+TOPOLOGY = "three"
+
+
+def run(lab):
+    lab.start(active="eth0")
+    lab.wait_paths()
+    old = lab.host.address("eth1")
+    lab.step("move B's cable into the network of C")
+    lab.plug("eth1", into="c")
+    lab.expect(15, "B has an address of C's network", lambda: lab.host.address("eth1").startswith("10.77.3."))
+    took = lab.expect(2, "B has a usable path from it", lambda: lab.host.path_states()["eth1"] == "standby")
+    lab.figure("address_to_path", took * 1000)
+    lab.check("the path was dialled within 1 s", took <= 1.0, took)
+    lab.expect(2, "the old address is gone", lambda: old not in lab.host.kernel_addresses("eth1"))
+    stale = [r for r in lab.host.kernel("rule") if r.get("src") == old]
+    lab.check("and its rule with it", not stale, stale)
+    sockets = lab.host.node.run(["ss", "-Htn", "state", "established", f"src {old}"])
+    lab.check("no connection from the old address is left", not sockets.strip(), sockets)
+    lab.step("delete the address under the active path")
+    [address] = lab.host.kernel_addresses("eth0")
+    lab.host.node.ip("addr", "del", f"{address}/24", "dev", lab.host.bridge("eth0"))
+    lab.expect(2, "the address is back", lambda: address in lab.host.kernel_addresses("eth0"))
+    lab.expect(3, "a path over it is usable",
+               lambda: lab.host.path_states()["eth0"] in ("standby", "active"))
+    lab.check("the host is online", lab.console.online())

@@ -1,0 +1,34 @@
+"""U9. A NIC disappears and returns with a new ifindex: rules and tables are rebuilt, none is left of the old one."""
+
+TOPOLOGY = "two"
+
+
+def run(lab):
+    lab.start(active="eth0")
+    lab.wait_paths()
+    bridge = lab.host.bridge("eth0")
+
+    def ours():
+        """Rules and routes marked ours, without what tells nothing."""
+        rules = sorted(str(sorted(r.items())) for r in lab.host.kernel("rule") if r.get("protocol") == "117")
+        routes = sorted(str((r.get("table", "main"), r["dst"], r.get("gateway"), r["dev"]))
+                        for r in lab.host.kernel("route", "show", "table", "all") if r.get("protocol") == "117")
+        return rules, routes
+
+    before = ours()
+    lab.check("there are rules and routes of ours", before[0] and before[1], before)
+    lab.step("the NIC of A vanishes")
+    lab.remove_port("eth0")
+    lab.expect(1.5, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
+    lab.expect(3, "the port is absent", lambda: lab.host.port("eth0").get("state", "absent") == "absent")
+    lab.expect(3, "no route uses the old port", lambda: not any(bridge in route for route in ours()[1]))
+    lab.step("it returns with another ifindex")
+    lab.return_port("eth0", ifindex=900)
+    took = lab.expect(8, "A has a usable path", lambda: lab.host.path_states().get("eth0") == "standby")
+    lab.figure("return_to_standby", took * 1000)
+    lab.expect(3, "rules and routes are those of before", lambda: ours() == before)
+    detached = [r for r in lab.host.kernel("rule") if r.get("oif_detached") or r.get("iif_detached")]
+    lab.check("no rule points to a device that is gone", not detached, detached)
+    lab.check("one DHCP client per port", sorted(map(len, lab.host.dhcp_clients().values())) == [1, 1])
+    master = lab.host.kernel("link", "show", "dev", "eth0")[0].get("master")
+    lab.check("the new NIC is in its bridge", master == bridge, master)
