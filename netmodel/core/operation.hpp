@@ -12,7 +12,7 @@ namespace edge::netmodel {
 
 struct CreateLink {
   Link link;
-};                   ///< bridge or tap, made with MAC, MTU, alias, master, up.
+};  ///< bridge or tap, made with MAC, MTU, alias, master, up.
 struct ChangeLink {  ///< Only the fields that are set are written.
   std::string name{};
   std::optional<std::uint32_t> mtu{};
@@ -48,7 +48,9 @@ struct SetSysctl {
 };
 struct CommitNft {
   NftState state;
-};                    ///< The whole table of ours, one atomic batch.
+  /// Only for people: what changes, as nft commands; empty: the whole table is new.
+  std::vector<std::string> difference{};
+};  ///< The whole table of ours, one atomic batch.
 struct DeleteNft {};  ///< The table of ours goes (purge).
 
 using Operation =
