@@ -20,19 +20,23 @@ static void make_parents(char *path) {
   }
 }
 
+// Where a file below the state folder has its durable copy; 0 if path lies elsewhere.
+static int durable_name(const char *path, char *target, size_t size) {
+  const char *state = getenv("POWERCUT_STATE"), *durable = getenv("POWERCUT_DURABLE");
+  size_t prefix = state ? strlen(state) : 0;
+  if (!durable || !prefix || strncmp(path, state, prefix) != 0 || path[prefix] != '/') return 0;
+  return snprintf(target, size, "%s%s", durable, path + prefix) < (int)size;
+}
+
 // Copies the file behind fd to the durable folder, under the name it has in the state folder.
 static void keep(int fd) {
-  const char *state = getenv("POWERCUT_STATE"), *durable = getenv("POWERCUT_DURABLE");
   char link[64], path[PATH_MAX], target[PATH_MAX + 8], temporary[PATH_MAX + 16];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path - 1);
-  if (!state || !durable || length <= 0) return;
+  if (length <= 0) return;
   path[length] = 0;
-  size_t prefix = strlen(state);
   struct stat facts;
-  if (strncmp(path, state, prefix) != 0 || path[prefix] != '/' || fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode))
-    return;
-  if (snprintf(target, sizeof target, "%s%s", durable, path + prefix) >= (int)sizeof target) return;
+  if (!durable_name(path, target, sizeof target) || fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) return;
   snprintf(temporary, sizeof temporary, "%s.tmp", target);
   make_parents(target);
   int in = open(path, O_RDONLY | O_CLOEXEC), out = open(temporary, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
@@ -59,4 +63,12 @@ int fdatasync(int fd) {
   int result = real(fd);
   if (result == 0) keep(fd);
   return result;
+}
+
+// SQLite syncs the folder after it deleted a journal, so a deletion counts as durable at once.
+int unlink(const char *path) {
+  int (*real)(const char *) = (int (*)(const char *))dlsym(RTLD_NEXT, "unlink");
+  char target[PATH_MAX + 8];
+  if (durable_name(path, target, sizeof target)) real(target);
+  return real(path);
 }

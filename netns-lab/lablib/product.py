@@ -158,7 +158,7 @@ class Host:
         return next((p["port"] for p in self.paths() if p["state"] == "active"), None)
 
     def events(self):
-        return self.ctl("events")
+        return self.ctl("events", limit=10000)
 
     def session(self):
         return self.ctl("status")["console"].get("session")
