@@ -6,35 +6,39 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "netmodel/io/kernel.hpp"
 
 namespace edge::netmodel {
 
-/// Stateful fake. What it shares with the real kernel is held by tests/contract/kernel: names and
-/// indexes are unique (EEXIST), a port leaves its bridge when either goes, routes vanish with their
-/// link, with its last address, when the link goes admin down, and (main table) with their
-/// preferred source; a gateway must be reachable (ENETUNREACH), a link up before a route uses it
-/// (ENETDOWN).
+/// Stateful fake. What it shares with the real kernel is held by tests/contract/kernel: names are
+/// unique (EEXIST), a port leaves its bridge when either goes, routes vanish with their link, with
+/// its last address, when the link goes admin down, and (main table) with their preferred source; a
+/// gateway must be reachable (ENETUNREACH), a link up before a route uses it (ENETDOWN); a primary
+/// address takes its secondaries along unless promote_secondaries is set.
+/// Not modelled: DAD and router advertisements, MTU of an unpinned bridge, loose rule deletion.
 ///
 /// Time: none. Threads: one.
 class FakeKernel final : public Kernel {
  public:
+  /// A fresh network namespace: `lo`, down, and the kernel's own rules.
   FakeKernel();
 
   Result<ObservedState> dump(std::span<const std::string> sysctls) override;
   Result<std::optional<NftState>> dump_nft() override;
   Result<void> apply(const Operation& operation) override;
 
-  // What happens to a host from outside.
-  /// A NIC with a bus device, up, with carrier. Returns its index.
+  // What happens to a host from outside. Unknown names are a broken test: asserted.
+  /// A NIC with a bus device, with a cable in it, admin down as the kernel shows it first.
   IfIndex plug_adapter(const std::string& name, const MacAddress& mac,
                        std::uint32_t mtu_max = 9000);
-  /// A link of another owner, without a device.
+  /// A link of another owner, without a device, with carrier.
   IfIndex add_foreign_link(Link link);
   void remove_link(const std::string& name);
   void rename_link(const std::string& from, const std::string& to);
+  /// The cable; for a tap: whether a VM has it open. Not for bridges: they follow their ports.
   void set_carrier(const std::string& name, bool carrier);
   void set_admin_up(const std::string& name, bool up);
   void add_foreign_address(Address address);
@@ -46,35 +50,47 @@ class FakeKernel final : public Kernel {
   void fail_apply(std::uint64_t nth, int os_errno);
   /// The n-th dump() from now fails (ENOBUFS, EINTR..).
   void fail_dump(std::uint64_t nth, int os_errno);
-  /// Called before every operation, for instance to end the process or change the world.
+  /// Called before every operation, for instance to change the world under the plan.
   std::function<void(const Operation&)> before_apply;
 
   /// Operations that succeeded, in order.
   const Plan& applied() const { return applied_; }
   /// apply() calls, failed ones included.
   std::uint64_t writes() const { return writes_; }
+  /// The present state without a dump() call.
+  const ObservedState& state() const { return state_; }
 
  private:
-  Result<void> write(const Operation& operation);
-  Result<void> create(const Link& link);
-  Result<void> change(const ChangeLink& change);
-  Result<void> destroy(const std::string& name);
-  Result<void> add(const Address& address);
-  Result<void> remove(const Address& address);
-  Result<void> add(const Route& route);
-  Result<void> remove(const Route& route);
-  Result<void> add(const Rule& rule);
-  Result<void> remove(const Rule& rule);
-  Result<void> set(const Sysctl& sysctl);
+  Result<void> write(const CreateLink& operation);
+  Result<void> write(const ChangeLink& operation);
+  Result<void> write(const DeleteLink& operation);
+  Result<void> write(const AddAddress& operation);
+  Result<void> write(const RemoveAddress& operation);
+  Result<void> write(const AddRoute& operation);
+  Result<void> write(const RemoveRoute& operation);
+  Result<void> write(const AddRule& operation);
+  Result<void> write(const RemoveRule& operation);
+  Result<void> write(const SetSysctl& operation);
+  Result<void> write(const CommitNft& operation);
+  Result<void> write(const DeleteNft& operation);
 
-  ObservedLink* find(const std::string& name);
+  ObservedLink* find(std::string_view name);
+  ObservedLink& insert(ObservedLink link);
+  Result<void> set_master(ObservedLink& link, const std::string& master);
+  void set_up(ObservedLink& link, bool up);
+  void erase_link(const std::string& name);
   void update_carriers();
-  void drop_routes_of(const std::string& link, std::optional<Family> family = std::nullopt);
-  bool gateway_reachable(const Route& route) const;
+  void add_prefix_route(const Address& address);
+  void drop_address(const Address& address);
+  void drop_routes_of(std::string_view link, std::optional<Family> family);
+  Result<void> check_gateway(const Route& route) const;
+  std::optional<std::string> read(const std::string& sysctl) const;
+  bool sysctl_exists(const std::string& path) const;
 
   ObservedState state_;
   std::map<std::string, std::string> sysctls_;
-  std::map<std::string, bool> cable_;  ///< Carrier of what is not a bridge.
+  std::map<std::uint32_t, bool>
+      cable_;  ///< By index; what is not here (bridges) has none of its own.
   std::optional<NftState> nft_;
   std::uint32_t next_index_ = 1;
   std::uint64_t writes_ = 0;
