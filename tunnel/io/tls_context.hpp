@@ -95,7 +95,7 @@ class TlsContext {
   TlsOptions options_;
   TlsFiles names_;
   CertificateInfo own_;
-  CertificateInfo ca_;  ///< The root that ends first.
+  CertificateInfo ca_;  ///< The root that ends last: old ones may end during a rotation.
 };
 
 }  // namespace edge::tunnel

@@ -1,0 +1,93 @@
+// One SSL object over a non-blocking socket: each call makes what progress it can, and failures get
+// a cause.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/error.hpp"
+#include "tunnel/io/certificate.hpp"
+#include "tunnel/io/path_failure.hpp"
+#include "tunnel/io/tls_context.hpp"
+
+namespace edge::tunnel {
+
+/// Empties this thread's OpenSSL error queue and returns its first reason.
+std::string take_openssl_error();
+
+/// What a call left undone.
+enum class TlsWant : std::uint8_t {
+  nothing,  ///< Done.
+  read,     ///< Call again when the socket is readable.
+  write,    ///< Call again, with the same bytes in front, when the socket is writable.
+  failed,   ///< Over; see failure().
+};
+
+/// The socket BIO is our own: MSG_NOSIGNAL, and it keeps the errno that OpenSSL loses. An idle
+/// connection holds no buffers, 22 KiB in all against 86 KiB of asio::ssl::stream.
+///
+/// Time: the context's wall clock, once. Threads: one; it uses the thread's OpenSSL error queue.
+class TlsEngine {
+ public:
+  /// `fd` is borrowed and must outlive the engine. Errors: no_space (out of memory).
+  static Result<std::unique_ptr<TlsEngine>> create(std::shared_ptr<const TlsContext> context,
+                                                   int fd);
+  /// Marks the connection as shut down, so that nothing is written, and frees it.
+  ~TlsEngine();
+  TlsEngine(const TlsEngine&) = delete;
+  TlsEngine& operator=(const TlsEngine&) = delete;
+
+  TlsWant handshake();
+  /// Pre: the handshake is done, for this and all below. `got` > 0 exactly on nothing.
+  TlsWant read(std::span<std::byte> out, std::size_t& got);
+  /// May take only a part: at most one record of 16 KiB.
+  TlsWant write(std::span<const std::byte> bytes, std::size_t& taken);
+  /// Best effort; never waits.
+  void send_close_notify();
+
+  /// Why the last call failed. Pre: it returned failed.
+  const PathError& failure() const { return failure_; }
+  /// Pre: the handshake is done.
+  CertificateInfo peer_certificate() const;
+  /// Server side: from the peer's certificate.
+  const std::string& peer_host_id() const { return peer_host_id_; }
+
+  static int verify_callback(int ok, X509_STORE_CTX* store);
+
+ private:
+  struct Socket {
+    int fd = -1;
+    int os_errno = 0;
+    bool eof = false;
+  };
+  struct FreeSsl {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+  };
+  struct Bio;  ///< The BIO_METHOD over Socket.
+
+  TlsEngine() = default;
+  int verify(int ok, X509_STORE_CTX* store);
+  void explain_verify_error(int error, const X509* certificate);
+  TlsWant check_alpn();
+  TlsWant outcome(int rc);
+  PathError explain(int ssl_error);
+  PathError explain_alert(int alert) const;
+  std::string_view peer_word() const;
+
+  std::shared_ptr<const TlsContext> context_;
+  Socket socket_;
+  std::unique_ptr<SSL, FreeSsl> ssl_;
+  WallTime wall_now_{};
+  bool established_ = false;
+  bool heard_ = false;  ///< Application bytes came from the peer: it has accepted us.
+  std::optional<PathError> verify_failure_;
+  std::string peer_host_id_;
+  PathError failure_;
+};
+
+}  // namespace edge::tunnel
