@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 
-from . import network, ns
 from .network import REGISTRY, instances
 from .ns import LabError
 from .scenario import Lab
@@ -77,10 +76,7 @@ def hold(topology, instance, programs):
         lab.prepare()
         if programs:
             lab.start()
-        listener = socket.socket(socket.AF_UNIX)
-        pathlib.Path(socket_path(instance)).unlink(missing_ok=True)
-        listener.bind(socket_path(instance))
-        listener.listen(8)
+        listener = open_listener(instance)
         print("READY", flush=True)
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 1)
@@ -93,6 +89,15 @@ def hold(topology, instance, programs):
             listener.close()
         pathlib.Path(socket_path(instance)).unlink(missing_ok=True)
         lab.down()
+
+
+def open_listener(instance):
+    """The socket that the verbs talk to."""
+    pathlib.Path(socket_path(instance)).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(socket_path(instance))
+    listener.listen(8)
+    return listener
 
 
 def serve(lab, listener):

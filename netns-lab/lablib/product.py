@@ -61,7 +61,7 @@ class Host:
                         "ca": str(pki.pem("ca")), "certificate": str(pki.pem("host")), "key": str(pki.key("host"))},
             "tunnel": {"heartbeat_ms": 250, "dead_after": 3},
             "status": {"listen": "127.0.0.1:8480"},
-            "log": {"level": "debug"}}
+            "log": {"level": os.environ.get("LAB_LOG", "info")}}
 
     def write_config(self):
         self.config_file.write_text(toml(self.settings))
