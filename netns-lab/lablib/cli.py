@@ -83,7 +83,6 @@ def do_run(args):
 
 
 def do_scenario(args):
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.setswitchinterval(0.0005)
     result = runner.run_here(args.name, pathlib.Path(args.programs), args.kernel)
     with os.fdopen(args.result_fd, "w") as file:
@@ -171,6 +170,9 @@ def do_bench(args):
 
 def main():
     args = parser().parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)      # also where a shell in the background ignores it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     if os.geteuid() != 0:
         print("netns-lab/lab: namespaces need root: run it with sudo", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -161,13 +162,28 @@ class Network(Faults):
 
     # -- ending ---------------------------------------------------------------------------------------------------
     def down(self):
-        """Takes everything away. Returns what should have gone by itself and did not: [] when clean."""
+        """Takes everything away, undisturbed by signals. Returns what should have gone and did not: [] when clean."""
+        with shielded():
+            return self._down()
+
+    def _down(self):
         for node in self.nodes.values():
             with contextlib.suppress(OSError):
                 node.close()
         leftovers = remove_instance(self.instance, self.dir)
         self.nodes = {}
         return leftovers
+
+
+@contextlib.contextmanager
+def shielded():
+    """Ctrl-C and TERM wait until the block has ended."""
+    mask = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, mask)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def process_start(pid):
