@@ -86,6 +86,9 @@ bool IpAddress::is_link_local() const {
 }
 
 Result<IpAddress> parse_ip(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) {
+    return fail(Errc::invalid_input, "an address with a NUL in it is not an address");
+  }
   const std::string copy(text);  // inet_pton wants a terminator.
   IpAddress out;
   if (copy.size() == text.size() && inet_pton(AF_INET, copy.c_str(), out.bytes.data()) == 1) {

@@ -46,8 +46,7 @@ class ChildEngine {
   bool wanted_ = false;
   MonoTime since_{};  ///< Of the run, or of the first SIGTERM.
   std::optional<MonoTime> deadline_;
-  Duration delay_{};      ///< The next restart's.
-  bool failing_ = false;  ///< The previous run was short.
+  Duration delay_{};  ///< The next restart's.
   std::uint32_t restarts_ = 0;
 };
 

@@ -67,6 +67,10 @@ struct Lease {
 /// by more than a minute: then the clock cannot be trusted).
 std::optional<std::chrono::milliseconds> remaining(const Lease& lease, WallTime wall);
 
+/// The rules that every lease obeys, whatever its source.
+/// Errors: invalid_input naming the field, its value and what is allowed.
+Result<void> validate(const Lease& lease);
+
 struct Lease6Address {
   IpAddress address;
   std::chrono::seconds preferred{0};

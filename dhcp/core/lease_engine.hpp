@@ -1,6 +1,7 @@
 // The life of one port's IPv4 lease: what to ask of dhcpcd, and what may be used meanwhile. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,7 +35,6 @@ enum class LeaseCause : std::uint8_t {
   expired,
   refused,   ///< NAK.
   conflict,  ///< Another host answers for the address.
-  stopped,
 };
 std::string_view to_string(LeaseCause cause);
 
@@ -50,9 +50,11 @@ struct LeaseUpdate {
 
 /// Orders to the shell.
 struct StartChild {
-  bool arp_check = false;
-  bool forget_lease = false;
-};  ///< After a conflict.
+  std::uint64_t generation =
+      0;                   ///< Goes into UPLINK_HOOK_CHILD: events of earlier children are ignored.
+  bool arp_check = false;  ///< After a conflict: dhcpcd probes and declines by itself.
+  bool forget_lease = false;  ///< Remove dhcpcd's own lease file first.
+};
 struct TerminateChild {};
 struct KillChild {
   std::string why;
@@ -78,11 +80,15 @@ using LeaseActions = std::vector<LeaseAction>;
 
 struct LeaseLimits {
   /// After carrier up, until the server answers: SIGHUP again at these offsets. A switch swallows
-  /// what is sent in its first milliseconds; a SIGHUP costs one REQUEST.
-  std::vector<Duration> burst{std::chrono::milliseconds(30), std::chrono::milliseconds(70),
-                              std::chrono::milliseconds(120), std::chrono::milliseconds(250),
-                              std::chrono::milliseconds(500)};
-  Duration kick = std::chrono::milliseconds(3800);  ///< No server answer: SIGHUP this often.
+  /// what is sent before it forwards (0.02 to 0.9 s); a SIGHUP costs one REQUEST. No later than
+  /// this: each one also puts off the moment when dhcpcd gives up the old network (`reboot 1`).
+  std::vector<Duration> burst{std::chrono::milliseconds(25),  std::chrono::milliseconds(50),
+                              std::chrono::milliseconds(80),  std::chrono::milliseconds(110),
+                              std::chrono::milliseconds(145), std::chrono::milliseconds(190),
+                              std::chrono::milliseconds(250), std::chrono::milliseconds(330),
+                              std::chrono::milliseconds(430), std::chrono::milliseconds(550)};
+  Duration kick = std::chrono::milliseconds(3800);     ///< No server answer: SIGHUP this often.
+  Duration kick_arp_check = std::chrono::seconds(20);  ///< dhcpcd probes for 5 s: do not disturb.
   Duration hup_answer =
       std::chrono::milliseconds(100);             ///< RECONFIGURE must come within; else again.
   Duration hung_after = std::chrono::seconds(3);  ///< SIGHUPs unanswered for so long: replace.
@@ -90,6 +96,7 @@ struct LeaseLimits {
   Duration gateway_timeout = std::chrono::milliseconds(2500);
   /// Unknown or other gateway MAC: use the stored lease only after so much silence of the server.
   Duration foreign_gateway_wait = std::chrono::milliseconds(2500);
+  Duration renew_min = std::chrono::seconds(10);  ///< Floor of T1, against a server that says 1 s.
   Duration renew_retry_min = std::chrono::seconds(4);
   Duration renew_retry_max = std::chrono::seconds(60);
   int restart_after_kicks = 4;  ///< Unanswered in a row: a dead helper of dhcpcd looks like this.
@@ -110,7 +117,7 @@ class LeaseEngine {
 
   /// `stored`: the lease of an earlier run; not valid any more: ignored.
   LeaseActions start(std::optional<Lease> stored, bool carrier, Now now);
-  /// Ends with the child; the lease stays in the store, the last update says held or none.
+  /// Ends the child. No update: the lease stays valid in the store, the dataplane stays as it is.
   LeaseActions stop(Now now);
 
   LeaseActions on_carrier(bool up, Now now);
@@ -136,11 +143,62 @@ class LeaseEngine {
   bool finished() const { return stopping_ && child_.state() == ChildEngine::State::idle; }
 
  private:
+  /// What ARP said about the gateway since the last carrier up or question.
+  enum class Gateway : std::uint8_t { unknown, asking, answered, silent };
+
+  void apply(ChildAction action, std::string_view why, Now now);
+  void on_child_started(Now now);
+  void ask_server(Now now);
+  void send_hup(Now now);
+  void schedule_kick(Now now);
+  void kick(Now now);
+  void ask_gateway();
+  void take_lease(Lease lease, Now now);
+  void lose_lease(LeaseCause cause, std::string detail);
+  void server_silent(Now now);
+  void enter(LeasePhase phase, LeaseCause cause, std::string detail = {});
+  void publish(LeaseCause cause, std::string detail);
+  void stop_asking();
+  void renew(Now now);
+  void set_life(Now now, std::chrono::milliseconds left);
+  bool can_signal() const { return child_.alive() && child_ready_; }
+  LeaseActions take_actions();
+
   LeaseLimits limits_;
   ChildEngine child_;
+  LeaseActions actions_;
+
   std::optional<Lease> lease_;
   LeasePhase phase_ = LeasePhase::none;
+  std::optional<MonoTime> expires_at_;
+  std::optional<MonoTime> renew_at_;
+  std::optional<Lease> told_lease_;  ///< Of the last update.
+  LeasePhase told_phase_ = LeasePhase::none;
+
   bool stopping_ = false;
+  bool carrier_ = false;
+  bool probed_ = false;     ///< The address was probed for duplicates since then.
+
+  std::uint64_t generation_ = 0;
+  bool child_ready_ = false;      ///< It sent an event: its signal handlers are in place.
+  bool child_link_down_ = false;  ///< NOCARRIER: the EXPIRE that follows means nothing.
+  bool arp_check_next_ = false;   ///< After a conflict.
+  bool arp_check_runs_ = false;
+  std::optional<MonoTime> start_deadline_;
+
+  bool asking_ = false;  ///< The server was asked and has not answered yet.
+  bool silent_ = false;  ///< ... and dhcpcd has given up once (EXPIRE).
+  MonoTime asked_at_{};
+  std::size_t burst_index_ = 0;
+  std::optional<MonoTime> burst_at_;
+  std::optional<MonoTime> kick_at_;
+  int kicks_ = 0;
+  std::optional<MonoTime> hup_again_at_;
+  std::optional<MonoTime> hung_at_;
+
+  Gateway gateway_ = Gateway::unknown;
+  std::optional<MacAddress> gateway_mac_;
+  std::optional<MonoTime> foreign_at_;  ///< When a gateway with another MAC may be trusted.
 };
 
 }  // namespace edge::dhcp

@@ -1,0 +1,476 @@
+// The life of one port's IPv4 lease.
+#include "dhcp/core/lease_engine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace edge::dhcp {
+namespace {
+
+constexpr std::chrono::seconds expiry_slack{1};  // dhcpcd's clock and ours may differ by so much.
+/// A hint that repeats faster than this asks nothing new.
+constexpr std::chrono::milliseconds ask_again_min{800};
+/// chrono arithmetic on time points must not overflow: 10 years stand for ever.
+constexpr std::chrono::hours life_max{24 * 3650};
+constexpr int kicks_between_restarts = 64;
+
+/// Whether `deadline` has come; then it is cleared.
+bool due(std::optional<MonoTime>& deadline, MonoTime now) {
+  if (!deadline || now < *deadline) { return false; }
+  deadline.reset();
+  return true;
+}
+
+}  // namespace
+
+std::string_view to_string(LeasePhase phase) {
+  switch (phase) {
+    case LeasePhase::none: return "none";
+    case LeasePhase::held: return "held";
+    case LeasePhase::stored: return "stored";
+    case LeasePhase::bound: return "bound";
+  }
+  return "?";
+}
+
+std::string_view to_string(LeaseCause cause) {
+  switch (cause) {
+    case LeaseCause::started: return "started";
+    case LeaseCause::server_answered: return "server_answered";
+    case LeaseCause::gateway_answered: return "gateway_answered";
+    case LeaseCause::gateway_silent: return "gateway_silent";
+    case LeaseCause::carrier_lost: return "carrier_lost";
+    case LeaseCause::expired: return "expired";
+    case LeaseCause::refused: return "refused";
+    case LeaseCause::conflict: return "conflict";
+  }
+  return "?";
+}
+
+LeaseEngine::LeaseEngine(LeaseLimits limits) : limits_(std::move(limits)), child_(limits_.child) {}
+
+LeaseActions LeaseEngine::take_actions() { return std::exchange(actions_, {}); }
+
+// --- the child ---------------------------------------------------------------------------------
+
+void LeaseEngine::apply(ChildAction action, std::string_view why, Now now) {
+  switch (action) {
+    case ChildAction::none: return;
+    case ChildAction::start: on_child_started(now); return;
+    case ChildAction::terminate: actions_.push_back(TerminateChild{}); return;
+    case ChildAction::kill: actions_.push_back(KillChild{std::string(why)}); return;
+  }
+}
+
+void LeaseEngine::on_child_started(Now now) {
+  ++generation_;
+  arp_check_runs_ = std::exchange(arp_check_next_, false);
+  actions_.push_back(StartChild{
+      .generation = generation_, .arp_check = arp_check_runs_, .forget_lease = arp_check_runs_});
+  child_ready_ = false;
+  child_link_down_ = false;
+  hup_again_at_.reset();
+  hung_at_.reset();
+  burst_at_.reset();
+  start_deadline_ = now.mono + limits_.start_patience;
+  // It asks the server by itself; until the answer we watch as if we had asked.
+  if (carrier_ && !asking_) {
+    asking_ = true;
+    silent_ = false;
+    asked_at_ = now.mono;
+  }
+  schedule_kick(now);
+}
+
+LeaseActions LeaseEngine::start(std::optional<Lease> stored, bool carrier, Now now) {
+  stopping_ = false;
+  carrier_ = carrier;
+  if (stored && validate(*stored)) {
+    if (const auto left = remaining(*stored, now.wall)) {
+      lease_ = std::move(stored);
+      set_life(now, *left);
+      enter(LeasePhase::held, LeaseCause::started);
+    }
+  }
+  apply(child_.want(true, now.mono), "", now);
+  if (carrier_) { ask_gateway(); }
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::stop(Now now) {
+  stopping_ = true;
+  stop_asking();
+  renew_at_.reset();
+  start_deadline_.reset();
+  actions_.push_back(CancelProbe{});
+  apply(child_.want(false, now.mono), "", now);
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::on_child_exited(Now now) {
+  child_ready_ = false;
+  start_deadline_.reset();
+  hup_again_at_.reset();
+  hung_at_.reset();
+  burst_at_.reset();
+  apply(child_.on_exited(now.mono), "", now);
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::on_child_hung(std::string_view why, Now now) {
+  apply(child_.replace(now.mono), why, now);
+  return take_actions();
+}
+
+// --- asking the server and the gateway ---------------------------------------------------------
+
+void LeaseEngine::send_hup(Now now) {
+  if (!can_signal()) { return; }
+  actions_.push_back(SendHup{});
+  hup_again_at_ = now.mono + limits_.hup_answer;
+  if (!hung_at_) { hung_at_ = now.mono + limits_.hung_after; }
+}
+
+void LeaseEngine::schedule_kick(Now now) {
+  if (!asking_ || !carrier_) {
+    kick_at_.reset();
+    return;
+  }
+  Duration interval = arp_check_runs_ ? limits_.kick_arp_check : limits_.kick;
+  // A lease that is in use has no hurry; after a while its server is asked as for a renewal.
+  if (phase_ == LeasePhase::bound && now.mono - asked_at_ > limits_.renew_retry_max) {
+    interval = limits_.renew_retry_max;
+  }
+  kick_at_ = now.mono + interval;
+}
+
+/// Asks at once, again in a burst, then with each kick until an answer comes.
+void LeaseEngine::ask_server(Now now) {
+  asking_ = true;
+  silent_ = false;
+  asked_at_ = now.mono;
+  kicks_ = 0;
+  burst_index_ = 0;
+  burst_at_.reset();
+  if (can_signal() && !arp_check_runs_) {
+    send_hup(now);
+    if (!limits_.burst.empty()) { burst_at_ = now.mono + limits_.burst.front(); }
+  }
+  schedule_kick(now);
+}
+
+void LeaseEngine::ask_gateway() {
+  gateway_ = Gateway::unknown;
+  gateway_mac_.reset();
+  foreign_at_.reset();
+  if (!lease_) { return; }
+  const auto gateway = lease_->default_gateway();
+  if (!gateway) { return; }
+  gateway_ = Gateway::asking;
+  actions_.push_back(ProbeGateway{.gateway = *gateway,
+                                  .source = lease_->address.address,
+                                  .known_mac = lease_->gateway_mac,
+                                  .timeout = limits_.gateway_timeout});
+}
+
+void LeaseEngine::stop_asking() {
+  asking_ = false;
+  silent_ = false;
+  kicks_ = 0;
+  burst_at_.reset();
+  kick_at_.reset();
+  foreign_at_.reset();
+}
+
+void LeaseEngine::kick(Now now) {
+  ++kicks_;
+  const bool restart =
+      kicks_ == limits_.restart_after_kicks || kicks_ % kicks_between_restarts == 0;
+  if (restart && child_ready_) {
+    apply(child_.replace(now.mono), "no answer to repeated SIGHUP, a helper may be dead", now);
+  } else {
+    send_hup(now);
+  }
+  if (phase_ == LeasePhase::held && gateway_ != Gateway::asking && !foreign_at_) { ask_gateway(); }
+  schedule_kick(now);
+}
+
+LeaseActions LeaseEngine::on_carrier(bool up, Now now) {
+  if (up == carrier_) { return {}; }
+  carrier_ = up;
+  if (stopping_) { return {}; }
+  if (!up) {
+    stop_asking();
+    probed_ = false;
+    gateway_ = Gateway::unknown;
+    gateway_mac_.reset();
+    actions_.push_back(CancelProbe{});
+    if (usable(phase_)) { enter(LeasePhase::held, LeaseCause::carrier_lost); }
+    return take_actions();
+  }
+  // An answer that overtook this event leaves the lease bound; it is asked about all the same.
+  ask_server(now);
+  ask_gateway();
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::on_short_pull(Now now) {
+  if (!carrier_ || stopping_) { return {}; }
+  probed_ = false;
+  ask_server(now);
+  ask_gateway();
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::revalidate(Now now) {
+  if (!carrier_ || stopping_) { return {}; }
+  if (asking_ && now.mono - asked_at_ < ask_again_min) { return {}; }
+  ask_server(now);
+  ask_gateway();
+  return take_actions();
+}
+
+// --- events of dhcpcd --------------------------------------------------------------------------
+
+LeaseActions LeaseEngine::on_hook(const HookEvent& event, Now now) {
+  if (stopping_) { return {}; }
+  if (event.generation != 0 && event.generation != generation_) { return {}; }
+  const bool first = !std::exchange(child_ready_, true);
+  start_deadline_.reset();
+  hung_at_.reset();
+  if (first && asking_ && !arp_check_runs_ && !limits_.burst.empty()) {
+    burst_index_ = 0;
+    burst_at_ = now.mono + limits_.burst.front();
+  }
+  switch (event.reason) {
+    case HookReason::carrier: child_link_down_ = false; break;
+    case HookReason::no_carrier: child_link_down_ = true; break;
+    case HookReason::reconfigure:
+      hup_again_at_.reset();  // It heard us. The lease in it is the old one.
+      break;
+    case HookReason::bound:
+    case HookReason::reboot:
+    case HookReason::renew:
+    case HookReason::rebind:
+      child_link_down_ = false;
+      hup_again_at_.reset();
+      if (event.lease) { take_lease(*event.lease, now); }
+      break;
+    case HookReason::expire:
+      if (!child_link_down_ && carrier_) { server_silent(now); }
+      break;
+    case HookReason::nak:
+      lose_lease(LeaseCause::refused, "the server refused the address");
+      if (!asking_) {
+        asking_ = true;
+        asked_at_ = now.mono;
+      }
+      schedule_kick(now);
+      break;
+    case HookReason::preinit:
+    case HookReason::inform:
+    case HookReason::timeout:
+    case HookReason::stop:
+    case HookReason::stopped:
+    case HookReason::departed:
+    case HookReason::router_advert:
+    case HookReason::bound6:
+    case HookReason::renew6:
+    case HookReason::rebind6:
+    case HookReason::reboot6:
+    case HookReason::inform6:
+    case HookReason::expire6:
+    case HookReason::stop6:
+    case HookReason::other: break;
+  }
+  return take_actions();
+}
+
+void LeaseEngine::set_life(Now now, std::chrono::milliseconds left) {
+  if (left == std::chrono::milliseconds::max() || left > life_max) {
+    expires_at_.reset();
+  } else {
+    expires_at_ = now.mono + left;
+  }
+}
+
+void LeaseEngine::take_lease(Lease lease, Now now) {
+  lease.acquired = now.wall;
+  const bool same_place = lease_ && lease_->address == lease.address &&
+                          lease_->default_gateway() == lease.default_gateway();
+  if (same_place) { lease.gateway_mac = lease_->gateway_mac; }
+  if (same_place && gateway_ == Gateway::answered) { lease.gateway_mac = gateway_mac_; }
+  if (!same_place) { probed_ = false; }
+
+  stop_asking();
+  lease_ = std::move(lease);
+  const bool endless = lease_->lease_time == Lease::forever;
+  set_life(now, endless ? std::chrono::milliseconds::max()
+                        : std::chrono::milliseconds(lease_->lease_time));
+  renew_at_.reset();
+  if (!endless && lease_->renewal_time < life_max) {
+    const Duration floor = std::min<Duration>(limits_.renew_min, Duration(lease_->lease_time) / 2);
+    renew_at_ = now.mono + std::max<Duration>(lease_->renewal_time, floor);
+  }
+  enter(LeasePhase::bound, LeaseCause::server_answered);
+
+  if (!probed_ && !arp_check_runs_) { actions_.push_back(ProbeConflict{lease_->address.address}); }
+  probed_ = true;
+  const bool ask = same_place ? gateway_ == Gateway::unknown : true;
+  if (ask) { ask_gateway(); }
+}
+
+void LeaseEngine::lose_lease(LeaseCause cause, std::string detail) {
+  if (!lease_) { return; }
+  lease_.reset();
+  expires_at_.reset();
+  renew_at_.reset();
+  foreign_at_.reset();
+  gateway_ = Gateway::unknown;
+  gateway_mac_.reset();
+  actions_.push_back(CancelProbe{});
+  enter(LeasePhase::none, cause, std::move(detail));
+}
+
+/// dhcpcd gave up its lease and sends DISCOVER; ours holds until its own end.
+void LeaseEngine::server_silent(Now now) {
+  silent_ = true;
+  if (lease_ && expires_at_ && now.mono + expiry_slack >= *expires_at_) {
+    lose_lease(LeaseCause::expired, "no server renewed it");
+  }
+  if (!asking_) {
+    const bool renewing = renew_at_ && kicks_ > 0;
+    if (!renewing) {
+      asking_ = true;
+      asked_at_ = now.mono;
+      schedule_kick(now);
+    }
+    return;
+  }
+  if (lease_ && phase_ == LeasePhase::bound && gateway_ == Gateway::silent) {
+    enter(LeasePhase::held, LeaseCause::gateway_silent);
+  }
+}
+
+void LeaseEngine::renew(Now now) {
+  if (!lease_ || !carrier_) { return; }
+  ++kicks_;
+  if (kicks_ == limits_.restart_after_kicks && child_ready_) {
+    apply(child_.replace(now.mono), "renewal unanswered, a helper may be dead", now);
+  } else {
+    send_hup(now);
+  }
+  Duration wait = limits_.renew_retry_max;
+  if (expires_at_) { wait = std::min<Duration>(wait, (*expires_at_ - now.mono) / 4); }
+  renew_at_ = now.mono + std::max(wait, limits_.renew_retry_min);
+}
+
+// --- answers of ARP ----------------------------------------------------------------------------
+
+LeaseActions LeaseEngine::on_gateway_answer(const MacAddress& mac, Now now) {
+  if (!lease_ || !carrier_ || stopping_) { return {}; }
+  gateway_ = Gateway::answered;
+  gateway_mac_ = mac;
+  if (phase_ == LeasePhase::bound) {
+    if (lease_->gateway_mac != mac) {
+      lease_->gateway_mac = mac;
+      publish(LeaseCause::gateway_answered, "");
+    }
+    return take_actions();
+  }
+  if (phase_ != LeasePhase::held) { return take_actions(); }
+  if (lease_->gateway_mac == mac) {
+    enter(LeasePhase::stored, LeaseCause::gateway_answered);
+    return take_actions();
+  }
+  // Maybe another network with the same numbers: the server has the first word, and the address is
+  // probed before it is used.
+  actions_.push_back(ProbeConflict{lease_->address.address});
+  foreign_at_ = std::max(now.mono, asked_at_ + limits_.foreign_gateway_wait);
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::on_gateway_silent(Now) {
+  if (!lease_ || !carrier_ || stopping_) { return {}; }
+  gateway_ = Gateway::silent;
+  const bool unproven =
+      phase_ == LeasePhase::stored || (phase_ == LeasePhase::bound && asking_ && silent_);
+  if (unproven) { enter(LeasePhase::held, LeaseCause::gateway_silent); }
+  return take_actions();
+}
+
+LeaseActions LeaseEngine::on_conflict(const MacAddress& mac, Now now) {
+  if (!lease_ || stopping_) { return {}; }
+  const std::string detail = fmt::format("address {} is also used by {}",
+                                         to_string(lease_->address.address), to_string(mac));
+  lose_lease(LeaseCause::conflict, detail);
+  arp_check_next_ = true;
+  apply(child_.replace(now.mono), detail, now);
+  return take_actions();
+}
+
+// --- time --------------------------------------------------------------------------------------
+
+LeaseActions LeaseEngine::on_deadline(Now now) {
+  apply(child_.on_deadline(now.mono), "it does not end on SIGTERM", now);
+  if (due(start_deadline_, now.mono)) {
+    apply(child_.replace(now.mono), "no event after its start", now);
+  }
+  if (due(hung_at_, now.mono)) {
+    hup_again_at_.reset();
+    apply(child_.replace(now.mono), "it does not answer SIGHUP", now);
+  }
+  if (due(expires_at_, now.mono)) {
+    lose_lease(LeaseCause::expired, "no server renewed it");
+    if (carrier_ && !asking_ && !stopping_) {
+      asking_ = true;
+      asked_at_ = now.mono;
+      schedule_kick(now);
+    }
+  }
+  if (due(foreign_at_, now.mono) && lease_ && phase_ == LeasePhase::held) {
+    enter(LeasePhase::stored, LeaseCause::gateway_answered,
+          "the gateway has another MAC than before, the server is silent");
+  }
+  if (due(burst_at_, now.mono) && asking_) {
+    send_hup(now);
+    if (++burst_index_ < limits_.burst.size()) {
+      burst_at_ = now.mono + limits_.burst[burst_index_] - limits_.burst[burst_index_ - 1];
+    } else {
+      schedule_kick(now);
+    }
+  }
+  if (due(kick_at_, now.mono) && asking_) { kick(now); }
+  if (due(renew_at_, now.mono)) { renew(now); }
+  if (due(hup_again_at_, now.mono)) { send_hup(now); }
+  return take_actions();
+}
+
+std::optional<MonoTime> LeaseEngine::next_deadline() const {
+  std::optional<MonoTime> next = child_.next_deadline();
+  for (const auto& deadline : {start_deadline_, hung_at_, expires_at_, foreign_at_, burst_at_,
+                               kick_at_, renew_at_, hup_again_at_}) {
+    if (deadline && (!next || *deadline < *next)) { next = deadline; }
+  }
+  return next;
+}
+
+// --- what the owner hears ----------------------------------------------------------------------
+
+void LeaseEngine::enter(LeasePhase phase, LeaseCause cause, std::string detail) {
+  phase_ = phase;
+  publish(cause, std::move(detail));
+}
+
+void LeaseEngine::publish(LeaseCause cause, std::string detail) {
+  LeaseUpdate update{.phase = phase_, .cause = cause, .lease = lease_, .detail = std::move(detail)};
+  update.effect_changed = phase_ != told_phase_ || lease_.has_value() != told_lease_.has_value() ||
+                          (lease_ && !lease_->same_effect(*told_lease_));
+  told_phase_ = phase_;
+  told_lease_ = lease_;
+  actions_.push_back(std::move(update));
+}
+
+}  // namespace edge::dhcp
