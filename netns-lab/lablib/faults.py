@@ -62,6 +62,10 @@ class Faults:
             raise LabError(f'cut: no way "{way}"; allowed: both up down')
         self._fault_rules(path, rules[way])
 
+    def cut_address(self, path, address):
+        """Only what goes to or comes from one address is dropped."""
+        self._fault_rules(path, [f"ip daddr {address} drop", f"ip saddr {address} drop"])
+
     def loss(self, path, percent):
         """Each forwarded packet of the uplink is dropped with this probability, both ways. 0: none."""
         if not 0 <= percent <= 100:

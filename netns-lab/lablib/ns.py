@@ -130,6 +130,10 @@ class Node:
                 raise LabError(f"node {self.name}: could not mount its private /sys, /run and /var/lib")
             self._anchor.stdout.close()
 
+    def netns_file(self):
+        """A name of the network namespace that also works where /run is another. Pre: opened with machine."""
+        return f"/proc/{self._anchor.pid}/ns/net"
+
     def entry(self):
         """The command prefix that runs a program in this node."""
         mounts = [f"--mount=/proc/{self._anchor.pid}/ns/mnt"] if self._anchor else []

@@ -235,6 +235,7 @@ class Console:
     def __init__(self, node, programs, pki, topology):
         self.node, self.programs, self.pki, self.topology = node, programs, pki, topology
         self.address, self.api_port = topology.console_addresses[0], topology.api_port
+        self.tunnel_addresses = list(topology.console_addresses)
         self.state = node.dir / "state"
         self.config_file = node.dir / "console.toml"
         self.daemon = None
@@ -244,7 +245,7 @@ class Console:
 
     def write_config(self):
         self.config_file.write_text(toml({
-            "listen": {"tunnel": [f"{a}:{self.topology.console_port}" for a in self.topology.console_addresses],
+            "listen": {"tunnel": [f"{a}:{self.topology.console_port}" for a in self.tunnel_addresses],
                        "http": f"{self.address}:{self.api_port}"},
             "tls": {"ca": str(self.pki.pem(self.client_ca)), "certificate": str(self.pki.pem(self.certificate)),
                     "key": str(self.pki.key(self.certificate))},

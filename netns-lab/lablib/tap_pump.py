@@ -1,6 +1,6 @@
 """Plays the part of QEMU: opens the host's tap, gives the VM's namespace the other end, carries frames between them.
 
-usage: tap_pump TAP NETNS MAC   (runs in the host's namespace)"""
+usage: tap_pump TAP NETNS_FILE MAC   (runs in the host's namespace)"""
 import fcntl
 import os
 import select
@@ -23,11 +23,11 @@ def open_tap(name):
 
 
 def main():
-    tap, netns, mac = sys.argv[1:4]
+    tap, netns_file, mac = sys.argv[1:4]
     if not os.path.exists(f"/sys/class/net/{tap}"):
         sys.exit(f"tap_pump: there is no tap {tap}")
     host_end = open_tap(tap)
-    setns_net(os.open(f"/run/netns/{netns}", os.O_RDONLY))
+    setns_net(os.open(netns_file, os.O_RDONLY))
     vm_end = open_tap("eth0")
     subprocess.run(["ip", "link", "set", "eth0", "address", mac, "up"], check=True)
     print("ready", flush=True)

@@ -20,12 +20,12 @@ class Vm:
 
     def power_on(self):
         """Opens the tap, as QEMU does when the VM starts."""
-        log = self.node.dir / "pump.log"
-        self._pump = self.host.node.spawn(["/usr/bin/python3", "-m", "lablib.tap_pump", self.tap, self.node.netns,
-                                           self.mac], stdout=subprocess.PIPE, log=f"pump-{self.interface}.log")
+        log = self.host.node.dir / f"pump-{self.interface}.log"
+        self._pump = self.host.node.spawn(["/usr/bin/python3", "-m", "lablib.tap_pump", self.tap,
+                                           self.node.netns_file(), self.mac], stdout=subprocess.PIPE, log=log.name)
         line = self._pump.stdout.readline().strip()
         if line != b"ready":
-            raise LabError(f"VM {self.interface}: could not open tap {self.tap}: see {log}")
+            raise LabError(f"VM {self.interface}: could not open tap {self.tap}: {log.read_text()[-300:]}")
 
     def power_off(self):
         if self._pump:
