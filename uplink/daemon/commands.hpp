@@ -1,0 +1,103 @@
+// Commands, exactly once: journalled before they are acknowledged, executed in order, answered until heard.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+
+#include "netmodel/core/apply_operations.hpp"
+#include "store/io/store_worker.hpp"
+#include "uplink/daemon/events.hpp"
+#include "uplink/daemon/reconciler.hpp"
+
+namespace edge::uplink {
+
+/// Role: the one executor of commands, from the Console and from uplinkctl alike.
+///
+/// What makes it exactly once: the payload is on disk before "stored" is said; model operations are
+/// declarative and their revision and result are committed in one transaction, so that a command cut
+/// off before is simply run again; an action that cannot be verified (identify) is never run twice but
+/// answered `indeterminate`.
+/// Time: wall clock for deadlines and records. Threads: the io_context's.
+class Commands {
+ public:
+  struct Hooks {
+    std::function<netmodel::ModelFacts()> facts;
+    std::function<Result<void>(const netmodel::HostAction&)> act;
+    /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
+    std::function<Result<void>(std::string_view)> send;
+    std::function<void()> changed;  ///< Model or revision changed.
+  };
+  static constexpr std::chrono::seconds retry{1};
+  static constexpr std::size_t queue_max = 4096;
+  static constexpr std::size_t plan_lines_max = 400;
+
+  Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events, Reconciler& reconciler,
+           Hooks hooks, std::string boot_id, std::int64_t revision);
+
+  /// What a former life of the daemon left: runs it, or says what can't be known. Call once.
+  void recover(std::vector<store::CommandRecord> unfinished);
+  /// A message of channel 1.
+  void on_message(std::string_view text);
+  /// A new session: all results that the Console did not acknowledge go out again.
+  void send_unacked();
+
+  /// A command of a person at the machine: the same way, the result comes back here.
+  void run_local(boost::json::object command, std::function<void(boost::json::object)> done);
+
+  std::int64_t revision() const { return revision_; }
+  std::uint64_t executed() const { return executed_; }
+  std::size_t pending() const { return queue_.size(); }
+  void stop() { stopped_ = true; retry_timer_.cancel(); }
+
+ private:
+  struct Outcome {
+    store::CommandState state = store::CommandState::done;
+    std::vector<netmodel::Problem> problems;
+    std::size_t problems_dropped = 0;
+    std::vector<std::string> plan;
+    std::optional<netmodel::Model> model;
+    std::optional<netmodel::Model> before;  ///< Set with `model`: what to go back to.
+  };
+  struct Item {
+    std::string id;
+    std::string payload;
+    bool began = false;  ///< In state applying already: a restart interrupted it.
+  };
+
+  void receive(std::string id, std::string payload, boost::json::object message);
+  void on_receipt(const store::IncomingCommand& command, const Result<store::ReceiveOutcome>& outcome);
+  void enqueue(Item item);
+  boost::asio::awaitable<void> run();
+  boost::asio::awaitable<void> execute(Item item);
+  boost::asio::awaitable<Outcome> decide(Item item);
+  boost::asio::awaitable<Outcome> apply(Item item, netmodel::ApplyOutcome wanted);
+  boost::asio::awaitable<void> finish(std::string id, Outcome outcome, MonoTime began);
+  void say(const boost::json::object& message);
+  void answer(const std::string& id, const std::string& result_json);
+  static Outcome refused(std::string what);
+
+  boost::asio::io_context& io_;
+  store::StoreWorker& store_;
+  EventLog& events_;
+  Reconciler& reconciler_;
+  Hooks hooks_;
+  std::string boot_id_;
+  std::int64_t revision_;
+  std::deque<Item> queue_;
+  std::set<std::string> queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
+  std::map<std::string, std::function<void(boost::json::object)>> local_;
+  boost::asio::steady_timer retry_timer_;
+  bool running_ = false;
+  bool stopped_ = false;
+  bool resend_ = false;
+  std::uint64_t executed_ = 0;
+};
+
+}  // namespace edge::uplink

@@ -1,0 +1,479 @@
+#include "uplink/daemon/daemon.hpp"
+
+#include <openssl/pem.h>
+#include <pwd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "netmodel/io/nft_kernel.hpp"
+#include "tunnel/io/certificate.hpp"
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/notify.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string read_line(const char* path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+std::uint64_t random_u64() {
+  std::uint64_t value = 0;
+  EDGE_ASSERT(::getrandom(&value, sizeof(value), 0) == sizeof(value));
+  return value;
+}
+
+/// The id in our own certificate, for a configuration that does not say who we are.
+std::string host_id_of_file(const std::string& path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
+  if (!file) { return {}; }
+  const std::unique_ptr<X509, void (*)(X509*)> cert(PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
+  if (!cert) { return {}; }
+  return tunnel::host_id_of(*cert).value_or("");
+}
+
+Result<void> make_folder(const std::string& path) {
+  std::error_code ec;
+  fs::create_directories(path, ec);
+  if (ec) { return fail_errno(ec.value(), fmt::format("make folder {}", path)); }
+  fs::permissions(path, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_exec, ec);
+  return {};
+}
+
+json::object subnets_json(const std::map<std::string, IpPrefix>& subnets) {
+  json::object out;
+  for (const auto& [network, prefix] : subnets) { out[network] = edge::to_string(prefix); }
+  return out;
+}
+
+std::map<std::string, IpPrefix> subnets_of(const std::string& text) {
+  std::map<std::string, IpPrefix> out;
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(text, ec);
+  if (ec || !parsed.is_object()) { return out; }
+  for (const auto& [network, value] : parsed.as_object()) {
+    if (!value.is_string()) { continue; }
+    if (const auto prefix = parse_prefix(std::string_view(value.as_string()))) { out[network] = *prefix; }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Memory> remember(store::Store& store) {
+  Memory out;
+  EDGE_ASSIGN(out.identity, store.identity());
+  EDGE_ASSIGN(out.adapters, store.adapters());
+  EDGE_ASSIGN(out.leases, store.leases());
+  EDGE_ASSIGN(out.unfinished, store.unfinished());
+  EDGE_ASSIGN(const auto subnets, store.setting("automatic_subnets"));
+  if (subnets) { out.automatic_subnets = subnets_of(*subnets); }
+  EDGE_ASSIGN(const auto newest, store.newest_revision());
+  out.model = netmodel::Model::defaults();
+  if (!newest) {
+    EDGE_TRY(store.add_revision({1, netmodel::to_json_text(out.model), "default", wall_now()}));
+    out.revision = 1;
+    return out;
+  }
+  out.revision = newest->number;
+  EDGE_ASSIGN(const auto summaries, store.revisions(50));
+  for (const auto& summary : summaries) {
+    EDGE_ASSIGN(const auto revision, store.revision(summary.number));
+    if (!revision) { continue; }
+    auto model = netmodel::model_from_json(revision->model);
+    if (model) {
+      out.model = std::move(*model);
+      return out;
+    }
+    out.notes.push_back(fmt::format("revision {} cannot be read ({}); trying the one before", summary.number,
+                                    model.error().what));
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Config config) {
+  EDGE_TRY(make_folder(config.paths.state));
+  EDGE_TRY(make_folder(config.paths.runtime));
+  auto opened = store::Store::open(config.paths.state + "/uplink.db", wall_now());
+  if (!opened) { return fail_in("store " + config.paths.state + "/uplink.db", opened.error()); }
+  auto remembered = remember(*opened);
+  if (!remembered) { return fail_in("read the store", remembered.error()); }
+  const auto& outcome = opened->opened();
+  if (outcome.corrupt_file) {
+    remembered->notes.push_back(fmt::format("the store was damaged ({}); it is kept as {} and a new one was made",
+                                            outcome.corrupt_reason, *outcome.corrupt_file));
+  }
+
+  KernelBox box;
+  auto nft = netmodel::NftKernel::create();
+  if (!nft) { return fail_in("open nftables", nft.error()); }
+  auto conntrack = netmodel::ConntrackKernel::create();
+  if (!conntrack) { return fail_in("open conntrack", conntrack.error()); }
+  box.nft = std::move(*nft);
+  box.conntrack = std::move(*conntrack);
+  auto kernel = netmodel::RtnetlinkKernel::open(box.nft.get());
+  if (!kernel) { return fail_in("open rtnetlink", kernel.error()); }
+  box.kernel = std::move(*kernel);
+
+  std::string host_id = config.host.id;
+  if (host_id.empty() && !config.console.certificate.empty()) { host_id = host_id_of_file(config.console.certificate); }
+  if (host_id.empty()) { host_id = read_line("/proc/sys/kernel/hostname"); }
+
+  std::unique_ptr<Daemon> daemon(new Daemon(io, std::move(config), std::move(host_id), std::move(*opened),
+                                            std::move(*remembered), std::move(box)));
+  EDGE_TRY(daemon->listen());
+  return daemon;
+}
+
+Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
+               KernelBox kernel)
+    : io_(io),
+      config_(std::move(config)),
+      host_id_(std::move(host_id)),
+      boot_id_(read_line("/proc/sys/kernel/random/boot_id")),
+      started_(mono_now()),
+      automatic_subnets_(memory.automatic_subnets),
+      features_(kernel.kernel->probe_features().value_or(netmodel::KernelFeatures{})),
+      kernel_port_id_(kernel.kernel->port_id()),
+      memory_(std::move(memory)),
+      store_(io, std::move(store)),
+      kernel_(io, std::move(kernel)),
+      events_(store_),
+      ports_(io, config_, store_, events_,
+             {.dirty = [this](const std::string& why) { reconciler_.request(why); },
+              .changed =
+                  [this](const Port& port) {
+                    tunnel_.on_port(port, rank_of(port));
+                    changed();
+                  },
+              .gone =
+                  [this](const Port& port) {
+                    tunnel_.on_port_gone(port);
+                    changed();
+                  },
+              .carrier_lost =
+                  [this](const Port& port) {
+                    tunnel_.on_carrier_lost(port);
+                    if (port.lease) { conntrack_addresses_.push_back(port.lease->address.address); }
+                  },
+              .address_lost =
+                  [this](const Port&, const IpAddress& address) { conntrack_addresses_.push_back(address); }}),
+      reconciler_(io, kernel_, memory_.model,
+                  {.facts = [this] { return render_facts(); },
+                   .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
+      services_(io, config_, events_),
+      tunnel_(io, config_,
+              {host_id_, memory_.identity.install_id, boot_id_, fmt::format("uplink {}", uplink_version),
+               memory_.identity.clock_floor},
+              ports_, store_, events_,
+              {.on_message = [this](tunnel::Channel c, std::string_view text) { on_tunnel_message(c, text); },
+               .on_session_started =
+                   [this] {
+                     commands_.send_unacked();
+                     outbox_.restart();
+                   },
+               .on_change = [this] { changed(); },
+               .on_console_time =
+                   [this](WallTime time) {
+                     store_.run([time](store::Store& s) { return s.raise_clock_floor(time); },
+                                [](const Result<void>&) {});  // The next WELCOME says it again.
+                   }},
+              random_u64()),
+      commands_(io, store_, events_, reconciler_,
+                {.facts = [this] { return model_facts(); },
+                 .act = [this](const netmodel::HostAction& action) { return act(action); },
+                 .send = [this](std::string_view text) { return tunnel_.send(tunnel::Channel::commands, text); },
+                 .changed = [this] { changed(); }},
+                boot_id_, memory_.revision),
+      outbox_(io, store_, [this](tunnel::Channel c, std::string_view text) { return tunnel_.send(c, text); },
+              [this] { return snapshot_view(views()); }),
+      watch_timer_(io),
+      retry_timer_(io) {
+  if (const passwd* owner = ::getpwnam(config_.taps.owner.c_str()); owner != nullptr) {
+    tap_owner_uid_ = owner->pw_uid;
+  } else {
+    memory_.notes.push_back(fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
+  }
+  ports_.remember(memory_.adapters, memory_.leases);
+  events_.listen([this](const store::EventRecord& event) {
+    outbox_.pump();
+    const json::object line{{"exit", 0}, {"data", json::array{to_json(event)}}};
+    for (const auto& weak : event_followers_) {
+      if (const auto client = weak.lock()) { client->send(line); }
+    }
+    changed();
+  });
+}
+
+Daemon::~Daemon() = default;
+
+Result<void> Daemon::listen() {
+  auto monitor = netmodel::LinkMonitor::open(
+      io_.get_executor(),
+      {.on_link = [this](const netmodel::LinkEvent& event) { ports_.on_link(event); },
+       .on_change =
+           [this](const netmodel::KernelChange& change) {
+             if (!change.by_us) { reconciler_.request(change.text); }
+           },
+       .on_neighbour = [this](const netmodel::NeighbourEvent& event) { ports_.on_neighbour(event); },
+       .on_overrun = [this] { reconciler_.request("netlink overrun"); }},
+      {.own_port = kernel_port_id_});
+  if (!monitor) { return fail_in("listen to netlink", monitor.error()); }
+  link_monitor_ = std::move(*monitor);
+  // NftKernel lives on the kernel thread: who made a generation is not asked across threads; a turn that
+  // finds nothing to do is cheap.
+  auto nft = netmodel::NftMonitor::start(
+      io_, [](std::uint32_t) { return false; },
+      [this](const netmodel::NftForeignChange& change) {
+        if (change.touches_ours) { reconciler_.request("nftables changed by " + change.process); }
+      });
+  if (!nft) { return fail_in("listen to nftables", nft.error()); }
+  nft_monitor_.emplace(std::move(*nft));
+  auto control = ControlSocket::listen(io_, config_.paths.runtime + "/control.sock",
+                                       [this](ControlRequest request, std::shared_ptr<ControlClient> client) {
+                                         on_control(std::move(request), std::move(client));
+                                       });
+  if (!control) { return std::unexpected(control.error()); }
+  control_ = std::move(*control);
+  if (!config_.status.listen.empty()) {
+    auto server = StatusServer::listen(io_, parse_host_port(config_.status.listen).value(),
+                                       [this](const std::string& target) { return on_http(target); });
+    if (server) {
+      status_server_ = std::move(*server);
+    } else {
+      memory_.notes.push_back(server.error().what);  // The page is a help, not a condition.
+    }
+  }
+  return {};
+}
+
+void Daemon::start() {
+  for (const auto& note : memory_.notes) { events_.add("start.note", {{"what", note}}); }
+  events_.add("daemon.started", {{"version", std::string(uplink_version)}, {"revision", memory_.revision},
+                                 {"boot_id", boot_id_}});
+  link_monitor_->start();
+  first_look();
+}
+
+void Daemon::first_look() {
+  // What stands is looked at before anything is planned: a restart must not see its own bridges as strange.
+  kernel_.run([](KernelBox& box) { return box.kernel->dump({}); },
+              [this](const Result<netmodel::ObservedState>& observed) {
+                if (stopping_) { return; }
+                if (!observed) {
+                  spdlog::error("kernel.unreadable reason={}", observed.error().what);
+                  retry_timer_.expires_after(std::chrono::seconds(1));
+                  retry_timer_.async_wait([this](boost::system::error_code ec) {
+                    if (!ec) { first_look(); }
+                  });
+                  return;
+                }
+                ports_.on_dump(*observed, reconciler_.model());
+                reconciler_.request("start");
+              });
+}
+
+void Daemon::on_turn(const TurnResult& turn) {
+  tell_drift(turn);
+  tell_notes(turn);
+  ports_.on_dump(turn.observed, reconciler_.model());
+  services_.apply(turn.rendered.services);
+  purge_conntrack(turn);
+  if (turn.rendered.automatic_subnets != automatic_subnets_) {
+    automatic_subnets_ = turn.rendered.automatic_subnets;
+    store_.run([text = json::serialize(subnets_json(automatic_subnets_))](store::Store& s) {
+                 return s.put_setting("automatic_subnets", text);
+               },
+               [](const Result<void>& stored) {
+                 if (!stored) { spdlog::error("subnets.not_stored reason={}", stored.error().what); }
+               });
+    reconciler_.request("automatic subnets");
+  }
+  if (!turn.verified && !stopping_) {  // The kernel refused or changed meanwhile: look again, not in a spin.
+    retry_timer_.expires_after(std::chrono::milliseconds(turn.errors.empty() ? 50 : 1000));
+    retry_timer_.async_wait([this](boost::system::error_code ec) {
+      if (!ec) { reconciler_.request("not verified"); }
+    });
+  }
+  if (!std::exchange(recovered_, true)) {
+    commands_.recover(std::move(memory_.unfinished));
+    notify_systemd("READY=1");
+  }
+  changed();
+}
+
+void Daemon::tell_drift(const TurnResult& turn) {
+  const auto& before = reconciler_.last();
+  const bool same_wish = before && before->verified && before->rendered.state == turn.rendered.state &&
+                         before->rendered.nft == turn.rendered.nft;
+  if (!same_wish || turn.plan.empty()) { return; }
+  json::array lines;
+  for (const auto& line : turn.plan) {
+    if (lines.size() == 20) { break; }
+    lines.emplace_back(line.substr(0, 400));
+  }
+  events_.add("drift.repaired", {{"writes", turn.plan.size()}, {"lines", std::move(lines)}, {"verified", turn.verified}});
+}
+
+void Daemon::tell_notes(const TurnResult& turn) {
+  std::vector<std::string> now;
+  for (const auto& note : turn.rendered.notes) {
+    now.push_back(note.what);
+    if (std::ranges::find(notes_told_, note.what) == notes_told_.end()) { events_.add(note.kind, {{"what", note.what}}); }
+  }
+  for (const auto& conflict : turn.conflicts) {
+    now.push_back(conflict);
+    if (std::ranges::find(notes_told_, conflict) == notes_told_.end()) { events_.add("conflict", {{"what", conflict}}); }
+  }
+  notes_told_ = std::move(now);
+}
+
+void Daemon::purge_conntrack(const TurnResult& turn) {
+  const netmodel::NftState before = std::exchange(nft_shown_, turn.rendered.nft);
+  std::vector<std::pair<netmodel::Publication, netmodel::UplinkPort>> publications;
+  const auto collect = [&](const netmodel::NftState& from, const netmodel::NftState& missing_in) {
+    for (const auto& publication : from.publications) {
+      if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
+      for (const auto& uplink : from.uplinks) {
+        if (uplink.bridge == publication.in_link) { publications.emplace_back(publication, uplink); }
+      }
+    }
+  };
+  collect(before, nft_shown_);
+  collect(nft_shown_, before);
+  std::vector<IpAddress> addresses = std::exchange(conntrack_addresses_, {});
+  if (publications.empty() && addresses.empty()) { return; }
+  kernel_.run(
+      [publications = std::move(publications), addresses = std::move(addresses)](KernelBox& box) -> Result<unsigned> {
+        unsigned removed = 0;
+        for (const auto& address : addresses) { removed += box.conntrack->remove_for_address(address).value_or(0); }
+        for (const auto& [publication, uplink] : publications) {
+          removed += box.conntrack->remove_for_publication(publication, uplink).value_or(0);
+        }
+        return removed;
+      },
+      [](const Result<unsigned>& removed) {
+        if (removed && *removed > 0) { spdlog::info("conntrack.removed entries={}", *removed); }
+      });
+}
+
+netmodel::RenderFacts Daemon::render_facts() const {
+  netmodel::RenderFacts facts;
+  facts.host_id = host_id_;
+  facts.adapters = ports_.adapter_facts();
+  facts.vlan_filtering = features_.vlan_filtering;
+  facts.ipv6 = features_.ipv6;
+  facts.tap_owner_uid = tap_owner_uid_;
+  facts.taken = ports_.foreign();
+  facts.automatic_subnets = automatic_subnets_;
+  return facts;
+}
+
+netmodel::ModelFacts Daemon::model_facts() const {
+  netmodel::ModelFacts facts;
+  facts.host_id = host_id_;
+  facts.adapters = ports_.known_adapters();
+  facts.taken = ports_.taken();
+  facts.automatic_subnets = automatic_subnets_;
+  if (const auto listen = parse_host_port(config_.status.listen)) {
+    facts.reserved_ports.push_back({netmodel::Transport::tcp, listen->port, "the status page"});
+  }
+  return facts;
+}
+
+unsigned Daemon::rank_of(const Port& port) const {
+  const auto order = netmodel::uplink_ranks(reconciler_.model(), ports_.adapter_facts());
+  const auto found = std::ranges::find(order, port.base_mac);
+  return static_cast<unsigned>(found - order.begin());
+}
+
+Result<void> Daemon::act(const netmodel::HostAction& action) {
+  if (const auto* drain = std::get_if<netmodel::DrainPort>(&action)) {
+    ports_.drain(drain->adapter, drain->duration);
+    return {};
+  }
+  return fail(Errc::unsupported, "port.identify is not supported by this version; nothing was done");
+}
+
+void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
+  switch (channel) {
+    case tunnel::Channel::commands: commands_.on_message(text); return;
+    case tunnel::Channel::events: outbox_.on_message(text); return;
+    case tunnel::Channel::control:
+    case tunnel::Channel::telemetry:
+    case tunnel::Channel::bulk: spdlog::debug("tunnel.ignored channel={}", static_cast<int>(channel)); return;
+  }
+}
+
+ViewSources Daemon::views() const {
+  return {host_id_, started_, ports_, tunnel_, reconciler_, commands_, services_};
+}
+
+void Daemon::changed() {
+  outbox_.snapshot_soon();
+  std::erase_if(watchers_, [](const auto& weak) { return weak.expired(); });
+  std::erase_if(event_followers_, [](const auto& weak) { return weak.expired(); });
+  if (watchers_.empty() || watch_armed_) { return; }
+  watch_armed_ = true;
+  watch_timer_.expires_after(std::chrono::milliseconds(100));
+  watch_timer_.async_wait([this](boost::system::error_code ec) {
+    watch_armed_ = false;
+    if (!ec) { push_watch(); }
+  });
+}
+
+void Daemon::push_watch() {
+  const json::object line{{"exit", 0}, {"data", json::object{{"status", status_view(views())}, {"ports", ports_view(views())},
+                                                            {"paths", tunnel_.paths_json()}}}};
+  for (const auto& weak : watchers_) {
+    if (const auto client = weak.lock()) { client->send(line); }
+  }
+}
+
+std::string Daemon::new_uuid() const {
+  std::uint64_t high = random_u64();
+  std::uint64_t low = random_u64();
+  high = (high & ~0xf000ULL) | 0x4000ULL;                          // RFC 4122 version 4,
+  low = (low & ~(0xc0ULL << 56)) | (0x80ULL << 56);                // ... variant 1.
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff, high & 0xffff, low >> 48,
+                     low & 0xffffffffffffULL);
+}
+
+void Daemon::stop(std::function<void()> done) {
+  if (stopping_) { return; }
+  stopping_ = true;
+  notify_systemd("STOPPING=1");
+  reconciler_.stop();
+  commands_.stop();
+  outbox_.stop();
+  retry_timer_.cancel();
+  watch_timer_.cancel();
+  tunnel_.stop();
+  link_monitor_->stop();
+  nft_monitor_.reset();
+  control_.reset();
+  status_server_.reset();
+  auto pending = std::make_shared<int>(2);
+  const auto finished = [pending, done = std::move(done)] {
+    if (--*pending == 0) { done(); }
+  };
+  ports_.stop(finished);
+  services_.stop(finished);
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,122 @@
+// The daemon: composes the rooms, translates between them, and owns start and stop.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "netmodel/io/conntrack_kernel.hpp"
+#include "netmodel/io/nft_monitor.hpp"
+#include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/kernel_worker.hpp"
+#include "uplink/daemon/outbox.hpp"
+#include "uplink/daemon/ports.hpp"
+#include "uplink/daemon/reconciler.hpp"
+#include "uplink/daemon/services.hpp"
+#include "uplink/daemon/tunnel_client.hpp"
+#include "uplink/daemon/views.hpp"
+#include "uplink/io/control_socket.hpp"
+#include "uplink/io/status_server.hpp"
+
+namespace edge::uplink {
+
+/// What the store knew when the daemon started.
+struct Memory {
+  store::Identity identity;
+  std::vector<store::AdapterRecord> adapters;
+  std::vector<store::LeaseRecord> leases;
+  std::vector<store::CommandRecord> unfinished;
+  netmodel::Model model;
+  std::int64_t revision = 0;
+  std::map<std::string, IpPrefix> automatic_subnets;
+  std::vector<std::string> notes;  ///< To be said as events once the log stands.
+};
+
+/// Reads everything that is needed to start. Pre: the store is open.
+/// Errors: as the store; a model that cannot be read falls back to the revision before it.
+Result<Memory> remember(store::Store& store);
+
+/// Role: the composition root of uplinkd.
+/// Threads: its own io_context's, beside the store's and the kernel's workers.
+class Daemon {
+ public:
+  /// Opens everything; nothing is written to the kernel yet.
+  static Result<std::unique_ptr<Daemon>> create(boost::asio::io_context& io, Config config);
+  ~Daemon();
+
+  void start();
+  /// Ends children and sockets, leaves the dataplane as it is, then calls `done`.
+  void stop(std::function<void()> done);
+
+ private:
+  Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
+         KernelBox kernel);
+
+  netmodel::RenderFacts render_facts() const;
+  netmodel::ModelFacts model_facts() const;
+  unsigned rank_of(const Port& port) const;
+  Result<void> listen();
+  void first_look();
+  void on_turn(const TurnResult& turn);
+  void tell_drift(const TurnResult& turn);
+  void tell_notes(const TurnResult& turn);
+  void purge_conntrack(const TurnResult& turn);
+  void on_tunnel_message(tunnel::Channel channel, std::string_view text);
+  Result<void> act(const netmodel::HostAction& action);
+  void changed();
+  void push_watch();
+
+  void on_control(ControlRequest request, std::shared_ptr<ControlClient> client);
+  void control_events(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_history(std::shared_ptr<ControlClient> client);
+  void control_apply(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_rollback(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_plan(std::shared_ptr<ControlClient> client);
+  void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void run_operations(boost::json::array operations, bool dry_run, std::shared_ptr<ControlClient> client);
+  StatusPage on_http(const std::string& target);
+  ViewSources views() const;
+  std::string new_uuid() const;
+
+  boost::asio::io_context& io_;
+  Config config_;
+  std::string host_id_;
+  std::string boot_id_;
+  MonoTime started_;
+  std::map<std::string, IpPrefix> automatic_subnets_;
+  netmodel::KernelFeatures features_;
+  std::uint32_t tap_owner_uid_ = 0;
+  std::uint32_t kernel_port_id_ = 0;
+  Memory memory_;
+  store::StoreWorker store_;
+  KernelWorker kernel_;
+  EventLog events_;
+  Ports ports_;
+  Reconciler reconciler_;
+  Services services_;
+  TunnelClient tunnel_;
+  Commands commands_;
+  Outbox outbox_;
+  std::unique_ptr<netmodel::LinkMonitor> link_monitor_;
+  std::optional<netmodel::NftMonitor> nft_monitor_;
+  std::unique_ptr<ControlSocket> control_;
+  std::unique_ptr<StatusServer> status_server_;
+  std::vector<std::weak_ptr<ControlClient>> watchers_;
+  std::vector<std::weak_ptr<ControlClient>> event_followers_;
+  boost::asio::steady_timer watch_timer_;
+  boost::asio::steady_timer retry_timer_;
+  bool watch_armed_ = false;
+  std::vector<IpAddress> conntrack_addresses_;
+  netmodel::NftState nft_shown_;
+  std::vector<std::string> notes_told_;
+  bool recovered_ = false;
+  bool stopping_ = false;
+};
+
+/// `uplinkd --purge`. Errors: what could not be removed, all of it.
+Result<std::vector<std::string>> purge(const Config& config);
+
+}  // namespace edge::uplink

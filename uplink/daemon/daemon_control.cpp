@@ -1,0 +1,245 @@
+// What uplinkctl and the local page ask, and what the daemon answers.
+#include <algorithm>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "netmodel/core/names.hpp"
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/daemon.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+using ClientPtr = std::shared_ptr<ControlClient>;
+
+namespace {
+
+std::string text_arg(const json::object& args, std::string_view key) {
+  const auto* value = args.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+std::int64_t number_arg(const json::object& args, std::string_view key, std::int64_t fallback) {
+  const auto* value = args.if_contains(key);
+  return value != nullptr && value->is_int64() ? value->as_int64() : fallback;
+}
+
+bool flag_arg(const json::object& args, std::string_view key) {
+  const auto* value = args.if_contains(key);
+  return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+json::object revision_row(const store::RevisionSummary& revision) {
+  return {{"revision", revision.number}, {"cause", revision.cause}, {"time", to_iso8601(revision.time)},
+          {"bytes", revision.model_bytes}};
+}
+
+json::object command_row(const store::CommandRecord& command) {
+  json::object row{{"id", command.id}, {"state", std::string(store::to_string(command.state))},
+                   {"received", to_iso8601(command.received)}, {"result_acked", command.result_acked}};
+  if (command.finished) { row["finished"] = to_iso8601(*command.finished); }
+  return row;
+}
+
+}  // namespace
+
+void Daemon::on_control(ControlRequest request, ClientPtr client) {
+  const std::string& command = request.command;
+  const ViewSources v = views();
+  if (command == "status") {
+    json::object status = status_view(v);
+    const bool good = tunnel_.online() && status.at("problems").as_array().empty();
+    client->answer(std::move(status), good ? 0 : 3);
+  } else if (command == "ports") {
+    client->answer(ports_view(v));
+  } else if (command == "paths") {
+    client->answer(tunnel_.paths_json());
+  } else if (command == "leases") {
+    client->answer(leases_view(v));
+  } else if (command == "groups") {
+    client->answer(groups_view(v));
+  } else if (command == "networks") {
+    client->answer(networks_view(v));
+  } else if (command == "interfaces") {
+    client->answer(interfaces_view(v));
+  } else if (command == "gateway") {
+    client->answer(gateway_view(v));
+  } else if (command == "events") {
+    control_events(request.args, std::move(client));
+  } else if (command == "history") {
+    control_history(std::move(client));
+  } else if (command == "watch") {
+    watchers_.push_back(client);
+    push_watch();
+  } else if (command == "doctor") {
+    control_doctor(request.args, std::move(client));
+  } else if (command == "unplug") {
+    control_unplug(request.args, std::move(client));
+  } else if (command == "apply") {
+    control_apply(request.args, std::move(client));
+  } else if (command == "plan") {
+    control_plan(std::move(client));
+  } else if (command == "rollback") {
+    control_rollback(request.args, std::move(client));
+  } else if (command == "export") {
+    client->answer(netmodel::to_json(reconciler_.model()));
+  } else if (command == "drain") {
+    const std::int64_t seconds = number_arg(request.args, "seconds", 600);
+    run_operations({json::object{{"op", "path.drain"}, {"adapter", text_arg(request.args, "port")}, {"duration_s", seconds}}},
+                   false, std::move(client));
+  } else if (command == "identify") {
+    run_operations({json::object{{"op", "port.identify"}, {"adapter", text_arg(request.args, "port")}}}, false,
+                   std::move(client));
+  } else {
+    client->refuse(fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));
+  }
+}
+
+void Daemon::control_events(const json::object& args, ClientPtr client) {
+  const bool follow = flag_arg(args, "follow");
+  const std::int64_t after = number_arg(args, "after", -1);
+  const auto limit = static_cast<std::size_t>(std::clamp<std::int64_t>(number_arg(args, "limit", 200), 1, 10000));
+  store_.run([after, limit](store::Store& s) { return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit); },
+             [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
+               if (!events) {
+                 client->refuse(events.error().what);
+                 return;
+               }
+               json::array rows;
+               for (const auto& event : *events) { rows.push_back(to_json(event)); }
+               client->answer(std::move(rows));
+               if (follow) { event_followers_.push_back(client); }
+             });
+}
+
+void Daemon::control_history(ClientPtr client) {
+  store_.run(
+      [](store::Store& s) -> Result<json::object> {
+        EDGE_ASSIGN(const auto revisions, s.revisions(50));
+        EDGE_ASSIGN(const auto commands, s.recent_commands(50));
+        json::array revision_rows;
+        for (const auto& revision : revisions) { revision_rows.push_back(revision_row(revision)); }
+        json::array command_rows;
+        for (const auto& command : commands) { command_rows.push_back(command_row(command)); }
+        return json::object{{"revisions", std::move(revision_rows)}, {"commands", std::move(command_rows)}};
+      },
+      [client](const Result<json::object>& history) {
+        if (history) {
+          client->answer(*history);
+        } else {
+          client->refuse(history.error().what);
+        }
+      });
+}
+
+void Daemon::run_operations(json::array operations, bool dry_run, ClientPtr client) {
+  json::object command{{"type", "command"}, {"id", new_uuid()}, {"operations", std::move(operations)}};
+  if (dry_run) { command["dry_run"] = true; }
+  commands_.run_local(std::move(command), [client](json::object result) {
+    const bool done = result.at("state").as_string() == "done";
+    client->answer(std::move(result), done ? 0 : 1);
+  });
+}
+
+void Daemon::control_apply(const json::object& args, ClientPtr client) {
+  const auto* operations = args.if_contains("operations");
+  if (operations == nullptr || !operations->is_array()) {
+    client->refuse("apply: expected {\"operations\":[...]}", 2);
+    return;
+  }
+  run_operations(operations->as_array(), flag_arg(args, "dry_run"), std::move(client));
+}
+
+void Daemon::control_plan(ClientPtr client) {
+  run_operations({}, true, std::move(client));
+}
+
+void Daemon::control_rollback(const json::object& args, ClientPtr client) {
+  const std::int64_t wanted = number_arg(args, "revision", commands_.revision() - 1);
+  store_.run([wanted](store::Store& s) { return s.revision(wanted); },
+             [this, wanted, client](const Result<std::optional<store::Revision>>& revision) {
+               if (!revision || !*revision) {
+                 client->refuse(revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
+                                         : revision.error().what);
+                 return;
+               }
+               boost::system::error_code ec;
+               json::value model = json::parse((*revision)->model, ec);
+               if (ec) {
+                 client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
+                 return;
+               }
+               run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, false, client);
+             });
+}
+
+void Daemon::control_unplug(const json::object& args, ClientPtr client) {
+  const std::string name = text_arg(args, "port");
+  const Port* port = ports_.find_by_name(name);
+  if (port == nullptr) {
+    client->refuse(fmt::format("there is no port \"{}\"; see \"uplinkctl ports\"", name));
+    return;
+  }
+  const auto alive = [](std::string_view state) { return state == "active" || state == "standby"; };
+  json::array others;
+  for (const auto& [key, other] : ports_.all()) {
+    if (key != port->key && alive(tunnel_.path_state(key))) { others.emplace_back(other.name); }
+  }
+  json::array consequences;
+  const std::string state = tunnel_.path_state(port->key);
+  if (alive(state)) {
+    consequences.emplace_back(others.empty() ? "the Console loses this host: no other port reaches it"
+                                             : fmt::format("the Console stays reachable over {}", std::string_view(others.front().as_string())));
+  }
+  for (const auto& [id, rule] : reconciler_.model().gateway) {
+    const bool here = rule.adapters.empty() || std::ranges::find(rule.adapters, port->base_mac) != rule.adapters.end();
+    if (here) { consequences.emplace_back(fmt::format("publication \"{}\" ends on {}", id, port->name)); }
+  }
+  if (port->carrier) { consequences.emplace_back(fmt::format("guests on the bridge network {} lose their network", port->bridge)); }
+  const bool safe = !alive(state) || !others.empty();
+  client->answer(json::object{{"port", port->name}, {"safe", safe}, {"consequences", std::move(consequences)},
+                              {"other_paths", std::move(others)}},
+                 safe ? 0 : 3);
+}
+
+void Daemon::control_doctor(const json::object& args, ClientPtr client) {
+  const std::string name = text_arg(args, "port");
+  if (!name.empty() && ports_.find_by_name(name) == nullptr) {
+    client->refuse(fmt::format("there is no port \"{}\"; see \"uplinkctl ports\"", name));
+    return;
+  }
+  json::array rows;
+  bool all_well = true;
+  for (const auto& [key, port] : ports_.all()) {
+    if (!name.empty() && ports_.find_by_name(name)->key != key) { continue; }
+    json::object row{{"port", port.name}, {"broken_step", nullptr}, {"cause", ""}, {"advice", "nothing to do"}};
+    if (!port.present) {
+      row["broken_step"] = "carrier";
+      row["cause"] = "the adapter is not in this machine";
+      row["advice"] = "insert the card again, or check its driver with dmesg";
+    } else if (const auto status = tunnel_.worst_status(key); status && status->broken != Step::none) {
+      row["broken_step"] = std::string(to_string(status->broken));
+      row["cause"] = status->cause;
+      row["advice"] = std::string(advice(status->broken));
+    }
+    all_well = all_well && row.at("broken_step").is_null();
+    if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
+    rows.push_back(std::move(row));
+  }
+  client->answer(std::move(rows), all_well ? 0 : 3);
+}
+
+StatusPage Daemon::on_http(const std::string& target) {
+  const ViewSources v = views();
+  if (target == "/") { return {200, "text/html; charset=utf-8", page_view(v)}; }
+  if (target == "/metrics") { return {200, "text/plain; version=0.0.4", metrics_view(v)}; }
+  if (target == "/status.json") {
+    const json::object all{{"status", status_view(v)}, {"ports", ports_view(v)}, {"paths", tunnel_.paths_json()},
+                           {"networks", networks_view(v)}};
+    return {200, "application/json", json::serialize(all)};
+  }
+  return {404, "text/plain", "not here: try / , /status.json or /metrics\n"};
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,29 @@
+// The kernel on a thread of its own: rtnl is one lock for the whole machine, and a bridge deleted by
+// anybody holds it for up to seconds (facts: apply, traps); heartbeats must not wait for that.
+#pragma once
+
+#include <memory>
+
+#include "netmodel/io/conntrack_port.hpp"
+#include "netmodel/io/nft_port.hpp"
+#include "netmodel/io/rtnetlink_kernel.hpp"
+#include "store/io/store_worker.hpp"
+
+namespace edge::uplink {
+
+/// What the kernel thread owns. Value in, value out; no decisions.
+struct KernelBox {
+  std::unique_ptr<netmodel::NftPort> nft;
+  std::unique_ptr<netmodel::ConntrackPort> conntrack;
+  std::unique_ptr<netmodel::RtnetlinkKernel> kernel;
+
+  /// Worker's group commit means nothing here: jobs run one by one.
+  template <class Body>
+  auto together(Body&& body) {
+    return body();
+  }
+};
+
+using KernelWorker = store::Worker<KernelBox>;
+
+}  // namespace edge::uplink

@@ -1,0 +1,135 @@
+// The host's physical ports: found, named for good, given DHCP, and turned into facts.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/array.hpp>
+
+#include "dhcp/io/dhcp_client.hpp"
+#include "netmodel/core/render.hpp"
+#include "netmodel/io/carrier_poller.hpp"
+#include "netmodel/io/link_monitor.hpp"
+#include "netmodel/io/physical.hpp"
+#include "store/io/store_worker.hpp"
+#include "uplink/core/config.hpp"
+#include "uplink/core/path_engine.hpp"
+#include "uplink/daemon/events.hpp"
+
+namespace edge::uplink {
+
+/// One physical adapter, present now or known from before.
+struct Port {
+  std::string key;  ///< Base MAC in hex; survives renames and re-plugged cards.
+  MacAddress base_mac;
+  std::string name;  ///< Netdev name, the last known one while absent.
+  std::string bridge;
+  std::uint32_t table = 0;  ///< 0: the store has not numbered it yet.
+  bool present = false;
+  IfIndex index{0};
+  bool admin_up = false;
+  bool carrier = false;
+  bool was_up = false;  ///< We saw it admin up: a later down is somebody's decision.
+  std::uint32_t mtu = 1500;
+  std::uint32_t mtu_min = 0;
+  std::uint32_t mtu_max = 0;
+  bool bridge_ready = false;   ///< The last dump showed the bridge.
+  bool address_ready = false;  ///< The last dump showed the lease's address on it: a dial can bind.
+  std::optional<dhcp::Lease> lease;
+  dhcp::LeasePhase phase = dhcp::LeasePhase::none;
+  std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
+  std::optional<dhcp::Lease6> lease6;
+  netmodel::Ipv6Facts v6;
+  std::optional<bool> gateway_reachable;
+  std::optional<MonoTime> drained_until;
+  std::string trouble;
+  std::unique_ptr<dhcp::DhcpClient> dhcp;
+
+  bool locally_disabled() const { return present && was_up && !admin_up; }
+  bool lease_usable() const { return lease && dhcp::usable(phase); }
+};
+
+/// Role: owns the ports and their DHCP clients; tells the daemon what changed.
+/// Time: steady timers. Threads: the io_context's.
+class Ports {
+ public:
+  struct Hooks {
+    std::function<void(const std::string& why)> dirty;     ///< The kernel must be looked at again.
+    std::function<void(const Port&)> changed;              ///< Facts of a path changed.
+    std::function<void(const Port&)> gone;
+    /// The carrier of a port was lost: before everything else.
+    std::function<void(const Port&)> carrier_lost;
+    /// An address is no longer usable: its conntrack entries must go.
+    std::function<void(const Port&, const IpAddress&)> address_lost;
+  };
+
+  Ports(boost::asio::io_context& io, const Config& config, store::StoreWorker& store, EventLog& events,
+        Hooks hooks);
+  ~Ports();
+
+  /// Adapters and leases of earlier runs. Call before the first dump.
+  void remember(const std::vector<store::AdapterRecord>& adapters,
+                const std::vector<store::LeaseRecord>& leases);
+
+  /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel made.
+  void on_dump(const netmodel::ObservedState& observed, const netmodel::Model& model);
+  /// Faster than a dump, for carrier and admin state of known ports.
+  void on_link(const netmodel::LinkEvent& event);
+  void on_neighbour(const netmodel::NeighbourEvent& event);
+  /// Which port the tunnel's active path runs over: its carrier is read more often.
+  void set_active(const std::string& key);
+
+  void drain(const MacAddress& base_mac, std::chrono::seconds duration);
+  void revalidate(const std::string& key, std::string_view reason);
+
+  const std::map<std::string, Port>& all() const { return ports_; }
+  const Port* find(const std::string& key) const;
+  const Port* find_by_name(std::string_view name_or_mac) const;
+
+  std::vector<netmodel::AdapterFacts> adapter_facts() const;
+  std::vector<netmodel::KnownAdapter> known_adapters() const;
+  /// Foreign addresses of the machine.
+  const std::vector<netmodel::TakenPrefix>& foreign() const { return foreign_; }
+  /// The same and the leases.
+  std::vector<netmodel::TakenPrefix> taken() const;
+  PortFacts path_facts(const Port& port, unsigned rank) const;
+
+  /// Ends all DHCP children, then calls `done`. The dataplane stays as it is.
+  void stop(std::function<void()> done);
+
+ private:
+  void adopt(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed);
+  MacAddress base_mac_of(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed);
+  void number(Port& port);
+  void watch(Port& port);
+  void on_carrier(const netmodel::CarrierChange& change);
+  void set_carrier(Port& port, bool admin_up, bool carrier, bool short_pull);
+  void start_dhcp(Port& port);
+  void on_lease(const std::string& key, const dhcp::LeaseUpdate& update);
+  void on_lease6(const std::string& key, const dhcp::Lease6Update& update);
+  void read_v6(Port& port, const netmodel::ObservedState& observed);
+  void lose(Port& port);
+  void arm_drain_timer();
+  Port* by_name(std::string_view name);
+
+  boost::asio::io_context& io_;
+  const Config& config_;
+  store::StoreWorker& store_;
+  EventLog& events_;
+  Hooks hooks_;
+  netmodel::AdapterGlobs globs_;
+  netmodel::CarrierPoller poller_;
+  boost::asio::steady_timer drain_timer_;
+  std::map<std::string, Port> ports_;
+  std::map<std::uint32_t, MacAddress> base_by_index_;  ///< First sight wins while the link lives.
+  std::vector<netmodel::TakenPrefix> foreign_;
+  std::string active_;
+  bool stopping_ = false;
+};
+
+}  // namespace edge::uplink

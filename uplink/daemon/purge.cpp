@@ -1,0 +1,37 @@
+// `uplinkd --purge`: gives the machine back without anything that is marked ours.
+#include <fmt/format.h>
+
+#include "dhcp/io/dhcp_client.hpp"
+#include "netmodel/core/plan.hpp"
+#include "netmodel/io/nft_kernel.hpp"
+#include "uplink/daemon/daemon.hpp"
+
+namespace edge::uplink {
+
+Result<std::vector<std::string>> purge(const Config& config) {
+  EDGE_TRY(dhcp::purge(config.paths.runtime, config.paths.state));
+  EDGE_ASSIGN(auto nft, netmodel::NftKernel::create());
+  EDGE_ASSIGN(auto kernel, netmodel::RtnetlinkKernel::open(nft.get()));
+  std::vector<std::string> written;
+  std::string failures;
+  // Removing one thing may take another with it; a second look shows what is really left.
+  for (int round = 0; round < 3; ++round) {
+    EDGE_ASSIGN(const auto observed, kernel->dump({}));
+    EDGE_ASSIGN(const auto table, kernel->dump_nft());
+    const netmodel::Plan plan = netmodel::make_purge_plan(observed, table.has_value());
+    if (plan.empty()) { return written; }
+    failures.clear();
+    for (const auto& operation : plan) {
+      const auto applied = kernel->apply(operation);
+      if (applied) {
+        written.push_back(netmodel::to_text(operation));
+      } else if (applied.error().code != Errc::not_found) {
+        failures += (failures.empty() ? "" : "; ") + applied.error().what;
+      }
+    }
+  }
+  if (failures.empty()) { return written; }
+  return fail(Errc::transient, "not removed: " + failures);
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,134 @@
+#include "uplink/daemon/reconciler.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
+
+namespace edge::uplink {
+
+namespace asio = boost::asio;
+using netmodel::Rendered;
+
+namespace {
+
+/// Runs on the kernel thread.
+Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
+  const std::vector<std::string> sysctls = netmodel::sysctl_paths(rendered.state);
+  TurnResult result;
+  EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
+  EDGE_ASSIGN(const auto nft, box.kernel->dump_nft());
+  const netmodel::Planned planned =
+      netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft);
+  for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
+  for (const netmodel::Operation& operation : planned.plan) {
+    result.plan.push_back(netmodel::to_text(operation));
+    if (!write) { continue; }
+    if (auto applied = box.kernel->apply(operation); !applied) {
+      result.errors.push_back(applied.error().what);
+    }
+  }
+  result.verified = result.plan.empty();
+  if (write && !planned.plan.empty()) {  // The kernel is the proof: say "applied" after a dump.
+    EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
+    EDGE_ASSIGN(const auto nft_after, box.kernel->dump_nft());
+    const auto rest = netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft_after);
+    result.verified = rest.plan.empty();
+    for (const auto& operation : rest.plan) {
+      spdlog::debug("reconcile.rest {}", netmodel::to_text(operation));
+    }
+  }
+  result.rendered = std::move(rendered);
+  return result;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model, Hooks hooks)
+    : io_(io),
+      kernel_(kernel),
+      model_(std::move(model)),
+      hooks_(std::move(hooks)),
+      debounce_timer_(io),
+      turn_done_(io, asio::steady_timer::time_point::max()) {}
+
+void Reconciler::stop() {
+  stopped_ = true;
+  debounce_timer_.cancel();
+  turn_done_.cancel();
+}
+
+void Reconciler::set_model(netmodel::Model model) { model_ = std::move(model); }
+
+void Reconciler::request(std::string_view reason) {
+  if (stopped_) { return; }
+  dirty_ = true;
+  reason_ = reason;
+  if (running_) { return; }
+  running_ = true;
+  asio::co_spawn(io_, run(), asio::detached);
+}
+
+asio::awaitable<void> Reconciler::run() {
+  boost::system::error_code ec;
+  while (dirty_ && !stopped_) {
+    dirty_ = false;
+    TurnResult result = co_await turn(model_, true);
+    ++turns_;
+    if (!result.plan.empty()) {
+      spdlog::info("reconcile.turn reason=\"{}\" writes={} verified={}", reason_, result.plan.size(),
+                   result.verified);
+      for (const auto& line : result.plan) { spdlog::debug("reconcile.write {}", line); }
+    }
+    for (const auto& error : result.errors) { spdlog::warn("reconcile.refused {}", error); }
+    if (hooks_.on_turn) { hooks_.on_turn(result); }
+    last_ = std::move(result);
+    notify_waiters();
+    if (dirty_ && !stopped_) {
+      debounce_timer_.expires_after(debounce);
+      co_await debounce_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    }
+  }
+  running_ = false;
+}
+
+void Reconciler::notify_waiters() { turn_done_.cancel(); }
+
+asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) {
+  Rendered rendered = netmodel::render(model, hooks_.facts());
+  Result<TurnResult> done = co_await kernel_.call(
+      [rendered, write](KernelBox& box) { return write_turn(box, rendered, write); });
+  if (done) { co_return std::move(*done); }
+  TurnResult failed;
+  failed.errors.push_back(done.error().what);
+  failed.rendered = std::move(rendered);
+  co_return failed;
+}
+
+asio::awaitable<TurnResult> Reconciler::converge(std::string reason) {
+  boost::system::error_code ec;
+  TurnResult result;
+  std::vector<std::string> written;
+  for (int tries = 0; tries < tries_max && !stopped_; ++tries) {
+    // A turn that is in flight may have read the facts before this change: wait for one begun after.
+    const std::uint64_t needed = turns_ + (running_ ? 2 : 1);
+    while (turns_ < needed && !stopped_) {
+      request(reason);
+      co_await turn_done_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    }
+    if (stopped_ || !last_) { break; }
+    result = *last_;
+    written.insert(written.end(), result.plan.begin(), result.plan.end());
+    if (result.verified) { break; }
+  }
+  result.plan = std::move(written);
+  co_return result;
+}
+
+asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate) {
+  TurnResult result = co_await turn(std::move(candidate), false);
+  co_return result;
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,84 @@
+// One loop, one turn: facts + model -> render -> dump -> plan -> apply -> dump and compare again.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "netmodel/core/plan.hpp"
+#include "netmodel/core/render.hpp"
+#include "uplink/daemon/kernel_worker.hpp"
+
+namespace edge::uplink {
+
+/// What a turn did.
+struct TurnResult {
+  std::vector<std::string> plan;    ///< What was written, in tool syntax.
+  std::vector<std::string> errors;  ///< What the kernel refused, each with its operation.
+  std::vector<std::string> conflicts;
+  bool verified = false;            ///< The dump after it showed the model.
+  netmodel::ObservedState observed;
+  netmodel::Rendered rendered;
+};
+
+/// Role: makes the kernel show the model, whoever changed what. One plan is in flight at a time.
+/// Time: steady timer for the debounce. Threads: the io_context's; kernel calls run on its worker.
+class Reconciler {
+ public:
+  struct Hooks {
+    /// Present facts; called at the start of each turn.
+    std::function<netmodel::RenderFacts()> facts;
+    /// After each turn, before waiters hear of it.
+    std::function<void(const TurnResult&)> on_turn;
+  };
+
+  /// Events come in bursts (a bridge brings ten): one turn for all of them.
+  static constexpr std::chrono::milliseconds debounce{15};
+  /// A change of the kernel in the middle of a turn makes it try again this often before it gives up.
+  static constexpr int tries_max = 4;
+
+  Reconciler(boost::asio::io_context& io, KernelWorker& kernel, netmodel::Model model, Hooks hooks);
+
+  /// Something changed: look again soon. Requests that come together make one turn.
+  void request(std::string_view reason);
+
+  /// The model to be shown from now on.
+  const netmodel::Model& model() const { return model_; }
+  void set_model(netmodel::Model model);
+
+  /// Runs turns until one is verified, refused for good or tries_max is reached.
+  boost::asio::awaitable<TurnResult> converge(std::string reason);
+
+  /// What a turn would do for `candidate`, without writing anything.
+  boost::asio::awaitable<TurnResult> plan_only(netmodel::Model candidate);
+
+  const std::optional<TurnResult>& last() const { return last_; }
+  std::uint64_t turns() const { return turns_; }
+
+  void stop();
+
+ private:
+  boost::asio::awaitable<TurnResult> turn(netmodel::Model model, bool write);
+  boost::asio::awaitable<void> run();
+  void notify_waiters();
+
+  boost::asio::io_context& io_;
+  KernelWorker& kernel_;
+  netmodel::Model model_;
+  Hooks hooks_;
+  boost::asio::steady_timer debounce_timer_;
+  boost::asio::steady_timer turn_done_;  ///< Expires never; cancelled when a turn ends.
+  bool dirty_ = false;
+  bool running_ = false;
+  bool stopped_ = false;
+  std::string reason_;
+  std::optional<TurnResult> last_;
+  std::uint64_t turns_ = 0;
+};
+
+}  // namespace edge::uplink

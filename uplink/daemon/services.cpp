@@ -1,0 +1,97 @@
+#include "uplink/daemon/services.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+namespace edge::uplink {
+
+namespace {
+
+dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
+  dhcp::DnsmasqSettings out;
+  out.network = service.network;
+  out.bridge = service.bridge;
+  out.gateway = {service.gateway, service.subnet.length};
+  out.dhcp = service.range.has_value();
+  if (service.range) {
+    out.range_from = service.range->from;
+    out.range_to = service.range->to;
+  }
+  if (service.mtu != 1500) { out.mtu = service.mtu; }
+  for (const auto& r : service.reservations) { out.reservations.push_back({r.mac, r.address, r.name}); }
+  for (const auto& u : service.upstreams) { out.upstreams.push_back({u.address, u.link}); }
+  return out;
+}
+
+}  // namespace
+
+void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
+  for (auto it = services_.begin(); it != services_.end();) {
+    const bool keep = std::ranges::any_of(wanted, [&](const auto& w) { return w.network == it->first; });
+    if (keep) {
+      ++it;
+      continue;
+    }
+    auto child = std::shared_ptr<dhcp::Dnsmasq>(std::move(it->second.child));
+    child->stop(true, [child] {});  // Lives until it has ended.
+    it = services_.erase(it);
+  }
+  for (const auto& service : wanted) {
+    Service& entry = services_[service.network];
+    if (entry.child && entry.wanted == service && entry.trouble.empty()) { continue; }
+    if (!entry.child) {
+      dhcp::DnsmasqOptions options;
+      options.runtime_dir = config_.paths.runtime;
+      options.state_dir = config_.paths.state;
+      entry.child = std::make_unique<dhcp::Dnsmasq>(io_, options, [this, name = service.network](const std::string& text) {
+        services_[name].trouble = text;
+        if (!text.empty()) { events_.add("network.trouble", {{"network", name}, {"what", text}}); }
+      });
+    }
+    entry.wanted = service;
+    if (const auto applied = entry.child->apply(settings_of(service)); !applied) {
+      if (entry.trouble != applied.error().what) {
+        entry.trouble = applied.error().what;
+        events_.add("network.trouble", {{"network", service.network}, {"what", entry.trouble}});
+      }
+    }
+  }
+}
+
+std::map<MacAddress, dhcp::GuestLease> Services::guests() const {
+  std::map<MacAddress, dhcp::GuestLease> out;
+  for (const auto& [name, service] : services_) {
+    const auto leases = service.child->leases();
+    if (!leases) { continue; }  // Shown as "no address"; the trouble line says why.
+    for (const auto& lease : *leases) { out[lease.mac] = lease; }
+  }
+  return out;
+}
+
+std::vector<std::string> Services::problems() const {
+  std::vector<std::string> out;
+  for (const auto& [name, service] : services_) {
+    if (!service.trouble.empty()) { out.push_back("network \"" + name + "\": " + service.trouble); }
+  }
+  return out;
+}
+
+bool Services::running(const std::string& network) const {
+  const auto found = services_.find(network);
+  return found != services_.end() && found->second.child->running();
+}
+
+void Services::stop(std::function<void()> done) {
+  auto pending = std::make_shared<std::size_t>(1);
+  const auto finished = [pending, done = std::move(done)] {
+    if (--*pending == 0) { done(); }
+  };
+  for (auto& [name, service] : services_) {
+    ++*pending;
+    service.child->stop(false, finished);
+  }
+  finished();
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,44 @@
+// DHCP and DNS for the VM networks: one dnsmasq child per NAT network, as the last render says.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dhcp/io/dnsmasq.hpp"
+#include "netmodel/core/render.hpp"
+#include "uplink/core/config.hpp"
+#include "uplink/daemon/events.hpp"
+
+namespace edge::uplink {
+
+/// Threads: the io_context's.
+class Services {
+ public:
+  Services(boost::asio::io_context& io, const Config& config, EventLog& events)
+      : io_(io), config_(config), events_(events) {}
+
+  /// Starts, reloads, restarts and ends children so that exactly `wanted` runs.
+  void apply(const std::vector<netmodel::NetworkService>& wanted);
+  /// Addresses that guests got, by MAC.
+  std::map<MacAddress, dhcp::GuestLease> guests() const;
+  /// One line per network that has trouble.
+  std::vector<std::string> problems() const;
+  bool running(const std::string& network) const;
+  void stop(std::function<void()> done);
+
+ private:
+  struct Service {
+    std::unique_ptr<dhcp::Dnsmasq> child;
+    netmodel::NetworkService wanted;
+    std::string trouble;
+  };
+  boost::asio::io_context& io_;
+  const Config& config_;
+  EventLog& events_;
+  std::map<std::string, Service> services_;
+};
+
+}  // namespace edge::uplink

@@ -1,0 +1,114 @@
+// The host's end of the tunnel: dials what the path engine orders, carries the session over it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/array.hpp>
+
+#include "store/io/store_worker.hpp"
+#include "tunnel/core/session.hpp"
+#include "tunnel/io/dialer.hpp"
+#include "uplink/core/config.hpp"
+#include "uplink/core/path_engine.hpp"
+#include "uplink/daemon/events.hpp"
+#include "uplink/daemon/ports.hpp"
+
+namespace edge::uplink {
+
+/// Who this host is to the Console.
+struct TunnelIdentity {
+  std::string host_id;
+  std::string install_id;
+  std::string boot_id;
+  std::string software;
+  WallTime clock_floor{};
+};
+
+/// Role: one path per port and endpoint, one session above them all.
+/// Time: one steady timer for both engines. Threads: the io_context's.
+class TunnelClient {
+ public:
+  struct Hooks {
+    std::function<void(tunnel::Channel, std::string_view)> on_message;
+    std::function<void()> on_session_started;  ///< Everything unconfirmed must be sent again.
+    std::function<void()> on_change;           ///< Something worth showing changed.
+    std::function<void(WallTime)> on_console_time;
+  };
+  /// From the connection's WELCOME on, or the path does not count. Source: facts/tunnel.md 5.5.
+  static constexpr std::chrono::seconds welcome_timeout{3};
+
+  TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity, Ports& ports,
+               store::StoreWorker& store, EventLog& events, Hooks hooks, std::uint64_t seed);
+  ~TunnelClient();
+
+  void on_port(const Port& port, unsigned rank);
+  void on_port_gone(const Port& port);
+  void on_carrier_lost(const Port& port);
+
+  /// Errors: transient (no session), no_space (wait for acks), invalid_input (too large).
+  Result<void> send(tunnel::Channel channel, std::string_view text);
+  bool online() const { return session_.established() && session_.active().has_value(); }
+  std::size_t queued_bytes(tunnel::Channel channel) const { return session_.queued_bytes(channel); }
+
+  boost::json::array paths_json() const;
+  boost::json::object console_json() const;
+  /// State of the best path over a port, for `ports`.
+  std::string path_state(const std::string& port_key) const;
+  std::optional<PathStatus> worst_status(const std::string& port_key) const;
+  std::size_t path_count() const;
+  const tunnel::SessionStats& stats() const { return session_.stats(); }
+
+  /// Says goodbye, closes everything.
+  void stop();
+
+ private:
+  struct Connection;
+
+  void pump();
+  void run(const tunnel::Action& action);
+  void run_path_action(const PathAction& action);
+  void dial(const PathKey& key);
+  void on_dialled(const PathKey& key, std::uint64_t attempt, tunnel::DialResult result);
+  void on_bytes(Connection& c, std::span<const std::byte> bytes);
+  void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
+  void on_welcome(Connection& c, const tunnel::Welcome& welcome);
+  void fail_dial(const PathKey& key, PathBreak why);
+  void drop(const PathKey& key);
+  void arm_timer();
+  std::string path_name(const PathKey& key) const;
+  Connection* by_id(PathId id);
+  std::shared_ptr<const tunnel::TlsContext> tls(std::string& problem);
+  tunnel::DialRequest request_of(const Port& port, const PathKey& key) const;
+
+  boost::asio::io_context& io_;
+  const Config& config_;
+  TunnelIdentity identity_;
+  Ports& ports_;
+  store::StoreWorker& store_;
+  EventLog& events_;
+  Hooks hooks_;
+  Random random_;
+  PathEngine engine_;
+  tunnel::Session session_;
+  boost::asio::steady_timer timer_;
+  std::map<PathKey, std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
+  std::map<PathKey, std::vector<IpAddress>> last_good_;
+  std::map<PathKey, unsigned> attempts_;
+  std::map<std::string, unsigned> ranks_;
+  std::map<PathId, std::string> labels_;  ///< Of attached paths; outlives them until the switch is told.
+  std::shared_ptr<const tunnel::TlsContext> tls_;
+  std::uint32_t next_path_id_ = 1;
+  std::uint64_t next_attempt_ = 1;
+  bool pumping_ = false;
+  bool stopping_ = false;
+  MonoTime last_online_{};
+};
+
+}  // namespace edge::uplink

@@ -1,0 +1,130 @@
+// uplinkd: the host's daemon. Options, signals, and nothing else.
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "uplink/daemon/daemon.hpp"
+
+namespace {
+
+using edge::uplink::Config;
+using edge::uplink::ConfigProblems;
+
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+std::expected<Config, ConfigProblems> load(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) { return std::unexpected(ConfigProblems{fmt::format("{}: cannot be read: {}", file, std::strerror(errno))}); }
+  std::ostringstream text;
+  text << in.rdbuf();
+  const auto folder = std::filesystem::absolute(file).parent_path().string();
+  return edge::uplink::parse_config(text.str(), file, folder);
+}
+
+void log_to_stderr(const std::string& level) {
+  auto logger = std::make_shared<spdlog::logger>("uplinkd", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int purge(const Config& config) {
+  const auto removed = edge::uplink::purge(config);
+  if (!removed) {
+    fmt::print(stderr, "uplinkd --purge: {}\n", removed.error().what);
+    return exit_failed;
+  }
+  for (const auto& line : *removed) { fmt::print("{}\n", line); }
+  fmt::print("removed: {} things; the store in {} is kept\n", removed->size(), config.paths.state);
+  return 0;
+}
+
+enum class End { stop, reload };
+
+/// Runs until a signal says otherwise.
+std::expected<End, int> run(Config config) {
+  boost::asio::io_context io(1);
+  auto daemon = edge::uplink::Daemon::create(io, std::move(config));
+  if (!daemon) {
+    fmt::print(stderr, "uplinkd: {}\n", daemon.error().what);
+    return std::unexpected(exit_failed);
+  }
+  (*daemon)->start();
+  End end = End::stop;
+  boost::asio::steady_timer patience(io);
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
+  signals.async_wait([&](boost::system::error_code ec, int number) {
+    if (ec) { return; }
+    end = number == SIGHUP ? End::reload : End::stop;
+    spdlog::info("daemon.stopping signal={}", number);
+    patience.expires_after(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
+    patience.async_wait([&io](boost::system::error_code waited) {
+      if (!waited) { io.stop(); }
+    });
+    (*daemon)->stop([&io] { io.stop(); });
+  });
+  io.run();
+  daemon->reset();
+  return end;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Uplink host daemon: multi-path Console tunnel and network of this hypervisor"};
+  std::string file;
+  bool check = false;
+  bool purging = false;
+  app.add_option("--config", file, "Configuration file (uplink.toml)")->required();
+  app.add_flag("--check", check, "Only check the configuration");
+  app.add_flag("--purge", purging, "Remove all that is marked ours from this machine's network, then end");
+  app.set_version_flag("--version", std::string(edge::uplink::uplink_version));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+
+  auto config = load(file);
+  if (!config) {
+    for (const auto& problem : config.error()) { fmt::print(stderr, "{}\n", problem); }
+    return exit_usage;
+  }
+  if (check) {
+    fmt::print("{}: good\n", file);
+    return 0;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  if (purging) { return purge(*config); }
+
+  log_to_stderr(config->log.level);
+  const auto end = run(*config);
+  if (!end) { return end.error(); }
+  if (*end == End::stop) { return 0; }
+  // A reload is a fresh start in the same process: the dataplane stays, leases and session state are
+  // in the store. A file with a mistake keeps the old configuration.
+  const auto next = load(file);
+  for (const auto& problem : next ? ConfigProblems{} : next.error()) { spdlog::error("reload.refused {}", problem); }
+  if (!next) {
+    const auto again = run(*config);
+    return again ? 0 : again.error();
+  }
+  ::execv("/proc/self/exe", argv);
+  fmt::print(stderr, "uplinkd: reload: {}\n", std::strerror(errno));
+  return exit_failed;
+}
