@@ -53,6 +53,7 @@ class Applier {
                                     std::string_view field);
   std::vector<MacAddress> resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
                                       const std::string& id, std::string_view field);
+  void renumber_guests(const std::string& network);
   void generate_macs();
   void allocate_addresses();
 
@@ -169,6 +170,18 @@ void Applier::on(const NetworkUpdate& op) {
     return;
   }
   set_fields(op.fields, found->second);
+  if (op.fields.subnet) { renumber_guests(op.fields.network); }
+}
+
+/// In a new subnet guests keep their host numbers; those that it does not have are given out anew.
+void Applier::renumber_guests(const std::string& network) {
+  const auto subnet = subnet_of(model_, network, facts_.automatic_subnets);
+  if (!subnet) { return; }
+  for (auto& [id, interface] : model_.interfaces) {
+    if (interface.network != network || !interface.host_number) { continue; }
+    const auto address = host_address(*subnet, *interface.host_number);
+    if (!address || *address == gateway_of(*subnet)) { interface.host_number.reset(); }
+  }
 }
 
 void Applier::on(const NetworkDelete& op) {
@@ -202,6 +215,10 @@ void Applier::set_fields(const InterfaceFields& fields, Interface& interface) {
   if (fields.network && *fields.network != interface.network) {
     interface.network = *fields.network;
     interface.host_number.reset();
+  }
+  if (fields.mac && fields.mac->is_zero()) {
+    findings_.add(Subject::interface, fields.interface, "mac",
+                  fmt::format("mac {} is not a unicast MAC address", to_string(*fields.mac)));
   }
   if (fields.mac) { interface.mac = *fields.mac; }
   if (fields.hardware) { interface.hardware = *fields.hardware; }

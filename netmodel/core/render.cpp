@@ -1,11 +1,14 @@
 #include "netmodel/core/render.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "base/assert.hpp"
 #include "netmodel/core/names.hpp"
+#include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/render_port.hpp"
 #include "netmodel/core/subnets.hpp"
 #include "netmodel/core/validate.hpp"
@@ -179,6 +182,28 @@ void render_rule(const Model& model, const GatewayRule& rule, const RenderFacts&
   }
 }
 
+/// Two adapters with one MAC address would be two owners of one bridge: the first by name gets it.
+RenderFacts with_unique_adapters(const RenderFacts& given, std::vector<Note>& notes) {
+  RenderFacts facts = given;
+  std::ranges::stable_sort(facts.adapters, {}, &AdapterFacts::name);
+  std::map<MacAddress, std::string> owners;
+  std::set<std::uint32_t> tables;
+  std::erase_if(facts.adapters, [&](const AdapterFacts& adapter) {
+    const auto [owner, fresh] = owners.emplace(adapter.base_mac, adapter.name);
+    if (!fresh) {
+      notes.push_back(
+          {"adapter.same_mac",
+           fmt::format("port \"{}\" has the MAC address {} of port \"{}\" and is left alone",
+                       adapter.name, to_string(adapter.base_mac), owner->second)});
+      return true;
+    }
+    EDGE_ASSERT(adapter.table != 0 &&
+                tables.insert(adapter.table).second);  // The store hands them out once.
+    return false;
+  });
+  return facts;
+}
+
 }  // namespace
 
 std::vector<MacAddress> uplink_ranks(const Model& model,
@@ -203,11 +228,12 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
   return out;
 }
 
-Rendered render(const Model& model, const RenderFacts& facts) {
+Rendered render(const Model& model, const RenderFacts& given) {
   Rendered out;
+  const RenderFacts facts = with_unique_adapters(given, out.notes);
   AutomaticSubnets subnets = choose_subnets(model, facts);
   out.automatic_subnets = std::move(subnets.chosen);
-  out.notes = std::move(subnets.notes);
+  std::ranges::move(subnets.notes, std::back_inserter(out.notes));
   add_global_sysctls(out.state);
   const std::vector<MacAddress> ranks = uplink_ranks(model, facts.adapters);
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
@@ -219,9 +245,9 @@ Rendered render(const Model& model, const RenderFacts& facts) {
   }
   for (const auto& [id, interface] : model.interfaces) { render_interface(model, id, facts, out); }
   for (const auto& [id, rule] : model.gateway) { render_rule(model, rule, facts, out); }
-  std::ranges::sort(out.nft.uplinks);
-  std::ranges::sort(out.nft.nat_networks);
-  std::ranges::sort(out.nft.publications);
+  auto nft = canonical(std::move(out.nft));
+  EDGE_ASSERT(nft);  // Pre: tables are unique, the model passed validate().
+  out.nft = std::move(*nft);
   return out;
 }
 

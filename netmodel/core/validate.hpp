@@ -12,6 +12,8 @@ namespace edge::netmodel {
 
 /// Bound of what a model may expand to, per adapter: one nft element per published port.
 inline constexpr std::size_t publications_max = 131'072;
+/// Each one is a bridge and a DHCP server.
+inline constexpr std::size_t networks_max = 1024;
 
 void check_networks(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_interfaces(const Model& model, const ModelFacts& facts, Findings& findings);

@@ -50,6 +50,10 @@ void check_address_target(const Model& model, const ModelFacts& facts, const std
     findings.add(Subject::rule, id, "address", text);
   };
   const IpAddress& address = *rule.address;
+  if (address.family != Family::v4) {
+    add(fmt::format("address {} is not IPv4", to_string(address)));
+    return;
+  }
   for (const auto& [network_id, network] : model.networks) {
     const auto subnet = subnet_of(model, network_id, facts.automatic_subnets);
     if (!subnet || !subnet->contains(address)) { continue; }

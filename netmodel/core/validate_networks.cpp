@@ -141,29 +141,45 @@ void NetworkCheck::dns() {
   }
 }
 
-/// Subnets of other networks, of leases and of foreign addresses.
-void check_overlaps(const Model& model, const ModelFacts& facts, Findings& findings) {
+/// Prefixes nest or are apart: sorted by address, the widest one that still reaches is the only
+/// rival.
+void check_neighbours(const Model& model, const ModelFacts& facts, Findings& findings) {
+  std::vector<std::pair<IpPrefix, std::string>> subnets;
   for (const auto& [id, network] : model.networks) {
-    if (!network.subnet || network.kind != NetworkKind::nat ||
-        !findings.concerns(Subject::network, id)) {
+    const auto subnet = subnet_of(model, id, facts.automatic_subnets);
+    if (subnet) { subnets.emplace_back(*subnet, id); }
+  }
+  std::ranges::sort(subnets);
+  const std::pair<IpPrefix, std::string>* widest = nullptr;
+  for (const auto& entry : subnets) {
+    if (widest == nullptr || !widest->first.overlaps(entry.first)) {
+      widest = &entry;
       continue;
     }
-    const std::string text = to_string(*network.subnet);
-    for (const auto& [other_id, other] : model.networks) {
-      // An automatic subnet moves out of the way by itself unless interfaces hold it in place.
-      const auto other_subnet = subnet_of(model, other_id, facts.automatic_subnets);
-      if (other_id == id || !other_subnet || !network.subnet->overlaps(*other_subnet)) { continue; }
-      const bool both_listed = other.subnet && findings.concerns(Subject::network, other_id);
-      if (both_listed && other_id < id) { continue; }  // Said once, by the other one.
-      findings.add(Subject::network, id, "subnet",
-                   fmt::format("subnet {} overlaps {} of network \"{}\"", text,
-                               to_string(*other_subnet), other_id));
-    }
+    // An automatic subnet moves by itself; the one that was written down is the one to blame.
+    const auto listed = [&](const std::string& id) {
+      return model.networks.at(id).subnet.has_value() && findings.concerns(Subject::network, id);
+    };
+    const bool blame_entry = listed(entry.second);
+    const auto& blamed = blame_entry ? entry : *widest;
+    const auto& other = blame_entry ? *widest : entry;
+    if (!listed(blamed.second)) { continue; }
+    findings.add(Subject::network, blamed.second, "subnet",
+                 fmt::format("subnet {} overlaps {} of network \"{}\"", to_string(blamed.first),
+                             to_string(other.first), other.second));
+  }
+}
+
+/// Leases and foreign addresses.
+void check_taken(const Model& model, const ModelFacts& facts, Findings& findings) {
+  for (const auto& [id, network] : model.networks) {
+    if (!network.subnet || network.kind != NetworkKind::nat) { continue; }
+    if (!findings.concerns(Subject::network, id)) { continue; }
     for (const TakenPrefix& taken : facts.taken) {
       if (!network.subnet->overlaps(taken.prefix)) { continue; }
-      findings.add(
-          Subject::network, id, "subnet",
-          fmt::format("subnet {} overlaps {} of {}", text, to_string(taken.prefix), taken.what));
+      findings.add(Subject::network, id, "subnet",
+                   fmt::format("subnet {} overlaps {} of {}", to_string(*network.subnet),
+                               to_string(taken.prefix), taken.what));
     }
   }
 }
@@ -191,7 +207,13 @@ void check_networks(const Model& model, const ModelFacts& facts, Findings& findi
                       taken->first, taken->second));
     }
   }
-  check_overlaps(model, facts, findings);
+  if (model.networks.size() > networks_max) {
+    findings.add_to(
+        std::nullopt, "networks",
+        fmt::format("networks: {}; allowed: at most {}", model.networks.size(), networks_max));
+  }
+  check_neighbours(model, facts, findings);
+  check_taken(model, facts, findings);
 }
 
 }  // namespace edge::netmodel

@@ -1,0 +1,216 @@
+#include "netmodel/core/plan.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "netmodel/core/nft_text.hpp"
+#include "netmodel/core/normalise.hpp"
+#include "netmodel/core/plan_builder.hpp"
+
+namespace edge::netmodel {
+
+std::string sysctl_link(const std::string& path) {
+  for (const std::string_view prefix : {"net/ipv4/conf/", "net/ipv6/conf/"}) {
+    if (!path.starts_with(prefix)) { continue; }
+    const auto slash = path.find('/', prefix.size());
+    std::string link = path.substr(prefix.size(), slash - prefix.size());
+    return link == "all" || link == "default" ? std::string() : link;
+  }
+  return {};
+}
+
+PlanBuilder::PlanBuilder(const DesiredState& desired, const ObservedState& observed)
+    : desired_(desired), observed_(observed) {
+  for (const Link& link : desired.links) { wanted_[link.name] = &link; }
+  for (const ObservedLink& link : observed.links) { there_[link.link.name] = &link; }
+  for (const Sysctl& sysctl : observed.sysctls) { observed_sysctls_[sysctl.path] = sysctl.value; }
+  for (const Sysctl& sysctl : desired.sysctls) {
+    wanted_sysctls_[sysctl_link(sysctl.path)].push_back(&sysctl);
+  }
+}
+
+const Link* PlanBuilder::wanted_link(const std::string& name) const {
+  const auto found = wanted_.find(name);
+  return found == wanted_.end() ? nullptr : found->second;
+}
+
+const ObservedLink* PlanBuilder::standing(const std::string& name) const {
+  const auto found = there_.find(name);
+  return found == there_.end() || recreated_.contains(name) ? nullptr : found->second;
+}
+
+bool PlanBuilder::address_is_there(const Address& address) const {
+  return !recreated_.contains(address.link) &&
+         std::ranges::find(observed_.addresses, address) != observed_.addresses.end();
+}
+
+/// First of all: a guest's first packet must meet the rules, not the window before them.
+void PlanBuilder::nft(const NftState& wanted, const std::optional<NftState>& there) {
+  if (there && *there == wanted) { return; }
+  constexpr std::size_t shown_max = 1000;
+  CommitNft commit{wanted};
+  if (there) {
+    commit.difference = difference_text(*there, wanted);
+    const std::size_t count = commit.difference.size();
+    if (count > shown_max) {
+      commit.difference.resize(shown_max);
+      commit.difference.push_back(fmt::format("# and {} more", count - shown_max));
+    }
+  }
+  emit(std::move(commit));
+}
+
+void PlanBuilder::global_sysctls() {
+  for (const Sysctl* sysctl : wanted_sysctls_[""]) {
+    const auto found = observed_sysctls_.find(sysctl->path);
+    if (found != observed_sysctls_.end() && found->second != sysctl->value) {
+      emit(SetSysctl{*sysctl});
+    }
+  }
+}
+
+void PlanBuilder::addresses() {
+  for (const Address& wanted : desired_.addresses) {
+    if (is_blocked(wanted.link) || added_.contains({wanted.link, wanted.prefix})) { continue; }
+    if (address_is_there(wanted)) { continue; }
+    const auto other = std::ranges::find_if(observed_.addresses, [&](const Address& a) {
+      return a.link == wanted.link && a.prefix == wanted.prefix && !recreated_.contains(a.link);
+    });
+    if (other != observed_.addresses.end() && other->no_prefix_route != wanted.no_prefix_route) {
+      // NLM_F_REPLACE leaves IFA_F_NOPREFIXROUTE of an IPv4 address as it is (inet_rtm_newaddr):
+      // off, then on.
+      emit(RemoveAddress{*other});
+      flushed_.insert({wanted.link, wanted.prefix.address});
+    }
+    emit(AddAddress{wanted});
+  }
+}
+
+void PlanBuilder::routes() {
+  std::multimap<RouteKey, const Route*> ours;
+  std::map<RouteKey, const Route*> foreign;
+  for (const Route& route : observed_.routes) {
+    const bool lost = recreated_.contains(route.link) ||
+                      (route.source && flushed_.contains({route.link, *route.source}));
+    if (lost) { continue; }
+    if (route.protocol == our_protocol) {
+      ours.emplace(key_of(route), &route);
+    } else {
+      foreign.emplace(key_of(route), &route);
+    }
+  }
+  std::vector<const Route*> wanted;
+  for (const Route& route : desired_.routes) { wanted.push_back(&route); }
+  // A gateway must be reachable when its route comes: on-link routes first.
+  std::ranges::stable_sort(wanted, {}, [](const Route* r) { return r->gateway.has_value(); });
+  for (const Route* route : wanted) {
+    if (is_blocked(route->link)) { continue; }
+    const auto [first, last] = ours.equal_range(key_of(*route));
+    const bool there =
+        std::any_of(first, last, [&](const auto& entry) { return *entry.second == *route; });
+    const bool done =
+        routes_done_.contains(route->link) && route->destination.address.family == Family::v4;
+    if (there || done) { continue; }
+    const auto rival = foreign.find(key_of(*route));
+    if (rival != foreign.end() && first == last) {
+      conflict(
+          route->link,
+          fmt::format("a route to {} with metric {} in table {} exists and is not ours; remove it",
+                      to_string(route->destination), route->metric, route->table));
+      continue;
+    }
+    emit(AddRoute{*route});
+  }
+}
+
+void PlanBuilder::rules() {
+  for (const Rule& rule : desired_.rules) {
+    if (is_blocked(rule.out_link) || is_blocked(rule.in_link)) { continue; }
+    if (std::ranges::find(observed_.rules, rule) == observed_.rules.end()) { emit(AddRule{rule}); }
+  }
+}
+
+/// After everything new stands: what is ours and not wanted.
+void PlanBuilder::stale() {
+  const Rule* previous = nullptr;
+  for (const Rule& rule : observed_.rules) {
+    const bool repeat = previous != nullptr && *previous == rule;
+    previous = &rule;
+    if (rule.protocol != our_protocol) { continue; }
+    const bool wanted = std::ranges::find(desired_.rules, rule) != desired_.rules.end();
+    if (!wanted || repeat) { emit(RemoveRule{rule}); }
+  }
+  const auto leaves = [&](const std::string& link) {  // Its addresses and routes go with it.
+    const auto found = there_.find(link);
+    return recreated_.contains(link) ||
+           (found != there_.end() && found->second->ours() && wanted_link(link) == nullptr);
+  };
+  std::map<RouteKey, const Route*> wanted_routes;
+  for (const Route& route : desired_.routes) { wanted_routes.emplace(key_of(route), &route); }
+  std::multimap<RouteKey, const Route*> ours;
+  for (const Route& route : observed_.routes) {
+    if (route.protocol == our_protocol) { ours.emplace(key_of(route), &route); }
+  }
+  std::vector<const Route*> gone;
+  for (const auto& [key, route] : ours) {
+    if (leaves(route->link)) { continue; }
+    const auto wanted = wanted_routes.find(key);
+    const bool same = wanted != wanted_routes.end() && *wanted->second == *route;
+    // Of one key the wanted one was written over the first of ours.
+    const bool replaced =
+        wanted != wanted_routes.end() && ours.find(key)->second == route &&
+        std::none_of(ours.lower_bound(key), ours.upper_bound(key),
+                     [&](const auto& entry) { return *entry.second == *wanted->second; });
+    if (!same && !replaced) { gone.push_back(route); }
+  }
+  std::ranges::stable_sort(gone, {}, [](const Route* r) { return !r->gateway.has_value(); });
+  for (const Route* route : gone) { emit(RemoveRoute{*route}); }
+  for (const Address& address : observed_.addresses) {
+    if (!address.ours || leaves(address.link)) { continue; }
+    const Link* link = wanted_link(address.link);
+    if (link != nullptr && is_adapter(*link) && address.prefix.address.family == Family::v4) {
+      continue;
+    }  // Moved.
+    const bool wanted = std::ranges::any_of(desired_.addresses, [&](const Address& a) {
+      return a.link == address.link && a.prefix == address.prefix;
+    });
+    if (!wanted) { emit(RemoveAddress{address}); }
+  }
+  stale_links();
+}
+
+Planned make_plan(const DesiredState& desired, const NftState& nft, const ObservedState& observed,
+                  const std::optional<NftState>& observed_nft) {
+  const DesiredState want = normalise(desired);
+  const ObservedState have = normalise(observed);
+  PlanBuilder builder(want, have);
+  builder.nft(nft, observed_nft);
+  builder.global_sysctls();
+  builder.links();
+  builder.addresses();
+  builder.routes();
+  builder.rules();
+  builder.stale();
+  return builder.take();
+}
+
+Plan make_purge_plan(const ObservedState& observed, bool nft_table_present) {
+  const DesiredState nothing;
+  const ObservedState have = normalise(observed);
+  PlanBuilder builder(nothing, have);
+  builder.stale();
+  Plan plan = builder.take().plan;
+  if (nft_table_present) { plan.insert(plan.begin(), DeleteNft{}); }
+  return plan;
+}
+
+std::vector<std::string> sysctl_paths(const DesiredState& desired) {
+  std::vector<std::string> out;
+  for (const Sysctl& sysctl : desired.sysctls) { out.push_back(sysctl.path); }
+  std::ranges::sort(out);
+  out.erase(std::ranges::unique(out).begin(), out.end());
+  return out;
+}
+
+}  // namespace edge::netmodel

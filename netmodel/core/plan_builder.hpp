@@ -1,0 +1,89 @@
+// The state of one comparison: what is wanted, what is there, and the operations found so far.
+#pragma once
+
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "netmodel/core/plan.hpp"
+
+namespace edge::netmodel {
+
+/// Built for one plan and thrown away. Steps are called in the order of their declaration.
+/// Pre: both states are normalised and outlive it.
+class PlanBuilder {
+ public:
+  PlanBuilder(const DesiredState& desired, const ObservedState& observed);
+
+  void nft(const NftState& wanted, const std::optional<NftState>& there);
+  void global_sysctls();
+  void links();
+  void addresses();
+  void routes();
+  void rules();
+  void stale();
+
+  Planned take() { return std::move(out_); }
+
+ private:
+  /// Routes with one key replace each other. Source: fib_table_insert(), NLM_F_REPLACE.
+  using RouteKey = std::tuple<Family, std::uint32_t, IpPrefix, std::uint32_t>;
+  static RouteKey key_of(const Route& route) {
+    return {route.destination.address.family, route.table, route.destination, route.metric};
+  }
+
+  void find_conflicts();
+  void check_link(const Link& wanted);
+  void lower_mtus();
+  void raise_mtus(LinkKind kind);
+  void bridges();
+  void adapters();
+  void taps();
+  void create(const Link& link);
+  void change(const Link& wanted, const ObservedLink& there);
+  void take_over(const Link& adapter, const ObservedLink& there);
+  void move_address(const Address& address, const Link& adapter);
+  void move_routes(const Link& adapter);
+  void link_sysctls(const std::string& link);
+  void release_ports(const std::string& bridge);
+  void hand_back(const std::string& bridge, const std::string& adapter);
+  void stale_links();
+
+  void emit(Operation operation) { out_.plan.push_back(std::move(operation)); }
+  void conflict(const std::string& link, std::string what) {
+    out_.conflicts.push_back({link, std::move(what)});
+  }
+  const Link* wanted_link(const std::string& name) const;
+  /// There, ours or not, and not about to be made anew.
+  const ObservedLink* standing(const std::string& name) const;
+  bool is_blocked(const std::string& link) const { return blocked_.contains(link); }
+  bool address_is_there(const Address& address) const;
+
+  const DesiredState& desired_;
+  const ObservedState& observed_;
+  std::map<std::string, const Link*> wanted_;
+  std::map<std::string, const ObservedLink*> there_;
+  std::map<std::string, std::string> observed_sysctls_;
+  std::map<std::string, std::vector<const Sysctl*>>
+      wanted_sysctls_;             ///< By link; "" for global ones.
+  std::set<std::string> blocked_;  ///< Foreign, or absent: what depends on them is left out.
+  std::set<std::string>
+      recreated_;  ///< Ours, of a kind or with flags that cannot be changed in place.
+  std::set<std::pair<std::string, IpPrefix>>
+      added_;  ///< Addresses that a takeover put in place already.
+  std::set<std::pair<std::string, IpAddress>>
+      flushed_;                        ///< The kernel drops routes with this source.
+  std::set<std::string> routes_done_;  ///< Bridges whose routes a takeover put in place.
+  Planned out_;
+};
+
+/// An adapter or anything else that we configure but did not make.
+inline bool is_adapter(const Link& link) { return link.alias.empty(); }
+
+/// "br0" of "net/ipv4/conf/br0/rp_filter"; empty for a global one.
+std::string sysctl_link(const std::string& path);
+
+}  // namespace edge::netmodel

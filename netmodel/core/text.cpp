@@ -1,0 +1,172 @@
+// Operations in the syntax of ip, sysctl and nft: what a person would type.
+#include <string>
+#include <variant>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "netmodel/core/nft_text.hpp"
+#include "netmodel/core/operation.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+constexpr std::uint32_t table_main = 254;
+
+std::string_view on_off(bool value) { return value ? "1" : "0"; }
+
+std::string bridge_words(const BridgeAttributes& bridge) {
+  std::string out =
+      fmt::format("forward_delay {} stp_state {} mcast_snooping {}", bridge.forward_delay_cs,
+                  on_off(bridge.stp), on_off(bridge.multicast_snooping));
+  if (bridge.vlan_filtering) {
+    out += fmt::format(" vlan_filtering {}", on_off(*bridge.vlan_filtering));
+  }
+  return out;
+}
+
+std::string_view kind_word(LinkKind kind) {
+  switch (kind) {
+    case LinkKind::physical: return "physical";
+    case LinkKind::bridge: return "bridge";
+    case LinkKind::tap: return "tap";
+    case LinkKind::bond: return "bond";
+    case LinkKind::vlan: return "vlan";
+    case LinkKind::veth: return "veth";
+    case LinkKind::loopback: return "loopback";
+    case LinkKind::other: return "other";
+  }
+  return "other";
+}
+
+/// The settings that follow the creation, in one line.
+std::string set_words(const Link& link, bool with_mac_and_mtu) {
+  std::string out = fmt::format("ip link set dev {}", link.name);
+  if (with_mac_and_mtu && link.mac) { out += " address " + to_string(*link.mac); }
+  if (with_mac_and_mtu && link.mtu) { out += fmt::format(" mtu {}", *link.mtu); }
+  if (!link.master.empty()) { out += " master " + link.master; }
+  if (!link.alias.empty()) { out += " alias " + link.alias; }
+  return out + (link.admin_up ? " up" : " down");
+}
+
+std::string text_of(const CreateLink& op) {
+  const Link& link = op.link;
+  if (link.kind == LinkKind::tap) {
+    const TapAttributes tap = link.tap.value_or(TapAttributes{});
+    return fmt::format("ip tuntap add dev {} mode tap user {}{}{}\n{}", link.name, tap.owner_uid,
+                       tap.vnet_hdr ? " vnet_hdr" : "", tap.multi_queue ? " multi_queue" : "",
+                       set_words(link, true));
+  }
+  std::string out = fmt::format("ip link add name {}", link.name);
+  if (link.mac) { out += " address " + to_string(*link.mac); }
+  if (link.mtu) { out += fmt::format(" mtu {}", *link.mtu); }
+  out += fmt::format(" type {}", kind_word(link.kind));
+  if (link.bridge) { out += " " + bridge_words(*link.bridge); }
+  return out + "\n" + set_words(link, false);
+}
+
+std::string text_of(const ChangeLink& op) {
+  std::string words;
+  if (op.mac) { words += " address " + to_string(*op.mac); }
+  if (op.mtu) { words += fmt::format(" mtu {}", *op.mtu); }
+  if (op.master) {
+    words += op.master->empty() ? std::string(" nomaster") : " master " + *op.master;
+  }
+  if (op.alias) { words += " alias " + (op.alias->empty() ? std::string("\"\"") : *op.alias); }
+  if (op.admin_up) { words += *op.admin_up ? " up" : " down"; }
+  std::string out;
+  if (!words.empty()) { out = fmt::format("ip link set dev {}{}", op.name, words); }
+  if (op.bridge) {
+    out += fmt::format("{}ip link set dev {} type bridge {}", out.empty() ? "" : "\n", op.name,
+                       bridge_words(*op.bridge));
+  }
+  return out;
+}
+
+std::string text_of(const DeleteLink& op) { return fmt::format("ip link delete dev {}", op.name); }
+
+std::string_view ip_command(Family family) { return family == Family::v6 ? "ip -6" : "ip"; }
+
+/// Without its mark: "proto" of addresses is newer than the iproute2 of Debian 12.
+std::string text_of(const AddAddress& op) {
+  const Address& a = op.address;
+  return fmt::format("{} address replace {} dev {}{}", ip_command(a.prefix.address.family),
+                     to_string(a.prefix), a.link, a.no_prefix_route ? " noprefixroute" : "");
+}
+
+std::string text_of(const RemoveAddress& op) {
+  return fmt::format("{} address delete {} dev {}", ip_command(op.address.prefix.address.family),
+                     to_string(op.address.prefix), op.address.link);
+}
+
+std::string route_words(const Route& route) {
+  std::string out;
+  if (route.type == RouteType::unreachable) { out += "unreachable "; }
+  if (route.type == RouteType::blackhole) { out += "blackhole "; }
+  out += route.destination.length == 0 ? "default" : to_string(route.destination);
+  if (route.gateway) { out += " via " + to_string(*route.gateway); }
+  if (!route.link.empty()) { out += " dev " + route.link; }
+  if (route.table != table_main) { out += fmt::format(" table {}", route.table); }
+  out += fmt::format(" proto {}", route.protocol);
+  if (!route.gateway && !route.link.empty() && route.destination.address.family == Family::v4) {
+    out += " scope link";
+  }
+  if (route.source) { out += " src " + to_string(*route.source); }
+  if (route.metric != 0) { out += fmt::format(" metric {}", route.metric); }
+  if (route.mtu) { out += fmt::format(" mtu {}", *route.mtu); }
+  if (route.on_link_gateway) { out += " onlink"; }
+  return out;
+}
+
+std::string text_of(const AddRoute& op) {
+  return fmt::format("{} route replace {}", ip_command(op.route.destination.address.family),
+                     route_words(op.route));
+}
+
+std::string text_of(const RemoveRoute& op) {
+  return fmt::format("{} route delete {}", ip_command(op.route.destination.address.family),
+                     route_words(op.route));
+}
+
+std::string rule_words(const Rule& rule) {
+  std::string out = fmt::format("priority {}", rule.priority);
+  if (rule.from) { out += " from " + to_string(*rule.from); }
+  if (rule.to) { out += " to " + to_string(*rule.to); }
+  if (rule.mark && rule.mark_mask == 0xffffffff) { out += fmt::format(" fwmark {}", *rule.mark); }
+  if (rule.mark && rule.mark_mask != 0xffffffff) {
+    out += fmt::format(" fwmark {}/{:#x}", *rule.mark, rule.mark_mask);
+  }
+  if (!rule.in_link.empty()) { out += " iif " + rule.in_link; }
+  if (!rule.out_link.empty()) { out += " oif " + rule.out_link; }
+  out += rule.table == table_main ? " lookup main" : fmt::format(" lookup {}", rule.table);
+  return out + fmt::format(" protocol {}", rule.protocol);
+}
+
+std::string text_of(const AddRule& op) {
+  return fmt::format("{} rule add {}", ip_command(op.rule.family), rule_words(op.rule));
+}
+
+std::string text_of(const RemoveRule& op) {
+  return fmt::format("{} rule delete {}", ip_command(op.rule.family), rule_words(op.rule));
+}
+
+std::string text_of(const SetSysctl& op) {
+  return fmt::format("sysctl -w {}={}", op.sysctl.path, op.sysctl.value);
+}
+
+std::string text_of(const CommitNft& op) {
+  if (op.difference.empty()) { return "nft -f - <<END\n" + to_text(op.state) + "END"; }
+  return fmt::format("nft {}", fmt::join(op.difference, "\nnft "));
+}
+
+std::string text_of(const DeleteNft&) {
+  return fmt::format("nft delete table inet {}", our_nft_table);
+}
+
+}  // namespace
+
+std::string to_text(const Operation& operation) {
+  return std::visit([](const auto& op) { return text_of(op); }, operation);
+}
+
+}  // namespace edge::netmodel
