@@ -289,6 +289,14 @@ std::optional<Expression> decode_known(const nftnl_expr& e) {
   return std::nullopt;
 }
 
+/// nft 1.0 swaps single bytes in interval keys: `byteorder reg 9 = hton(reg 9, 2, 1)` moves no
+/// byte.
+bool does_nothing(const nftnl_expr& e) {
+  return std::string_view(nftnl_expr_get_str(&e, NFTNL_EXPR_NAME)) == "byteorder" &&
+         get(e, NFTNL_EXPR_BYTEORDER_LEN) < get(e, NFTNL_EXPR_BYTEORDER_SIZE) &&
+         get(e, NFTNL_EXPR_BYTEORDER_SREG) == get(e, NFTNL_EXPR_BYTEORDER_DREG);
+}
+
 std::string comment_of(const nftnl_rule& rule) {
   std::uint32_t size = 0;
   const void* data = nftnl_rule_get_data(&rule, NFTNL_RULE_USERDATA, &size);
@@ -325,7 +333,7 @@ Rule decode(const nftnl_rule& rule) {
     auto& into = *static_cast<Rule*>(to);
     const std::string text = text_of(*e);
     into.text += (into.text.empty() ? "[ " : " [ ") + text + " ]";
-    into.expressions.push_back(decode(*e));
+    if (!does_nothing(*e)) { into.expressions.push_back(decode(*e)); }
     return 0;
   };
   nftnl_expr_foreach(const_cast<nftnl_rule*>(&rule), each, &decoded);

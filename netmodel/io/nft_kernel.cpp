@@ -57,9 +57,9 @@ struct NftKernel::Impl {
     return {};
   }
 
-  void committed(std::optional<NftState> state) {
+  /// A transaction of ours took effect; the caller writes what it left into known->state.
+  void committed() {
     known->generation = after(known->generation);
-    known->state = std::move(state);
     own_generations[own_count++ % own_generations.size()] = known->generation;
   }
 
@@ -120,7 +120,9 @@ Result<void> NftKernel::commit(const NftState& state) {
     if (done) { break; }
     if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
   }
-  if (impl_->report.wrote) { impl_->committed(std::move(desired)); }
+  if (!impl_->report.wrote) { return {}; }
+  impl_->committed();
+  impl_->known->state = std::move(desired);
   return {};
 }
 
@@ -140,7 +142,8 @@ Result<void> NftKernel::remove() {
     if (done) { break; }
     if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
   }
-  impl_->committed(std::nullopt);
+  impl_->committed();
+  impl_->known->state.reset();
   return {};
 }
 
