@@ -39,7 +39,7 @@ class SendChannel {
  public:
   struct Limits {
     std::size_t payload_bytes_max = frame_bytes_max;
-    std::size_t queue_bytes_max = 1 << 20;
+    std::size_t queue_bytes_max = 1 << 20;  ///< Gap markers in flight (8 bytes each) come on top.
     std::size_t queue_frames_max = 4096;
     Overflow overflow = Overflow::refuse;
   };

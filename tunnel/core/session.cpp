@@ -225,7 +225,7 @@ void Session::send_goaway(const Goaway& goaway, MonoTime now) {
 }
 
 void Session::shutdown(MonoTime now) {
-  send_goaway({.reason = "shutdown"}, now);
+  send_goaway({.reason = "shutdown", .endpoints = {}}, now);
   remove_all(PathCause::shutdown, now);
   settle(now);
 }

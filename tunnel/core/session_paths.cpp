@@ -104,7 +104,9 @@ void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers
   }
   for (std::size_t i = 0; i <= index_of(Channel::events); ++i) {
     for (InFlight& entry : send_[i].in_flight()) {
-      if (!entry.sacked() && entry.carriers != 0 && !entry.copy_at) { plan_copy(i, entry, now); }
+      if (entry.sacked() || entry.carriers == 0 || entry.copy_at) { continue; }
+      entry.copy_at = std::max(now, entry.sent_at + tail_copy_after());  // Overdue ones at once.
+      copy_due_[i] = std::min(copy_due_[i].value_or(MonoTime::max()), *entry.copy_at);
     }
   }
   choice_dirty_ = true;

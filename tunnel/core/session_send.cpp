@@ -79,8 +79,9 @@ bool Session::doubles_at_once(std::size_t channel, const InFlight& entry,
                               MonoTime now) {
   if (first.suspect && is_copied(channel)) { return true; }
   const MirrorLimits& mirror = options_.mirror;
-  return mirror.enabled && is_mirrored(channel) && disjoint(first, second) && !second.draining &&
-         entry.payload_bytes <= mirror.payload_bytes_max && mirror_budget_.take(now);
+  return mirror.enabled && is_mirrored(channel) && disjoint(first, second) &&
+         (first.draining || !second.draining) && entry.payload_bytes <= mirror.payload_bytes_max &&
+         mirror_budget_.take(now);
 }
 
 /// Frames whose every carrier died, in order, over the active path.

@@ -1,0 +1,53 @@
+// One direction of a simulated TCP connection: reliable and ordered while alive, with a write
+// queue.
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "base/ids.hpp"
+#include "base/random.hpp"
+#include "tunnel/core/session.hpp"
+
+namespace edge::sim {
+
+/// What one direction of a link does to bytes. Changed by faults.
+struct LinkDirection {
+  Duration delay{};
+  Duration jitter{};  ///< Uniform 0..jitter on top, order kept.
+  std::uint64_t bytes_per_s = 12'500'000;
+  bool cut = false;          ///< Bytes vanish, and with them the connection's future.
+  MonoTime stalled_until{};  ///< Loss, as TCP shows it: nothing arrives before.
+};
+
+struct Arrival {
+  MonoTime at{};
+  tunnel::SharedBytes bytes;
+};
+
+/// Models what tunnel/io does: control frames overtake queued data, an ack replaces a queued ack.
+class Pipe {
+ public:
+  void write(tunnel::SendKind kind, tunnel::SharedBytes bytes);
+  /// Takes from the queue what the socket buffer admits now.
+  std::vector<Arrival> pump(const LinkDirection& link, MonoTime now, Random& random);
+  /// When to pump again; nullopt: the queue is empty.
+  std::optional<MonoTime> pump_at() const;
+  /// Everything written so far has arrived at this time, if it arrives.
+  MonoTime last_arrival() const { return last_arrival_; }
+  /// A byte was lost: nothing behind it can ever be delivered.
+  void break_off() { broken_ = true; }
+  bool broken() const { return broken_; }
+
+ private:
+  struct Queued {
+    tunnel::SendKind kind;
+    tunnel::SharedBytes bytes;
+  };
+  std::deque<Queued> queue_;
+  MonoTime line_free_at_{};
+  MonoTime last_arrival_{};
+  bool broken_ = false;
+};
+
+}  // namespace edge::sim

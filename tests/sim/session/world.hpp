@@ -1,0 +1,190 @@
+// A host, a Console and the links between them, in virtual time, with seeded faults.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "tests/sim/session/apps.hpp"
+#include "tests/sim/session/pipe.hpp"
+
+namespace edge::sim {
+
+enum class End : std::uint8_t { host = 0, console = 1 };
+inline End other(End end) { return end == End::host ? End::console : End::host; }
+inline std::size_t index_of(End end) { return static_cast<std::size_t>(end); }
+
+struct Outcome {
+  std::vector<std::string> problems;  ///< Empty: passed.
+  std::uint64_t commands = 0;
+  std::uint64_t events = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t steps = 0;
+  Duration worst_gap{};  ///< Of commands while a disjoint path stayed whole.
+  std::uint64_t gaps_measured = 0;
+};
+
+/// One seed's run. Everything follows from the seed.
+class World {
+ public:
+  World(std::uint64_t seed, bool trace);
+  Outcome run();
+
+ private:
+  struct Link {
+    std::string adapter;
+    tunnel::PathClass path_class = tunnel::PathClass::wired;
+    std::uint32_t rank = 0;
+    std::array<LinkDirection, 2> direction;  ///< By sending end.
+    MonoTime disturbed_until{};              ///< The last fault's end, and what it delayed.
+    int cuts = 0;                            ///< Running faults that cut it, either direction.
+    std::optional<std::size_t> connection;   ///< The host's present connection or dial.
+    bool cut() const { return direction[0].cut || direction[1].cut; }
+  };
+  struct Connection {
+    std::size_t link = 0;
+    std::array<Pipe, 2> pipe;  ///< By sending end.
+    std::array<MonoTime, 2> pump_scheduled{};
+    std::array<bool, 2> open{};
+    std::array<bool, 2> attached{};
+    std::array<tunnel::FrameDecoder, 2> decoder;
+    std::optional<MonoTime> both_attached_at;
+    MonoTime made_at{};
+  };
+  enum class What : std::uint8_t {
+    arrival,
+    closed,
+    pump,
+    timer,
+    dial,
+    connected,
+    welcome_timeout,
+    execute,
+    tick,
+    fault,
+    heal,
+    start,
+    thaw,
+  };
+  struct Event {
+    MonoTime at{};
+    std::uint64_t order = 0;
+    What what = What::tick;
+    std::size_t a = 0;
+    std::uint64_t b = 0;
+    tunnel::SharedBytes bytes;
+    bool operator>(const Event& rhs) const {
+      return std::tie(at, order) > std::tie(rhs.at, rhs.order);
+    }
+  };
+  struct Process {
+    std::unique_ptr<Endpoint> endpoint;  ///< Null while it is down.
+    std::uint64_t generation = 0;
+    MonoTime frozen_until{};
+    std::vector<Event> inbox;  ///< What happened to it while it stood still, in order.
+    std::optional<MonoTime> timer_at;
+  };
+  enum class FaultKind : std::uint8_t {
+    cut,
+    cut_up,
+    cut_down,
+    pull,
+    flap,
+    stall,
+    jitter,
+    restart_host,
+    restart_console,
+    freeze_host,
+    freeze_console,
+    close,
+    drain,
+    goaway,
+    cut_all,
+    slow,
+  };
+  struct Fault {
+    FaultKind kind = FaultKind::cut;
+    std::size_t link = 0;
+    Duration lasts{};
+  };
+
+  // world.cpp
+  void build();
+  void plan_faults();
+  void handle(const Event& event);
+  void tick();
+  /// What is still missing; empty: nothing.
+  std::string unfinished();
+  /// True when the process stands still: it meets the event when it runs again.
+  bool defer(End end, const Event& event);
+  void thaw(End end);
+  void on_closed(const Event& event);
+  void on_timer(const Event& event);
+  void on_execute(const Event& event);
+  void problem(std::string what);
+  void check_bounds();
+  void schedule(Duration after, What what, std::size_t a = 0, std::uint64_t b = 0,
+                tunnel::SharedBytes bytes = nullptr);
+  void schedule_at(MonoTime at, What what, std::size_t a, std::uint64_t b,
+                   tunnel::SharedBytes bytes);
+  template <class... Args>
+  void trace(fmt::format_string<Args...> format, Args&&... args);
+  Duration some_ms(std::uint64_t low, std::uint64_t high) {
+    return std::chrono::milliseconds(low + random_.below(high - low + 1));
+  }
+
+  // world_ends.cpp
+  Process& process(End end) { return processes_[index_of(end)]; }
+  void start(End end);
+  void stop(End end);
+  void dial(const Event& event);
+  void connected(std::size_t connection);
+  void close(End end, std::size_t connection);
+  void arrive(const Event& event);
+  void on_frame(End end, std::size_t connection, tunnel::Frame frame);
+  void pump(End end, std::size_t connection);
+  void run_actions(End end);
+  void act(End end, tunnel::Action& action);
+  void on_dead(End end, const tunnel::PathDead& dead);
+  void arm(End end);
+  void measure(const ConsoleApp::StoredReply& reply);
+  tunnel::PathFacts facts_of(std::size_t connection) const;
+
+  // world_faults.cpp
+  void strike(const Fault& fault);
+  void heal(const Fault& fault);
+  void set_cut(std::size_t link, bool up, bool down, bool on);
+  void disturb(std::size_t link, Duration extra);
+
+  std::uint64_t seed_;
+  bool trace_;
+  Random random_;
+  Outcome outcome_;
+  Report report_;
+  MonoTime now_{std::chrono::hours(1)};  // Not zero: zero hides "unset" bugs.
+  MonoTime faults_end_{};
+  std::uint64_t order_ = 0;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+
+  std::vector<Link> links_;
+  std::vector<Connection> connections_;
+  std::array<Process, 2> processes_;
+  HostApp host_app_;
+  ConsoleApp console_app_;
+  std::vector<Fault> faults_;
+  tunnel::SessionOptions options_;
+  Duration command_period_{};
+  bool measure_gaps_ = false;
+  std::size_t command_bytes_ = 100;
+  std::size_t bulk_bytes_ = 0;  ///< Telemetry and bulk per tick, each way that exists.
+  MonoTime next_command_at_{};
+  MonoTime process_disturbed_at_{};  ///< Last restart or freeze of either end, until its end.
+};
+
+}  // namespace edge::sim

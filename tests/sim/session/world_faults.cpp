@@ -1,0 +1,170 @@
+// Seeded faults: what strikes, for how long, and how it heals.
+#include <algorithm>
+
+#include "tests/sim/session/world.hpp"
+
+namespace edge::sim {
+using namespace std::chrono_literals;
+
+void World::plan_faults() {
+  const std::size_t count = 1 + random_.below(8);
+  MonoTime at = now_ + some_ms(300, 1000);
+  MonoTime last_end = at;
+  for (std::size_t i = 0; i < count; ++i) {
+    Fault fault;
+    fault.kind =
+        static_cast<FaultKind>(random_.below(static_cast<std::uint64_t>(FaultKind::slow) + 1));
+    fault.link = random_.below(links_.size());
+    fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 2500);
+    faults_.push_back(fault);
+    schedule_at(at, What::fault, i, 0, nullptr);
+    last_end = std::max(last_end, at + fault.lasts);
+    at += random_.chance(30) ? some_ms(0, 20) : some_ms(20, 1500);
+  }
+  faults_end_ = last_end + 200ms;
+}
+
+void World::disturb(std::size_t link, Duration extra) {
+  links_[link].disturbed_until = std::max(links_[link].disturbed_until, now_ + extra);
+}
+
+/// Bytes under way vanish when they would arrive; see arrive().
+void World::set_cut(std::size_t index, bool up, bool down, bool on) {
+  Link& link = links_[index];
+  link.cuts += on ? 1 : -1;
+  if (up && (on || link.cuts == 0)) { link.direction[0].cut = on; }
+  if (down && (on || link.cuts == 0)) { link.direction[1].cut = on; }
+  if (link.cuts == 0) { link.direction[0].cut = link.direction[1].cut = false; }
+  disturb(index, 0ms);
+}
+
+void World::strike(const Fault& fault) {
+  const auto number = static_cast<std::size_t>(&fault - faults_.data());
+  if (trace_) {
+    fmt::print("              {:.3f} fault {} kind {} link {} for {} ms\n",
+               static_cast<double>((now_.time_since_epoch() - 1h).count()) / 1e6, number,
+               static_cast<int>(fault.kind), fault.link,
+               std::chrono::duration_cast<std::chrono::milliseconds>(fault.lasts).count());
+  }
+  Link& link = links_[fault.link];
+  const auto freeze = [&](End end) {
+    process(end).frozen_until = std::max(process(end).frozen_until, now_ + fault.lasts);
+    process_disturbed_at_ = std::max(process_disturbed_at_, process(end).frozen_until);
+  };
+  const auto restart = [&](End end) {
+    if (process(end).endpoint != nullptr) { stop(end); }
+    process_disturbed_at_ = std::max(process_disturbed_at_, now_ + fault.lasts);
+  };
+  const auto present = [&]() -> std::optional<PathId> {
+    if (!link.connection || !connections_[*link.connection].attached[0]) { return std::nullopt; }
+    return PathId{static_cast<std::uint32_t>(*link.connection)};
+  };
+  const bool host_runs =
+      process(End::host).endpoint != nullptr && now_ >= process(End::host).frozen_until;
+  const bool console_runs =
+      process(End::console).endpoint != nullptr && now_ >= process(End::console).frozen_until;
+  switch (fault.kind) {
+    case FaultKind::cut: set_cut(fault.link, true, true, true); break;
+    case FaultKind::cut_up: set_cut(fault.link, true, false, true); break;
+    case FaultKind::cut_down: set_cut(fault.link, false, true, true); break;
+    case FaultKind::flap:
+    case FaultKind::pull:
+      set_cut(fault.link, true, true, true);
+      if (host_runs) {
+        process(End::host).endpoint->session().on_carrier_lost(link.adapter, now_);
+        run_actions(End::host);
+      }
+      break;
+    case FaultKind::cut_all:
+      for (std::size_t i = 0; i < links_.size(); ++i) { set_cut(i, true, true, true); }
+      break;
+    case FaultKind::stall:
+      for (LinkDirection& direction : link.direction) {
+        if (random_.chance(70)) {
+          direction.stalled_until = now_ + std::min(fault.lasts, Duration(900ms));
+        }
+      }
+      break;
+    case FaultKind::jitter:
+      for (LinkDirection& direction : link.direction) { direction.jitter += some_ms(50, 300); }
+      break;
+    case FaultKind::slow:
+      for (LinkDirection& direction : link.direction) { direction.bytes_per_s = 20'000; }
+      break;
+    case FaultKind::restart_host: restart(End::host); break;
+    case FaultKind::restart_console: restart(End::console); break;
+    case FaultKind::freeze_host: freeze(End::host); break;
+    case FaultKind::freeze_console: freeze(End::console); break;
+    case FaultKind::close:
+      if (console_runs && present()) {
+        process(End::console)
+            .endpoint->session()
+            .on_path_lost(*present(), tunnel::PathCause::reset, {}, now_);
+        run_actions(End::console);
+      }
+      break;
+    case FaultKind::drain:
+      measure_gaps_ = false;  // A drained path carries no mirror, as the operator wished.
+      if (host_runs && present()) {
+        process(End::host).endpoint->session().drain(*present(), true, now_);
+        run_actions(End::host);
+      }
+      break;
+    case FaultKind::goaway:
+      measure_gaps_ = false;
+      if (console_runs) {
+        process(End::console)
+            .endpoint->session()
+            .send_goaway({.reason = "test", .endpoints = {}}, now_);
+        run_actions(End::console);
+      }
+      break;
+  }
+  // Everything a disturbance delayed has arrived a second after it.
+  if (fault.kind == FaultKind::cut_all) {
+    for (std::size_t i = 0; i < links_.size(); ++i) { disturb(i, fault.lasts + 1s); }
+  }
+  disturb(fault.link, fault.lasts + 1s);
+  schedule(fault.lasts, What::heal, number);
+}
+
+void World::heal(const Fault& fault) {
+  Link& link = links_[fault.link];
+  switch (fault.kind) {
+    case FaultKind::cut: set_cut(fault.link, true, true, false); break;
+    case FaultKind::cut_up: set_cut(fault.link, true, false, false); break;
+    case FaultKind::cut_down: set_cut(fault.link, false, true, false); break;
+    case FaultKind::pull: set_cut(fault.link, true, true, false); break;
+    case FaultKind::flap: {
+      set_cut(fault.link, true, true, false);
+      const auto number = static_cast<std::size_t>(&fault - faults_.data());
+      if (now_ + 20ms < faults_end_ - fault.lasts) {
+        schedule(some_ms(1, 20), What::fault, number);
+      }
+      break;
+    }
+    case FaultKind::cut_all:
+      for (std::size_t i = 0; i < links_.size(); ++i) { set_cut(i, true, true, false); }
+      break;
+    case FaultKind::jitter:
+      for (LinkDirection& direction : link.direction) { direction.jitter = some_ms(0, 5); }
+      break;
+    case FaultKind::slow:
+      for (LinkDirection& direction : link.direction) { direction.bytes_per_s = 12'500'000; }
+      break;
+    case FaultKind::restart_host:
+      if (process(End::host).endpoint == nullptr) { start(End::host); }
+      break;
+    case FaultKind::restart_console:
+      if (process(End::console).endpoint == nullptr) { start(End::console); }
+      break;
+    case FaultKind::stall:
+    case FaultKind::freeze_host:
+    case FaultKind::freeze_console:
+    case FaultKind::close:
+    case FaultKind::drain:
+    case FaultKind::goaway: break;
+  }
+}
+
+}  // namespace edge::sim

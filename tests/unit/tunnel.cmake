@@ -1,0 +1,1 @@
+edge_test(unit_tunnel unit/tunnel edge_tunnel_core)
