@@ -7,9 +7,10 @@
 // the end of their PID namespace is certain to take them along. Source: facts/dhcpcd.md 1.5 (all
 // gone in 4.5 ms).
 //
-// Forwards TERM INT HUP USR1 USR2 ALRM. Exit status: the program's; 128+n when signal n ended it,
-// 147 when it was stopped (then everything is ended); 75 the lock is taken; 64 usage; 71 the system
-// refused. C-like on purpose: linked statically, it costs half a megabyte per child.
+// Forwards TERM INT HUP USR1 USR2 ALRM; QUIT kills all and waits until all are gone. Exit status:
+// the program's; 128+n when signal n ended it, 147 when it was stopped (then everything is ended);
+// 75 the lock is taken; 64 usage; 71 the system refused. C-like on purpose: linked statically, it
+// costs half a megabyte per child.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -166,10 +167,15 @@ int status_of(int wait_status) {
   }
 }
 
-/// Returns the status to exit with.
+/// Returns the status to exit with. The end of init is waitable only when all of its namespace is
+/// gone, so the owner may start the next child at once.
 int keep(pid_t init, const sigset_t& set) {
   for (;;) {
     const int number = next_signal(set);
+    if (number == SIGQUIT) {
+      kill(init, SIGKILL);
+      continue;
+    }
     if (number != SIGCHLD) {
       kill(init, number);
       continue;
@@ -197,6 +203,7 @@ int main(int argc, char** argv) {
   sigset_t old_mask;
   sigset_t set = forwarded_signals();
   sigaddset(&set, SIGCHLD);
+  sigaddset(&set, SIGQUIT);
   sigprocmask(SIG_BLOCK, &set, &old_mask);
   sigemptyset(&old_mask);  // The program starts with nothing blocked, whatever the owner blocks.
 
