@@ -20,8 +20,8 @@ struct DecodedAddress {
 std::optional<DecodedAddress> decode_address(const MessageView& message);
 
 NlMessage encode_address_dump(Family family);
-/// NLM_F_CREATE|NLM_F_REPLACE. An existing IPv4 address of the same prefix and link keeps its mark
-/// and flags (the kernel only renews lifetimes): remove it first to make it ours.
+/// NLM_F_CREATE|NLM_F_REPLACE. An IPv4 address that exists takes the mark but keeps its flags: to
+/// get rid of its prefix route, remove it first. IPv6 takes both.
 NlMessage encode_address_add(const Address& address, IfIndex link);
 NlMessage encode_address_remove(const Address& address, IfIndex link);
 

@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <new>
 
 #include "base/unique_fd.hpp"
 
@@ -67,22 +69,20 @@ std::optional<std::uint32_t> read_speed_mbps(const std::string& link) {
   std::memcpy(request.ifr_name, link.data(), link.size());
   // struct ethtool_link_settings is followed by three masks, whose length in words the first call
   // returns negated. Source: linux/ethtool.h.
-  struct {
-    ethtool_link_settings head;
-    std::uint32_t masks[3 * 127];
-  } settings{};
-  settings.head.cmd = ETHTOOL_GLINKSETTINGS;
-  request.ifr_data = reinterpret_cast<char*>(&settings);
-  if (::ioctl(socket.get(), SIOCETHTOOL, &request) != 0 ||
-      settings.head.link_mode_masks_nwords >= 0) {
-    return std::nullopt;
-  }
-  const auto words = static_cast<__s8>(-settings.head.link_mode_masks_nwords);
-  settings.head = {};
-  settings.head.cmd = ETHTOOL_GLINKSETTINGS;
-  settings.head.link_mode_masks_nwords = words;
-  if (::ioctl(socket.get(), SIOCETHTOOL, &request) != 0) { return std::nullopt; }
-  const std::uint32_t speed = settings.head.speed;
+  constexpr std::size_t masks_bytes_max = sizeof(std::uint32_t) * 3 * 127;
+  alignas(ethtool_link_settings)
+      std::array<std::byte, sizeof(ethtool_link_settings) + masks_bytes_max>
+          buffer{};
+  auto* settings = new (buffer.data()) ethtool_link_settings{};
+  request.ifr_data = reinterpret_cast<char*>(buffer.data());
+  const auto ask = [&](int mask_words) {
+    settings->cmd = ETHTOOL_GLINKSETTINGS;
+    settings->link_mode_masks_nwords = static_cast<__s8>(mask_words);
+    return ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
+  };
+  if (!ask(0) || settings->link_mode_masks_nwords >= 0) { return std::nullopt; }
+  if (!ask(-settings->link_mode_masks_nwords)) { return std::nullopt; }
+  const std::uint32_t speed = settings->speed;
   if (speed == 0 || speed == static_cast<std::uint32_t>(SPEED_UNKNOWN)) { return std::nullopt; }
   return speed;
 }

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <utility>
@@ -153,6 +154,7 @@ Result<void> RtnetlinkKernel::change_link(IfIndex index, const ChangeLink& chang
 Result<void> RtnetlinkKernel::write(const CreateLink& operation) {
   const Link& link = operation.link;
   EDGE_TRY(check_link_name(link.name));
+  if (!link.master.empty()) { EDGE_TRY(index_of(link.master)); }  // Before anything exists.
   if (link.kind == LinkKind::bridge) { return create_bridge(link); }
   if (link.kind == LinkKind::tap) { return create_tap(link); }
   return fail(Errc::unsupported, "only bridges and taps are made here");
@@ -243,9 +245,10 @@ Result<void> RtnetlinkKernel::write(const AddRule& operation) {
 /// The kernel's deletion matches loosely; looking first makes it exact.
 Result<void> RtnetlinkKernel::write(const RemoveRule& operation) {
   EDGE_ASSIGN(const std::vector<Rule> rules, dump_rules(operation.rule.family));
-  const Rule* hit = first_rule_removed(rules, operation.rule);
-  if (hit == nullptr) { return fail_errno(ENOENT, "no such rule"); }
-  if (*hit != operation.rule) {
+  if (std::ranges::find(rules, operation.rule) == rules.end()) {
+    return fail_errno(ENOENT, "no such rule");
+  }
+  if (*first_rule_removed(rules, operation.rule) != operation.rule) {
     return fail(Errc::conflict, "the kernel would remove another rule of the same priority");
   }
   return send(encode_rule_remove(operation.rule));

@@ -81,6 +81,7 @@ class FakeKernel final : public Kernel {
   void erase_link(const std::string& name);
   void update_carriers();
   void add_prefix_route(const Address& address);
+  void drop_prefix_route(const Address& address);
   void drop_address(const Address& address);
   void drop_routes_of(std::string_view link, std::optional<Family> family);
   Result<void> check_gateway(const Route& route) const;

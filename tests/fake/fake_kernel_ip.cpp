@@ -58,21 +58,26 @@ void FakeKernel::drop_routes_of(std::string_view link, std::optional<Family> fam
   });
 }
 
+void FakeKernel::drop_prefix_route(const Address& address) {
+  std::erase_if(state_.routes, [&](const Route& route) {
+    return route.protocol == protocol_kernel && route.link == address.link &&
+           route.destination == address.prefix.network();
+  });
+}
+
 /// Source: fib_del_ifaddr(), fib_sync_down_addr(), fib_inetaddr_event().
 void FakeKernel::drop_address(const Address& address) {
   std::erase_if(state_.addresses, [&](const Address& other) { return same_key(other, address); });
   const Family family = address.prefix.address.family;
+  const bool v4 = family == Family::v4;
+  if (!v4 && !address.no_prefix_route) { drop_prefix_route(address); }
   std::erase_if(state_.routes, [&](const Route& route) {
-    const bool prefix_route = route.protocol == protocol_kernel && route.link == address.link &&
-                              route.destination == address.prefix.network();
-    const bool sourced =
-        family == Family::v4 && route.table == table_main && route.source == address.prefix.address;
-    return (prefix_route && !address.no_prefix_route && family == Family::v6) || sourced;
+    return v4 && route.table == table_main && route.source == address.prefix.address;
   });
   const bool none_left = std::ranges::none_of(state_.addresses, [&](const Address& other) {
     return other.link == address.link && other.prefix.address.family == family;
   });
-  if (none_left && family == Family::v4) { drop_routes_of(address.link, family); }
+  if (none_left && v4) { drop_routes_of(address.link, family); }
 }
 
 Result<void> FakeKernel::write(const AddAddress& operation) {
@@ -85,7 +90,14 @@ Result<void> FakeKernel::write(const AddAddress& operation) {
   }
   const auto existing = std::ranges::find_if(
       state_.addresses, [&](const Address& other) { return same_key(other, address); });
-  if (existing != state_.addresses.end()) { return {}; }  // IPv4 keeps mark and flags: address.hpp.
+  if (existing != state_.addresses.end()) {
+    existing->ours = address.ours;
+    if (v6) {  // IPv4 keeps its flags: address.hpp.
+      existing->no_prefix_route = address.no_prefix_route;
+      if (address.no_prefix_route) { drop_prefix_route(address); }
+    }
+    return {};
+  }
   state_.addresses.push_back(address);
   add_prefix_route(address);
   return {};

@@ -1,0 +1,2 @@
+edge_test(contract_kernel contract/kernel edge_netmodel_io edge_fake_kernel)
+edge_io(contract_kernel)

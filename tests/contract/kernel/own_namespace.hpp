@@ -1,0 +1,18 @@
+// A network namespace per test, inside the test binary.
+#pragma once
+
+#include <string>
+
+namespace edge::netmodel {
+
+/// Moves this process into a new network namespace (and, the first time, a mount namespace, with a
+/// user namespace when not root) and mounts sysfs so that /sys fits. The old one ends with its last
+/// user. Aborts the test when the machine refuses: a skip would hide everything.
+void enter_new_namespace();
+
+/// Runs `ip ARGS` (iproute2): what another owner does to the host. Fails the test when it fails.
+void ip(const std::string& arguments);
+/// Its output, for what only an independent witness can say.
+std::string ip_output(const std::string& arguments);
+
+}  // namespace edge::netmodel
