@@ -196,7 +196,7 @@ std::string_view op_name(const ModelOperation& operation) {
   return op_entries[operation.index()].name;
 }
 
-std::expected<Command, Problems> parse_command(const json::value& value) {
+std::expected<Command, Problems> parse_command_value(const json::value& value) {
   Problems problems;
   Command out;
   if (!value.is_object()) {
@@ -234,7 +234,7 @@ std::expected<Command, Problems> parse_command(std::string_view text) {
     problems.add({std::nullopt, "", what});
     return std::unexpected(std::move(problems));
   }
-  return parse_command(value);
+  return parse_command_value(value);
 }
 
 std::expected<std::vector<ModelOperation>, Problems> parse_operations(const json::value& value) {

@@ -160,7 +160,7 @@ struct Command {
 std::expected<Command, Problems> parse_command(std::string_view json);
 
 /// The same from a value that is already parsed. Pre: the caller bounded its size and depth.
-std::expected<Command, Problems> parse_command(const boost::json::value& json);
+std::expected<Command, Problems> parse_command_value(const boost::json::value& json);
 
 /// Only the operations array, e.g. of a file.
 std::expected<std::vector<ModelOperation>, Problems> parse_operations(
