@@ -80,6 +80,8 @@ void encode_uplinks(const std::vector<UplinkPort>& uplinks, Elements& out) {
     const std::string mark = mark_bytes(uplink.mark);
     in(out, SetId::uplinks).push_back({ifname_key(uplink.bridge), {}, mark});
     in(out, SetId::uplink_bridges).push_back({ifname_key(uplink.bridge), {}, {}});
+    in(out, SetId::within_bridge)
+        .push_back({ifname_key(uplink.bridge) + ifname_key(uplink.bridge), {}, {}});
     in(out, SetId::uplink_marks).push_back({mark, {}, {}});
     for (const IpAddress& address : uplink.addresses) {
       if (owners.emplace(address, &uplink).second) {
@@ -97,7 +99,10 @@ void encode_networks(const std::vector<NatNetwork>& networks, Elements& out) {
   std::string_view previous;
   for (const NatNetwork& network : networks) {
     const std::string bridge = ifname_key(network.bridge);
-    if (network.bridge != previous) { in(out, SetId::nat_bridges).push_back({bridge, {}, {}}); }
+    if (network.bridge != previous) {
+      in(out, SetId::nat_bridges).push_back({bridge, {}, {}});
+      in(out, SetId::within_bridge).push_back({bridge + bridge, {}, {}});
+    }
     previous = network.bridge;
     in(out, of(network.subnet.address.family, SetId::nat_sources, SetId::nat_sources6))
         .push_back({bridge + address_key(network.subnet.network().address),

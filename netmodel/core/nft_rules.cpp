@@ -50,6 +50,12 @@ Part oifname_in(std::string set) {
   return {"oifname @" + set, {MetaLoad{MetaKey::oifname, 0}, Lookup{0, set, {}}}};
 }
 
+Part within_one_bridge() {
+  return {"iifname . oifname @within_bridge",
+          {MetaLoad{MetaKey::iifname, 0}, MetaLoad{MetaKey::oifname, 4},
+           Lookup{0, "within_bridge", {}}}};
+}
+
 constexpr std::uint32_t state_invalid = 1, state_established_related = 6,
                         state_new = 8;     // NF_CT_STATE_BIT
 constexpr std::uint32_t status_dnat = 32;  // IPS_DST_NAT
@@ -202,6 +208,8 @@ void filter_rules(std::vector<Rule>& all, bool drop_dhcp_unicast_renewals) {
   all.push_back(rule(
       "forward",
       {ct_flags(CtKey::state, state_established_related, "ct state established,related"), accept}));
+  all.push_back(
+      rule("forward", {within_one_bridge(), accept}, "bridged, seen here with br_netfilter"));
   all.push_back(rule("forward", {oifname_in("nat_bridges"), ct_dnat(), accept}, "published"));
   all.push_back(rule("forward",
                      {iifname_in("nat_bridges"),
@@ -236,6 +244,7 @@ const std::array<SetSpec, set_count>& set_specs() {
       {"address_twins", {ifname, ipv4_addr}, {}, false},
       {"address_twins6", {ifname, ipv6_addr}, {}, false},
       {"nat_bridges", {ifname}, {}, false},
+      {"within_bridge", {ifname, ifname}, {}, false},
       {"nat_sources", {ifname, ipv4_addr}, {}, true},
       {"nat_sources6", {ifname, ipv6_addr}, {}, true},
       {"publish", {mark, inet_proto, inet_service}, {ipv4_addr, inet_service}, false},

@@ -40,14 +40,15 @@ enum class SetId : std::uint8_t {
   address_twins,  ///< Further uplinks that hold an address of own_addresses (facts/dhcpcd.md 5.1).
   address_twins6,
   nat_bridges,
-  nat_sources,  ///< (bridge, subnet) of NAT networks.
+  within_bridge,  ///< (bridge, same bridge): frames that br_netfilter shows to the forward chain.
+  nat_sources,    ///< (bridge, subnet) of NAT networks.
   nat_sources6,
   publish,  ///< (mark, protocol, port) to (address, port).
   publish6,
   publish_from,  ///< The same, open to one source prefix.
   publish_from6,
 };
-inline constexpr std::size_t set_count = 14;
+inline constexpr std::size_t set_count = 15;
 
 struct SetSpec {
   std::string_view name;

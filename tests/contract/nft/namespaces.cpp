@@ -78,13 +78,16 @@ bool wait_for(int fd, short events, milliseconds deadline) {
 }
 
 UniqueFd client_socket(Namespaces& spaces, const std::string& space, Kind kind,
-                       const std::string& to, std::uint16_t port, const std::string& source) {
+                       const std::string& to, std::uint16_t port, const std::string& source,
+                       std::uint16_t from_port) {
   SocketAddress target = socket_address(to, port);
   UniqueFd fd;
   spaces.inside(space, [&] { fd.reset(::socket(target.storage.ss_family, type_of(kind), 0)); });
   require(static_cast<bool>(fd), "client socket");
-  if (!source.empty()) {
-    SocketAddress from = socket_address(source, 0);
+  if (!source.empty() || from_port != 0) {
+    const int on = 1;
+    require(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0, "reuse address");
+    SocketAddress from = socket_address(source.empty() ? "0.0.0.0" : source, from_port);
     require(::bind(fd.get(), from.raw(), from.size) == 0, "bind client to " + source);
   }
   const int connected = ::connect(fd.get(), target.raw(), target.size);
@@ -192,15 +195,15 @@ Server::Server(Namespaces& spaces, const std::string& space, Kind kind, const st
 std::optional<Seen> exchange(Namespaces& spaces, const std::string& client_space,
                              const std::string& to, std::uint16_t port, Server& server,
                              const std::string& source, milliseconds deadline) {
-  const UniqueFd client = client_socket(spaces, client_space, server.kind(), to, port, source);
+  const UniqueFd client = client_socket(spaces, client_space, server.kind(), to, port, source, 0);
   if (!client) { return std::nullopt; }
   return server.kind() == Kind::tcp ? answer_tcp(server, client.get(), deadline)
                                     : answer_udp(server, client.get(), deadline);
 }
 
 Flow::Flow(Namespaces& spaces, const std::string& space, Kind kind, const std::string& to,
-           std::uint16_t port)
-    : fd_(client_socket(spaces, space, kind, to, port, {})) {}
+           std::uint16_t port, std::uint16_t from_port)
+    : fd_(client_socket(spaces, space, kind, to, port, {}, from_port)) {}
 
 std::optional<std::string> Flow::send(Server& server, milliseconds deadline) {
   if (::send(fd_.get(), "ask", 3, 0) != 3 || !wait_for(server.fd(), POLLIN, deadline)) {

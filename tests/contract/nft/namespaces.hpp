@@ -71,8 +71,9 @@ std::optional<Seen> exchange(Namespaces& spaces, const std::string& client_space
 /// A client that keeps its socket, to see what happens to a flow in the middle.
 class Flow {
  public:
+  /// `from_port` 0: any.
   Flow(Namespaces& spaces, const std::string& space, Kind kind, const std::string& to,
-       std::uint16_t port);
+       std::uint16_t port, std::uint16_t from_port = 0);
   /// Sends one more and waits for it at `server` (UDP only); the source the server saw, nullopt:
   /// lost.
   std::optional<std::string> send(Server& server, milliseconds deadline = milliseconds(500));
