@@ -24,7 +24,10 @@ std::string one_line(const X509_NAME* name) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(out.get(), &data);
   std::string text(data, static_cast<std::size_t>(size > 0 ? size : 0));
-  if (text.size() > name_chars_max) { text = text.substr(0, name_chars_max) + "..."; }
+  if (text.size() > name_chars_max) {
+    text.resize(name_chars_max);
+    text += "...";
+  }
   return text.empty() ? "(empty)" : text;
 }
 
