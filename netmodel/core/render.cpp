@@ -211,7 +211,7 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
   struct Ranked {
     bool drained;
     std::size_t position;
-    std::string_view name;
+    std::string name;  // Not a view: GCC 12 emits no body for its <=> in a local class.
     MacAddress mac;
     auto operator<=>(const Ranked&) const = default;
   };
