@@ -65,8 +65,8 @@ PathFailure cause_of_connect_errno(int os_errno) {
     case ENETUNREACH:
     case EHOSTUNREACH:
     case ECONNABORTED:  // SOCK_DESTROY.
-    case ENOPROTOOPT:  // ICMP protocol unreachable.
-    case EPERM:        // Dropped by a local output rule.
+    case ENOPROTOOPT:   // ICMP protocol unreachable.
+    case EPERM:         // Dropped by a local output rule.
     case EACCES: return PathFailure::tcp_unreachable;
     case ECONNRESET:  // Accepted, then reset before we looked: as a reset during the handshake.
     case EPIPE: return PathFailure::tls_protocol;

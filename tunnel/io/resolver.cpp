@@ -141,7 +141,8 @@ class ServerQuery {
 
   int open_channel() {
     ares_options options{};
-    options.flags = ARES_FLAG_NOSEARCH;
+    // A SERVFAIL or REFUSED is an answer here: c-ares would hide it behind "connection refused".
+    options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOCHECKRESP;
     options.timeout = static_cast<int>(milliseconds(limits_.try_timeout));
     options.tries = limits_.tries;
     options.sock_state_cb = &ServerQuery::on_socket_state;

@@ -20,7 +20,7 @@ using asio::ip::tcp;
 
 bool neighbour_is_silent(const IpAddress& neighbour, const std::string& device) {
   if (neighbour.family != Family::v4) { return false; }
-  std::ifstream table("/proc/self/net/arp");
+  std::ifstream table("/proc/thread-self/net/arp");
   std::string line;
   std::getline(table, line);  // Column names.
   const std::string wanted = to_string(neighbour);
@@ -158,12 +158,8 @@ class TcpRace::Impl : public std::enable_shared_from_this<TcpRace::Impl> {
     std::string text =
         fmt::format("TCP to {}{}: {}",
                     to_string(HostPort{to_string(attempt->address), request_.port}), from(), why);
-    const bool no_answer =
-        cause == PathFailure::tcp_timeout || cause == PathFailure::tcp_unreachable;
-    if (no_answer && request_.gateway &&
-        neighbour_is_silent(*request_.gateway, request_.binding.device)) {
-      cause = PathFailure::gateway;
-      text += fmt::format("; the gateway {} does not answer ARP", to_string(*request_.gateway));
+    if (cause == PathFailure::tcp_timeout || cause == PathFailure::tcp_unreachable) {
+      cause = look_at_neighbours(attempt->address, cause, text);
     }
     if (!loss_ || weight(cause) > weight(loss_->error.cause)) {
       loss_ = TcpLoss{.error = {cause, std::move(text)}, .address = attempt->address};
@@ -176,6 +172,22 @@ class TcpRace::Impl : public std::enable_shared_from_this<TcpRace::Impl> {
     } else if (running_ == 0) {
       finish_lost();
     }
+  }
+
+  /// ARP tells the link from what is behind it. Without a route for a bound device, the kernel
+  /// looks for any address on the link itself (net/ipv4/route.c, "routing tables are wrong").
+  PathFailure look_at_neighbours(const IpAddress& address, PathFailure cause,
+                                 std::string& text) const {
+    const std::string& device = request_.binding.device;
+    if (request_.gateway && neighbour_is_silent(*request_.gateway, device)) {
+      text += fmt::format("; the gateway {} does not answer ARP", to_string(*request_.gateway));
+      return PathFailure::gateway;
+    }
+    if (neighbour_is_silent(address, device)) {
+      text += "; it is looked for on the link itself and does not answer ARP";
+      return PathFailure::tcp_unreachable;
+    }
+    return cause;
   }
 
   /// " over br001122334455 from 192.168.1.50": which way it was tried.

@@ -38,6 +38,7 @@ struct TlsEngine::Bio {
   static int write(BIO* bio, const char* data, int size) {
     const ssize_t rc =
         ::send(socket(bio).fd, data, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (rc > 0) { socket(bio).sent_bytes += static_cast<std::uint64_t>(rc); }
     return settle(bio, rc, BIO_FLAGS_WRITE);
   }
   static int read(BIO* bio, char* data, int size) {

@@ -50,6 +50,9 @@ class TlsEngine {
   /// Best effort; never waits.
   void send_close_notify();
 
+  /// TLS bytes that the kernel has taken; grows also within a record.
+  std::uint64_t wire_bytes_sent() const { return socket_.sent_bytes; }
+
   /// Why the last call failed. Pre: it returned failed.
   const PathError& failure() const { return failure_; }
   /// Pre: the handshake is done.
@@ -64,6 +67,7 @@ class TlsEngine {
     int fd = -1;
     int os_errno = 0;
     bool eof = false;
+    std::uint64_t sent_bytes = 0;
   };
   struct FreeSsl {
     void operator()(SSL* ssl) const { SSL_free(ssl); }

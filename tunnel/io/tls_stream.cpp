@@ -211,7 +211,9 @@ void TlsStream::Impl::on_write_failed() {
 }
 
 void TlsStream::Impl::pin(std::size_t bytes) {
-  if (pinned_bytes_ == 0) { blocked_since_ = Clock::now(); }
+  const std::uint64_t sent = engine_->wire_bytes_sent();
+  if (pinned_bytes_ == 0 || sent != blocked_at_byte_) { blocked_since_ = Clock::now(); }
+  blocked_at_byte_ = sent;
   pinned_bytes_ = bytes;
   watch_write_deadline();
 }

@@ -67,6 +67,7 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
   std::size_t front_offset_ = 0;  ///< Of the first item, already taken by TLS.
   std::size_t pinned_bytes_ = 0;  ///< Offered to TLS and to be offered again unchanged.
   std::chrono::steady_clock::time_point blocked_since_{};  ///< Pre: pinned_bytes_ != 0.
+  std::uint64_t blocked_at_byte_ = 0;  ///< Of the wire: progress within a record counts.
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
   bool started_ = false;

@@ -1,4 +1,5 @@
-// What the tests of this room share: one io_context, a Console's listener and a host's dial, bounded waits.
+// What the tests of this room share: one io_context, a Console's listener and a host's dial,
+// bounded waits.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -99,8 +100,7 @@ class TunnelIoTest : public testing::Test {
                accepted.back()->start();
              },
          .admit = {},
-         .on_refused = [this](const IpAddress&,
-                              const PathError& why) { refused.push_back(why); }});
+         .on_refused = [this](const IpAddress&, const PathError& why) { refused.push_back(why); }});
     ASSERT_TRUE(opened) << opened.error().what;
     listener = std::move(*opened);
     port = listener->port();

@@ -210,10 +210,9 @@ TEST_F(HandshakeTest, HostIdentityMustBeExactlyOneWellFormedUri) {
         "URI:urn:gallium:host:hv-01,URI:urn:gallium:host:hv-02", "URI:urn:gallium:host:-x"}) {
     refused.clear();
     host = {};
-    const PathError error =
-        end_after_dial(context(TlsRole::client, ca.issue({.common_name = "hv-01",
-                                                          .alt_names = names,
-                                                          .extended_usage = "clientAuth"})));
+    const PathError error = end_after_dial(context(
+        TlsRole::client,
+        ca.issue({.common_name = "hv-01", .alt_names = names, .extended_usage = "clientAuth"})));
     EXPECT_EQ(error.cause, PathFailure::tls_rejected) << names << ": " << error.text;
     ASSERT_TRUE(run_until([&] { return !refused.empty(); }));
     EXPECT_EQ(refused[0].cause, PathFailure::tls_identity) << names;
@@ -376,11 +375,9 @@ TEST_F(HandshakeTest, HandshakesInTotalAreBoundedAndTheRestWaits) {
 
 TEST_F(HandshakeTest, AdmissionHookResetsBeforeAnyTls) {
   listener.reset();
-  auto opened = Listener::open(io.get_executor(), console_context(),
-                               {.address = loopback, .port = 0},
-                               {.on_stream = {},
-                                .admit = [](const IpAddress&) { return false; },
-                                .on_refused = {}});
+  auto opened = Listener::open(
+      io.get_executor(), console_context(), {.address = loopback, .port = 0},
+      {.on_stream = {}, .admit = [](const IpAddress&) { return false; }, .on_refused = {}});
   ASSERT_TRUE(opened);
   port = (*opened)->port();
   EXPECT_EQ(dial_error(host_context()).cause, PathFailure::tls_protocol);
@@ -403,8 +400,8 @@ TEST_F(HandshakeTest, ListenerDestroyedDuringHandshakesClosesThem) {
 
 TEST_F(HandshakeTest, PortInUseIsAConflictNamingAddressAndPort) {
   listen(console_context());
-  const auto second = Listener::open(io.get_executor(), console_context(),
-                                     {.address = loopback, .port = port}, {});
+  const auto second =
+      Listener::open(io.get_executor(), console_context(), {.address = loopback, .port = port}, {});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::conflict);
   EXPECT_NE(second.error().what.find("127.0.0.1:" + std::to_string(port)), std::string::npos);

@@ -89,9 +89,8 @@ PemPair TestCa::issue(const CertificateOptions& options) const {
 }
 
 PemPair TestCa::console(const std::string& alt_names) const {
-  return issue({.common_name = "console.test",
-                .alt_names = alt_names,
-                .extended_usage = "serverAuth"});
+  return issue(
+      {.common_name = "console.test", .alt_names = alt_names, .extended_usage = "serverAuth"});
 }
 
 PemPair TestCa::host(const std::string& id) const {

@@ -1,0 +1,5 @@
+edge_bench(bench_tls_memory bench/tls_memory edge_tunnel_io)
+if(TARGET bench_tls_memory)
+  target_sources(bench_tls_memory PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/tunnel_io/test_pki.cpp)
+  edge_io(bench_tls_memory)
+endif()
