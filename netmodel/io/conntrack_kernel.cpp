@@ -1,0 +1,196 @@
+// ctnetlink: a filtered dump, then each match deleted by its own tuple and id.
+#include "netmodel/io/conntrack_kernel.hpp"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "netmodel/io/nft_attributes.hpp"
+#include "netmodel/io/nft_socket.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+/// Which parts of a tuple a dump compares. Source: net/netfilter/nf_internals.h (in no uapi
+/// header).
+constexpr std::uint32_t compare_ip_destination = 1U << 1;
+constexpr std::uint32_t compare_protocol = 1U << 3;
+constexpr std::uint32_t compare_destination_port = 1U << 5;
+
+enum class Direction { original, reply };
+
+/// What a flow has to look like.
+struct Match {
+  Direction direction = Direction::original;
+  IpAddress destination;
+  std::uint8_t protocol = 0;  ///< 0: any; then the port does not count either.
+  std::uint16_t port = 0;
+};
+
+/// Enough to delete it and nothing else.
+struct Flow {
+  std::string original_tuple;  ///< Payload of CTA_TUPLE_ORIG, as the kernel sent it.
+  std::string id;
+  std::string zone;
+  std::uint32_t mark = 0;
+};
+
+std::uint8_t family_of(const IpAddress& address) {
+  return static_cast<std::uint8_t>(address.family == Family::v4 ? AF_INET : AF_INET6);
+}
+
+class Request {
+ public:
+  Request(int message_type, std::uint8_t family, std::uint16_t flags) {
+    header_ = mnl_nlmsg_put_header(buffer_.data());
+    header_->nlmsg_type = static_cast<std::uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | message_type);
+    header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    auto* extra = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header_, sizeof(nfgenmsg)));
+    extra->nfgen_family = family;
+  }
+  nlmsghdr* header() { return header_; }
+  void put(std::uint16_t type, const std::string& bytes) {
+    if (!bytes.empty()) { mnl_attr_put(header_, type, bytes.size(), bytes.data()); }
+  }
+
+ private:
+  alignas(nlmsghdr) std::array<char, 1024> buffer_{};
+  nlmsghdr* header_;
+};
+
+void put_filter(nlmsghdr* header, const Match& match) {
+  const bool original = match.direction == Direction::original;
+  nlattr* tuple = mnl_attr_nest_start(header, original ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY);
+  nlattr* ip = mnl_attr_nest_start(header, CTA_TUPLE_IP);
+  const auto destination = match.destination.family == Family::v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST;
+  mnl_attr_put(header, static_cast<std::uint16_t>(destination), match.destination.size_bytes(),
+               match.destination.bytes.data());
+  mnl_attr_nest_end(header, ip);
+  std::uint32_t compare = compare_ip_destination;
+  if (match.protocol != 0) {
+    nlattr* protocol = mnl_attr_nest_start(header, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(header, CTA_PROTO_NUM, match.protocol);
+    mnl_attr_put_u16(header, CTA_PROTO_DST_PORT, htons(match.port));
+    mnl_attr_nest_end(header, protocol);
+    compare |= compare_protocol | compare_destination_port;
+  }
+  mnl_attr_nest_end(header, tuple);
+  nlattr* filter = mnl_attr_nest_start(header, CTA_FILTER);
+  mnl_attr_put_u32(header, CTA_FILTER_ORIG_FLAGS, original ? compare : 0);
+  mnl_attr_put_u32(header, CTA_FILTER_REPLY_FLAGS, original ? 0 : compare);
+  mnl_attr_nest_end(header, filter);
+}
+
+Flow parse_flow(const nlmsghdr& header) {
+  Flow flow;
+  for_each_attribute(attributes_of(header, sizeof(nfgenmsg)),
+                     [&](const NetlinkAttribute& attribute) {
+                       switch (attribute.type) {
+                         case CTA_TUPLE_ORIG: flow.original_tuple = attribute.bytes(); break;
+                         case CTA_ID: flow.id = attribute.bytes(); break;
+                         case CTA_ZONE: flow.zone = attribute.bytes(); break;
+                         case CTA_MARK: flow.mark = attribute.u32(); break;
+                         default: break;
+                       }
+                     });
+  return flow;
+}
+
+}  // namespace
+
+struct ConntrackKernel::Impl {
+  explicit Impl(NetfilterSocket opened) : socket(std::move(opened)) {}
+  NetfilterSocket socket;
+
+  Result<std::vector<Flow>> find(const Match& match) {
+    Request request(IPCTNL_MSG_CT_GET, family_of(match.destination), NLM_F_DUMP);
+    put_filter(request.header(), match);
+    std::vector<Flow> flows;
+    const auto done = socket.exchange(
+        *request.header(), [&](const nlmsghdr& header) { flows.push_back(parse_flow(header)); });
+    // The table changes all the time; a torn dump may show a flow twice, which a second delete
+    // answers with ENOENT.
+    if (!done && done.error().os_errno != EINTR) { return fail_in("read conntrack", done.error()); }
+    return flows;
+  }
+
+  /// Returns whether it was still there.
+  Result<bool> remove(const Flow& flow, std::uint8_t family) {
+    Request request(IPCTNL_MSG_CT_DELETE, family, 0);
+    request.put(CTA_TUPLE_ORIG | NLA_F_NESTED, flow.original_tuple);
+    request.put(CTA_ID, flow.id);  // Of a flow that took the same tuple since, the id differs.
+    request.put(CTA_ZONE, flow.zone);
+    const auto done = socket.exchange(*request.header(), [](const nlmsghdr&) {});
+    if (!done && done.error().os_errno == ENOENT) { return false; }
+    if (!done) { return fail_in("delete conntrack flow", done.error()); }
+    return true;
+  }
+
+  template <class Wanted>
+  Result<unsigned> remove_matching(const Match& match, Wanted wanted) {
+    EDGE_ASSIGN(const auto flows, find(match));
+    unsigned removed = 0;
+    for (const Flow& flow : flows) {
+      if (!wanted(flow)) { continue; }
+      EDGE_ASSIGN(const bool was_there, remove(flow, family_of(match.destination)));
+      removed += was_there ? 1 : 0;
+    }
+    return removed;
+  }
+};
+
+ConntrackKernel::ConntrackKernel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ConntrackKernel::~ConntrackKernel() = default;
+
+Result<std::unique_ptr<ConntrackKernel>> ConntrackKernel::create() {
+  EDGE_ASSIGN(NetfilterSocket socket, NetfilterSocket::open());
+  auto impl = std::make_unique<Impl>(std::move(socket));
+  // Asks for a flow that cannot be: says now whether we may and the kernel can.
+  EDGE_TRY(impl->find(
+      {.direction = Direction::original, .destination = IpAddress{}, .protocol = 255, .port = 0}));
+  return std::unique_ptr<ConntrackKernel>(new ConntrackKernel(std::move(impl)));
+}
+
+Result<unsigned> ConntrackKernel::remove_for_address(const IpAddress& address) {
+  const auto all = [](const Flow&) { return true; };
+  unsigned removed = 0;
+  for (const Direction direction : {Direction::original, Direction::reply}) {
+    EDGE_ASSIGN(const unsigned count,
+                impl_->remove_matching({.direction = direction, .destination = address}, all));
+    removed += count;
+  }
+  return removed;
+}
+
+Result<unsigned> ConntrackKernel::remove_for_publication(const Publication& publication,
+                                                         const UplinkPort& uplink) {
+  const auto protocol = static_cast<std::uint8_t>(
+      publication.transport == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  // Flows from outside carry the mark of their uplink, hairpin flows none.
+  const auto of_this_uplink = [&](const Flow& flow) {
+    return flow.mark == uplink.mark || flow.mark == 0;
+  };
+  unsigned removed = 0;
+  for (const IpAddress& address : uplink.addresses) {
+    if (address.family != publication.target.family) { continue; }
+    const Match match{.direction = Direction::original,
+                      .destination = address,
+                      .protocol = protocol,
+                      .port = publication.port};
+    EDGE_ASSIGN(const unsigned count, impl_->remove_matching(match, of_this_uplink));
+    removed += count;
+  }
+  return removed;
+}
+
+}  // namespace edge::netmodel
