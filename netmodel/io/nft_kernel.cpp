@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
@@ -45,7 +46,8 @@ struct NftKernel::Impl {
   NetfilterSocket socket;
   std::optional<nft::Reading> known;
   NftCommitReport report;
-  std::array<std::uint32_t, 64> own_generations{};
+  /// Atomic: a monitor on another thread asks. 0 is no generation.
+  std::array<std::atomic<std::uint32_t>, 64> own_generations{};
   std::size_t own_count = 0;
 
   /// Reads back unless the ruleset is still the one that `known` describes.
@@ -57,10 +59,19 @@ struct NftKernel::Impl {
     return {};
   }
 
-  /// A transaction of ours took effect; the caller writes what it left into known->state.
-  void committed() {
-    known->generation = after(known->generation);
-    own_generations[own_count++ % own_generations.size()] = known->generation;
+  /// Its notification may be read before sendmsg returns here, so the generation is claimed
+  /// beforehand; that it can be ours only is certain, as the batch names the one before it.
+  Result<void> commit(nft::Batch& batch) {
+    const std::uint32_t generation = after(known->generation);
+    auto& claim = own_generations[own_count % own_generations.size()];
+    claim = generation;
+    if (auto done = batch.commit(); !done) {
+      claim = 0;
+      return done;
+    }
+    ++own_count;
+    known->generation = generation;
+    return {};
   }
 
   Result<void> rebuild(const NftState& desired) {
@@ -68,7 +79,7 @@ struct NftKernel::Impl {
     nft::Batch batch(socket, known->generation);
     if (known->state) { batch.remove_table(); }
     add_everything(batch, elements, desired.drop_dhcp_unicast_renewals);
-    EDGE_TRY(batch.commit());
+    EDGE_TRY(commit(batch));
     report = {
         .wrote = true, .rebuilt = known->state.has_value(), .elements_added = count(elements)};
     return {};
@@ -84,7 +95,7 @@ struct NftKernel::Impl {
     for (std::size_t i = 0; i < nft::set_count; ++i) {
       batch.add_elements(static_cast<nft::SetId>(i), changes.added[i]);
     }
-    EDGE_TRY(batch.commit());
+    EDGE_TRY(commit(batch));
     report = {.wrote = true,
               .rebuilt = false,
               .elements_added = count(changes.added),
@@ -121,7 +132,6 @@ Result<void> NftKernel::commit(const NftState& state) {
     if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
   }
   if (!impl_->report.wrote) { return {}; }
-  impl_->committed();
   impl_->known->state = std::move(desired);
   return {};
 }
@@ -138,11 +148,10 @@ Result<void> NftKernel::remove() {
     if (!impl_->known->state) { return {}; }
     nft::Batch batch(impl_->socket, impl_->known->generation);
     batch.remove_table();
-    const auto done = batch.commit();
+    const auto done = impl_->commit(batch);
     if (done) { break; }
     if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
   }
-  impl_->committed();
   impl_->known->state.reset();
   return {};
 }
@@ -150,9 +159,9 @@ Result<void> NftKernel::remove() {
 const NftCommitReport& NftKernel::last_commit() const { return impl_->report; }
 
 bool NftKernel::is_own_generation(std::uint32_t generation) const {
-  const std::size_t filled = std::min(impl_->own_count, impl_->own_generations.size());
-  const auto end = impl_->own_generations.begin() + static_cast<std::ptrdiff_t>(filled);
-  return std::find(impl_->own_generations.begin(), end, generation) != end;
+  return generation != 0 &&
+         std::ranges::any_of(impl_->own_generations,
+                             [generation](const auto& own) { return own.load() == generation; });
 }
 
 }  // namespace edge::netmodel
