@@ -43,7 +43,7 @@ void log_to_stderr(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-int purge(const Config& config) {
+int run_purge(const Config& config) {
   const auto removed = edge::uplink::purge(config);
   if (!removed) {
     fmt::print(stderr, "uplinkd --purge: {}\n", removed.error().what);
@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  if (purging) { return purge(*config); }
+  if (purging) { return run_purge(*config); }
 
   log_to_stderr(config->log.level);
   const auto end = run(*config);

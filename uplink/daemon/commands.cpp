@@ -255,7 +255,8 @@ asio::awaitable<Commands::Outcome> Commands::decide(Item item) {
     co_return out;
   }
   if (parsed->dry_run) {
-    TurnResult planned = co_await reconciler_.plan_only(*wanted.model);
+    netmodel::Model candidate = *wanted.model;
+    TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
     Outcome out;
     out.plan = std::move(planned.plan);
     for (const auto& error : planned.errors) { out.problems.push_back({std::nullopt, "", error}); }
@@ -271,8 +272,9 @@ asio::awaitable<Commands::Outcome> Commands::apply(Item item, netmodel::ApplyOut
   if (!changes_model && wanted.actions.empty()) { co_return out; }  // Idempotent: nothing to write.
 
   if (!item.began) {
-    const auto started = co_await store_.call(
-        [id = item.id, boot = boot_id_, now = wall_now()](store::Store& s) { return s.start(id, boot, "", now); });
+    // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with ASan).
+    auto start = [id = item.id, boot = boot_id_, now = wall_now()](store::Store& s) { return s.start(id, boot, "", now); };
+    const auto started = co_await store_.call(std::move(start));
     if (!started) { co_return refused("store: not run: " + started.error().what); }
     say({{"type", "state"}, {"id", item.id}, {"state", "applying"}});
   }
@@ -281,7 +283,8 @@ asio::awaitable<Commands::Outcome> Commands::apply(Item item, netmodel::ApplyOut
     const std::vector<std::string> conflicts_before =
         reconciler_.last() ? reconciler_.last()->conflicts : std::vector<std::string>{};
     reconciler_.set_model(*wanted.model);
-    TurnResult turn = co_await reconciler_.converge("command " + item.id);
+    std::string why = "command " + item.id;
+    TurnResult turn = co_await reconciler_.converge(std::move(why));
     std::vector<std::string> reasons = turn.errors;
     for (const auto& conflict : turn.conflicts) {
       if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) { reasons.push_back(conflict); }
@@ -289,7 +292,8 @@ asio::awaitable<Commands::Outcome> Commands::apply(Item item, netmodel::ApplyOut
     const bool shows = turn.verified && reasons.size() == turn.errors.size();
     if (!shows) {
       reconciler_.set_model(before);
-      TurnResult undone = co_await reconciler_.converge("undo " + item.id);
+      std::string undo = "undo " + item.id;
+      TurnResult undone = co_await reconciler_.converge(std::move(undo));
       out = refused(fmt::format("the kernel did not take it; the network is as before{}",
                                 undone.verified ? "" : " except for what is reported as drift"));
       for (const auto& reason : reasons) { out.problems.push_back({std::nullopt, "", reason}); }
@@ -328,10 +332,10 @@ asio::awaitable<void> Commands::finish(std::string id, Outcome outcome, MonoTime
                             {"plan", std::move(plan)},
                             {"elapsed_ms", (mono_now() - began) / std::chrono::milliseconds(1)}};
   const std::string text = json::serialize(result);
-  const auto stored = co_await store_.call(
-      [id, state = outcome.state, text, revision, now = wall_now()](store::Store& s) {
-        return s.finish(id, state, text, revision, now);
-      });
+  auto commit = [id, state = outcome.state, text, revision, now = wall_now()](store::Store& s) {
+    return s.finish(id, state, text, revision, now);
+  };
+  const auto stored = co_await store_.call(std::move(commit));
   ++executed_;
   if (!stored) {
     // Nothing is committed: the kernel goes back to what the store says, so that a restart agrees.
@@ -339,7 +343,8 @@ asio::awaitable<void> Commands::finish(std::string id, Outcome outcome, MonoTime
     events_.add("store.trouble", {{"what", stored.error().what}, {"command", id}});
     if (outcome.before) {
       reconciler_.set_model(*outcome.before);
-      co_await reconciler_.converge("undo " + id);
+      std::string undo = "undo " + id;
+      co_await reconciler_.converge(std::move(undo));
     }
     local_.erase(id);
     co_return;

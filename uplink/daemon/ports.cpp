@@ -106,7 +106,7 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
     if (port.bridge_ready && enabled && !port.dhcp && !stopping_) { start_dhcp(port); }
     if (!enabled && port.dhcp) {
       port.dhcp.reset();
-      on_lease(key, {.phase = dhcp::LeasePhase::none, .cause = dhcp::LeaseCause::stopped, .effect_changed = true});
+      on_lease(key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none, .cause = dhcp::LeaseCause::carrier_lost, .lease = std::nullopt, .effect_changed = true});
     }
     if (port.dhcp && bridge != nullptr) { port.dhcp->renew_v6(bridge->ra_managed, bridge->ra_other); }
   }

@@ -97,8 +97,9 @@ void Reconciler::notify_waiters() { turn_done_.cancel(); }
 
 asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) {
   Rendered rendered = netmodel::render(model, hooks_.facts());
-  Result<TurnResult> done = co_await kernel_.call(
-      [rendered, write](KernelBox& box) { return write_turn(box, rendered, write); });
+  // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with ASan).
+  auto work = [rendered, write](KernelBox& box) { return write_turn(box, rendered, write); };
+  Result<TurnResult> done = co_await kernel_.call(std::move(work));
   if (done) { co_return std::move(*done); }
   TurnResult failed;
   failed.errors.push_back(done.error().what);
