@@ -1,0 +1,1 @@
+edge_test(unit_nft unit/nft edge_netmodel_core)
