@@ -162,7 +162,7 @@ TEST_F(DialerTest, SilentDnsDelaysByItsShareOnlyWhenAnAddressIsRemembered) {
   const auto began = std::chrono::steady_clock::now();
   const auto result = dial_now(host_context(), request);
   ASSERT_TRUE(result) << result.error().error.text;
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 900ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2500ms) << "DNS alone would take 3 s";
   EXPECT_NE(result->dns_degraded.find("no DNS answer within 80 ms"), std::string::npos);
 }
 
@@ -214,6 +214,7 @@ TEST_F(DialerTest, WorksAsACoroutine) {
 
 class TcpRaceTest : public DialerTest {
  protected:
+  Duration per_attempt = 400ms;
   std::expected<TcpWinner, TcpLoss> race(std::vector<IpAddress> addresses, std::uint16_t to) {
     std::optional<std::expected<TcpWinner, TcpLoss>> out;
     const TcpRace running(io.get_executor(),
@@ -222,7 +223,7 @@ class TcpRaceTest : public DialerTest {
                            .binding = {},
                            .tuning = {},
                            .gateway = {},
-                           .per_attempt = 400ms,
+                           .per_attempt = per_attempt,
                            .stagger = 40ms},
                           [&](std::expected<TcpWinner, TcpLoss> r) { out = std::move(r); });
     EXPECT_TRUE(run_until([&] { return out.has_value(); }));
@@ -233,11 +234,12 @@ class TcpRaceTest : public DialerTest {
 TEST_F(TcpRaceTest, SilentFirstAddressCostsOneStagger) {
   listen(console_context());
   const BlackHole hole(io, "127.0.0.3", port);
+  per_attempt = 5s;
   const auto began = std::chrono::steady_clock::now();
   const auto result = race({IpAddress::v4(127, 0, 0, 3), loopback}, port);
   ASSERT_TRUE(result) << result.error().error.text;
   EXPECT_EQ(to_string(result->address), "127.0.0.1");
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 350ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 3s);
 }
 
 TEST_F(TcpRaceTest, RefusedFirstAddressCostsNothing) {

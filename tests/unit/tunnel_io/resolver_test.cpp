@@ -78,12 +78,6 @@ class ResolverTest : public TunnelIoTest {
  protected:
   PathResult<Resolved> resolve(std::vector<DnsServer> servers, std::string name = "console.test",
                                PathBinding binding = {}) {
-    ResolveLimits limits;
-    limits.try_timeout = 60ms;
-    limits.tries = 2;
-    limits.server_stagger = 40ms;
-    limits.family_delay = 50ms;
-    limits.total = 2s;
     std::optional<PathResult<Resolved>> out;
     const Resolve running(io.get_executor(),
                           {.host = std::move(name),
@@ -95,6 +89,8 @@ class ResolverTest : public TunnelIoTest {
     EXPECT_TRUE(run_until([&] { return out.has_value(); }));
     return out.value_or(path_fail(PathFailure::local, "no result"));
   }
+  ResolveLimits limits{
+      .try_timeout = 60ms, .tries = 2, .server_stagger = 40ms, .family_delay = 50ms, .total = 2s};
   static TinyDns::Answer both() {
     return [](const TinyDns::Question& q) {
       return q.type == type_a ? TinyDns::reply(q, 0, type_a, {value_a})
@@ -136,11 +132,13 @@ TEST_F(ResolverTest, OneFamilyDoesNotWaitLongForTheOther) {
     if (q.type == type_aaaa) { return std::nullopt; }
     return TinyDns::reply(q, 0, type_a, {value_a});
   });
+  limits.try_timeout = 5s;  // What AAAA would cost.
+  limits.total = 20s;
   const auto began = std::chrono::steady_clock::now();
   const auto result = resolve({dns.address()});
   ASSERT_TRUE(result);
   EXPECT_EQ(result->addresses.size(), 1U);
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 150ms) << "AAAA would need 180 ms";
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 3s);
 }
 
 TEST_F(ResolverTest, PathWithIpv4OnlyAsksOnlyForIpv4FromItsOwnSourceAndDevice) {
@@ -178,7 +176,7 @@ TEST_F(ResolverTest, SilentServerIsGivenUpInBoundedTime) {
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().text.find("no answer within 180 ms"), std::string::npos)
       << result.error().text;
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 600ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 1900ms) << "before the total";
   EXPECT_EQ(dns.questions, 4) << "two tries for each family";
 }
 

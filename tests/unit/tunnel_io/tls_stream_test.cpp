@@ -175,6 +175,14 @@ TEST_F(TlsStreamTest, AbortResetsTheConnection) {
   EXPECT_FALSE(console().closed) << "abort calls nothing back";
 }
 
+TEST_F(TlsStreamTest, WritingToAResetConnectionRaisesNoSignal) {
+  connect_pair();
+  console().stream->abort();
+  ASSERT_TRUE(host.send(std::string(500'000, 'x')));  // SIGPIPE would end this program.
+  ASSERT_TRUE(run_until([&] { return host.closed.has_value(); }));
+  EXPECT_EQ(host.closed->cause, PathFailure::closed) << host.closed->text;
+}
+
 TEST_F(TlsStreamTest, EndBeforeAnythingWasHeardHintsAtARefusal) {
   connect_pair();
   console().stream.reset();
