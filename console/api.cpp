@@ -1,0 +1,262 @@
+#include "console/api.hpp"
+
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+
+#include "console/clock.hpp"
+#include "console/page.hpp"
+
+namespace edge::console {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::chrono::seconds kStreamComment{15};  ///< Keeps proxies and dead clients honest.
+constexpr std::size_t kEventsPerRead = 256;
+
+HttpResponse json_response(const json::value& value, unsigned status = 200) {
+  HttpResponse out;
+  out.status = status;
+  out.body = json::serialize(value);
+  return out;
+}
+
+HttpResponse problem(unsigned status, std::string detail) {
+  return response_of(
+      Problem{.status = status, .detail = std::move(detail), .problems = {}, .allow = {}});
+}
+
+HttpResponse db_problem(const Error& error) {
+  const bool full = error.code == Errc::no_space;
+  spdlog::error("database.failed code={} reason=\"{}\"", to_string(error.code), error.what);
+  return problem(full ? 507 : 500, fmt::format("nothing was stored: {}", error.what));
+}
+
+/// A random UUID, version 4.
+std::string random_uuid() {
+  std::array<unsigned char, 16> b{};
+  RAND_bytes(b.data(), static_cast<int>(b.size()));
+  b[6] = static_cast<unsigned char>((b[6] & 0x0fU) | 0x40U);
+  b[8] = static_cast<unsigned char>((b[8] & 0x3fU) | 0x80U);
+  const std::string hex = fmt::format("{:02x}", fmt::join(b, ""));
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
+                     hex.substr(16, 4), hex.substr(20));
+}
+
+json::value parse_or_null(const std::string& text) {
+  boost::system::error_code ec;
+  json::value parsed = json::parse(text, ec);
+  return ec ? json::value(nullptr) : parsed;
+}
+
+json::object command_json(const CommandRow& row, std::optional<CommandState> live) {
+  const CommandState state = is_final(row.state) ? row.state : live.value_or(row.state);
+  json::object out{
+      {"id", row.id},
+      {"host", row.host},
+      {"state", to_string(state)},
+      {"problems", json::array{}},
+      {"revision", nullptr},
+      {"plan", json::array{}},
+      {"queued", to_iso8601(row.queued)},
+      {"finished", row.finished ? json::value(to_iso8601(*row.finished)) : json::value(nullptr)}};
+  // The host's words as they are, for the keys that are its own.
+  const json::value result = parse_or_null(row.result);
+  if (const json::object* said = result.if_object()) {
+    for (const auto& [key, value] : *said) {
+      if (key != "type" && key != "id" && key != "state" && key != "host") { out[key] = value; }
+    }
+  }
+  const json::value message = parse_or_null(row.message);
+  if (const json::object* asked = message.if_object();
+      asked != nullptr && asked->contains("operations")) {
+    out["operations"] = asked->at("operations");
+  }
+  return out;
+}
+
+json::object event_json(const EventRow& row) {
+  return {{"n", row.n},
+          {"host", row.host},
+          {"time", row.time_text},
+          {"kind", row.kind},
+          {"data", parse_or_null(row.data)}};
+}
+
+}  // namespace
+
+HttpResponse response_of(const Problem& problem) {
+  HttpResponse out;
+  out.status = problem.status;
+  out.content_type = "application/problem+json";
+  out.body = to_json(problem);
+  out.allow = problem.allow;
+  return out;
+}
+
+asio::awaitable<HttpResponse> Api::answer(HttpRequest request) {
+  ++requests_;
+  auto found = route(request.method, request.target);
+  // The page is only a form; without the token nothing else tells whether it exists.
+  const bool open = found && found->call == Call::page;
+  if (!open && !authorized(request.authorization, token_)) {
+    co_return problem(401, "the Authorization header does not carry the API's bearer token");
+  }
+  if (!found) { co_return response_of(found.error()); }
+  if (found->call == Call::event_stream && found->after < 0 && !request.last_event_id.empty()) {
+    const auto resumed = route("GET", "/api/v1/events?after=" + request.last_event_id);
+    if (!resumed) { co_return response_of(resumed.error()); }
+    found = resumed;
+  }
+  HttpResponse out = co_await dispatch(std::move(*found), std::move(request.body));
+  co_return out;
+}
+
+asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
+  const bool about_host = !route.host.empty();
+  if (about_host && fleet_.find(route.host) == nullptr) {
+    co_return problem(404,
+                      fmt::format("host \"{}\" was never seen here", route.host.substr(0, 64)));
+  }
+  HttpResponse out;
+  switch (route.call) {
+    case Call::page:
+      out.content_type = "text/html; charset=utf-8";
+      out.body = page_html();
+      co_return out;
+    case Call::metrics:
+      out.content_type = "text/plain; version=0.0.4";
+      out.body = metrics();
+      co_return out;
+    case Call::hosts: co_return list_hosts();
+    case Call::host: co_return json_response(fleet_.find(route.host)->details());
+    case Call::post_command:
+      out = co_await post_command(std::move(route), std::move(body));
+      co_return out;
+    case Call::commands: out = co_await list_commands(std::move(route)); co_return out;
+    case Call::command:
+      out = co_await show_command(route.host, route.command_id, 200);
+      co_return out;
+    case Call::host_events: out = co_await list_events(std::move(route)); co_return out;
+    case Call::confirm: {
+      const auto confirmed = fleet_.find(route.host)->confirm(route.command_id);
+      if (!confirmed) { co_return problem(409, confirmed.error().what); }
+      out = co_await show_command(route.host, route.command_id, 202);
+      co_return out;
+    }
+    case Call::event_stream:
+      out.stream_after = route.after >= 0 ? route.after : feed_.last_seq();
+      co_return out;
+    case Call::not_yet: co_return problem(501, "this version of the Console does not offer it yet");
+  }
+  co_return problem(500, "no such call");
+}
+
+asio::awaitable<HttpResponse> Api::post_command(Route route, std::string body) {
+  auto parsed = parse_command(body);
+  if (!parsed) { co_return response_of(parsed.error()); }
+  Host* host = fleet_.find(route.host);
+  if (host->full()) {
+    co_return problem(429, fmt::format("{} commands wait for host {}; send more when some are done",
+                                       Host::pending_max, route.host));
+  }
+  const std::string id = parsed->id.empty() ? random_uuid() : parsed->id;
+  const std::string message = command_message(id, *parsed);
+  // Named before the co_await, here and below: GCC 12 destroys a closure that is a temporary of it
+  // twice (seen with ASan).
+  auto add = [host_id = route.host, id, message, now = wall_now()](ConsoleDb& db) {
+    return db.add_command(host_id, id, message, now);
+  };
+  auto added = co_await db_.call(std::move(add));
+  if (!added) { co_return db_problem(added.error()); }
+  if (added->added == Added::id_reuse) {
+    co_return problem(
+        409, fmt::format("id_reuse: id {} was used for another command; its answer stands", id));
+  }
+  const bool waits = route.wait_s > 0 && !is_final(added->row.state);
+  auto timer = std::make_shared<asio::steady_timer>(io_);
+  if (waits) { timer->expires_after(std::chrono::seconds(route.wait_s)); }
+  host->submit(std::move(added->row));
+  if (waits && host->notify_final(id, timer)) {
+    // Cancelled when the result is on disk; the deadline is an answer too.
+    static_cast<void>(co_await timer->async_wait(asio::as_tuple(asio::use_awaitable)));
+  }
+  HttpResponse out = co_await show_command(route.host, id, 202);
+  co_return out;
+}
+
+asio::awaitable<HttpResponse> Api::show_command(std::string host, std::string id, unsigned status) {
+  auto query = [host, id](ConsoleDb& db) { return db.command(host, id); };
+  auto row = co_await db_.call(std::move(query));
+  if (!row) { co_return db_problem(row.error()); }
+  if (!*row) { co_return problem(404, fmt::format("host {} has no command {}", host, id)); }
+  const auto live = fleet_.find(host)->live_state(id);
+  co_return json_response(command_json(**row, live), is_final((*row)->state) ? 200 : status);
+}
+
+asio::awaitable<HttpResponse> Api::list_commands(Route route) {
+  auto query = [host = route.host, limit = route.limit](ConsoleDb& db) {
+    return db.recent_commands(host, limit);
+  };
+  auto rows = co_await db_.call(std::move(query));
+  if (!rows) { co_return db_problem(rows.error()); }
+  json::array list;
+  const Host* host = fleet_.find(route.host);
+  for (const CommandRow& row : *rows) {
+    json::object shown = command_json(row, host->live_state(row.id));
+    shown.erase("plan");
+    list.emplace_back(std::move(shown));
+  }
+  co_return json_response(json::object{{"commands", std::move(list)}});
+}
+
+asio::awaitable<HttpResponse> Api::list_events(Route route) {
+  auto query = [host = route.host, after = route.after, limit = route.limit](ConsoleDb& db) {
+    return db.events_of(host, after, limit);
+  };
+  auto rows = co_await db_.call(std::move(query));
+  if (!rows) { co_return db_problem(rows.error()); }
+  json::array list;
+  for (const EventRow& row : *rows) { list.emplace_back(event_json(row)); }
+  const std::int64_t last = rows->empty() ? std::max<std::int64_t>(route.after, 0) : rows->back().n;
+  co_return json_response(json::object{{"events", std::move(list)}, {"last", last}});
+}
+
+HttpResponse Api::list_hosts() const {
+  json::array list;
+  for (const auto& [id, host] : fleet_.hosts()) { list.emplace_back(host->summary()); }
+  return json_response(json::object{{"hosts", std::move(list)}});
+}
+
+asio::awaitable<std::string> Api::next_events(std::shared_ptr<Subscriber> subscriber,
+                                              std::shared_ptr<std::int64_t> cursor) {
+  std::string out;
+  if (*cursor >= feed_.last_seq() && subscriber->updates.empty() && !subscriber->ended) {
+    subscriber->wake.expires_after(kStreamComment);
+    static_cast<void>(co_await subscriber->wake.async_wait(asio::as_tuple(asio::use_awaitable)));
+  }
+  if (subscriber->ended) { co_return out; }
+  if (*cursor < feed_.last_seq()) {
+    auto query = [after = *cursor](ConsoleDb& db) { return db.events_since(after, kEventsPerRead); };
+    auto rows = co_await db_.call(std::move(query));
+    if (!rows) { co_return out; }  // The client comes again with Last-Event-ID.
+    for (const EventRow& row : *rows) {
+      out += fmt::format("id: {}\nevent: event\ndata: {}\n\n", row.seq,
+                         json::serialize(event_json(row)));
+    }
+    *cursor = rows->empty() ? feed_.last_seq() : rows->back().seq;
+  }
+  for (const std::string& update : subscriber->updates) { out += update; }
+  subscriber->updates.clear();
+  if (out.empty()) { out = ": nothing new\n\n"; }
+  co_return out;
+}
+
+}  // namespace edge::console

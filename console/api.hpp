@@ -1,0 +1,62 @@
+// The HTTP API: a request as values in, a response as values out.
+#pragma once
+
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "console/api_request.hpp"
+#include "console/fleet.hpp"
+
+namespace edge::console {
+
+struct HttpRequest {
+  std::string method;
+  std::string target;
+  std::string authorization;
+  std::string last_event_id;
+  std::string body;
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::string allow;
+  /// Set: the answer is the event stream from after this seq on, not `body`.
+  std::optional<std::int64_t> stream_after;
+};
+HttpResponse response_of(const Problem& problem);
+
+/// Time: timers of `?wait`. Threads: the io_context's.
+class Api {
+ public:
+  Api(boost::asio::io_context& io, DbWorker& db, Feed& feed, Fleet& fleet, std::string token)
+      : io_(io), db_(db), feed_(feed), fleet_(fleet), token_(std::move(token)) {}
+
+  boost::asio::awaitable<HttpResponse> answer(HttpRequest request);
+  /// The next part of an event stream: what is new after `cursor` (which it moves), a comment when
+  /// nothing came for a while; empty: the stream ends.
+  boost::asio::awaitable<std::string> next_events(std::shared_ptr<Subscriber> subscriber,
+                                                  std::shared_ptr<std::int64_t> cursor);
+  std::shared_ptr<Subscriber> subscribe() { return feed_.subscribe(); }
+
+ private:
+  boost::asio::awaitable<HttpResponse> dispatch(Route route, std::string body);
+  boost::asio::awaitable<HttpResponse> post_command(Route route, std::string body);
+  boost::asio::awaitable<HttpResponse> show_command(std::string host, std::string id,
+                                                    unsigned status);
+  boost::asio::awaitable<HttpResponse> list_commands(Route route);
+  boost::asio::awaitable<HttpResponse> list_events(Route route);
+  HttpResponse list_hosts() const;
+  std::string metrics() const;
+
+  boost::asio::io_context& io_;
+  DbWorker& db_;
+  Feed& feed_;
+  Fleet& fleet_;
+  std::string token_;
+  std::uint64_t requests_ = 0;
+};
+
+}  // namespace edge::console

@@ -1,0 +1,298 @@
+#include "console/api_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "console/clock.hpp"
+#include "store/core/records.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kOperationsMax = 20'000;
+constexpr std::size_t kMessageBytesMax =
+    (1U << 20) - 256;  ///< A frame of channel 1, less id and type.
+constexpr std::int64_t kConfirmSecondsMax = 86'400;
+
+std::unexpected<Problem> bad(unsigned status, std::string detail) {
+  return std::unexpected(
+      Problem{.status = status, .detail = std::move(detail), .problems = {}, .allow = {}});
+}
+
+std::vector<std::string_view> split(std::string_view text, char by) {
+  std::vector<std::string_view> out;
+  while (true) {
+    const auto at = text.find(by);
+    out.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) { return out; }
+    text.remove_prefix(at + 1);
+  }
+}
+
+/// Whole number in [low, high].
+std::optional<std::int64_t> number(std::string_view text, std::int64_t low, std::int64_t high) {
+  std::int64_t value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc{} || end != text.data() + text.size() || value < low || value > high) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+struct Pattern {
+  std::string_view method;
+  std::string_view path;  ///< {host} and {id} match one segment.
+  Call call;
+  std::string_view parameters;  ///< Comma separated.
+};
+constexpr std::array<Pattern, 13> kPatterns{{
+    {"GET", "/", Call::page, ""},
+    {"GET", "/metrics", Call::metrics, ""},
+    {"GET", "/api/v1/hosts", Call::hosts, ""},
+    {"GET", "/api/v1/events", Call::event_stream, "after"},
+    {"POST", "/api/v1/enrolment-tokens", Call::not_yet, ""},
+    {"GET", "/api/v1/hosts/{host}", Call::host, ""},
+    {"POST", "/api/v1/hosts/{host}/commands", Call::post_command, "wait"},
+    {"GET", "/api/v1/hosts/{host}/commands", Call::commands, "limit"},
+    {"GET", "/api/v1/hosts/{host}/events", Call::host_events, "after,limit"},
+    {"POST", "/api/v1/hosts/{host}/forwards", Call::not_yet, ""},
+    {"POST", "/api/v1/hosts/{host}/revoke", Call::not_yet, ""},
+    {"GET", "/api/v1/hosts/{host}/commands/{id}", Call::command, ""},
+    {"POST", "/api/v1/hosts/{host}/commands/{id}/confirm", Call::confirm, ""},
+}};
+
+bool matches(const Pattern& pattern, const std::vector<std::string_view>& segments, Route& out) {
+  const auto wanted = split(pattern.path, '/');
+  if (wanted.size() != segments.size()) { return false; }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] == "{host}") {
+      out.host = segments[i];
+    } else if (wanted[i] == "{id}") {
+      out.command_id = segments[i];
+    } else if (wanted[i] != segments[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::expected<void, Problem> read_parameters(std::string_view query, std::string_view allowed,
+                                             Route& out) {
+  if (query.empty()) { return {}; }
+  const auto names = split(allowed, ',');
+  for (const auto part : split(query, '&')) {
+    const auto equals = part.find('=');
+    const auto name = part.substr(0, equals);
+    const auto value =
+        equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1);
+    const bool known = !allowed.empty() && std::ranges::find(names, name) != names.end();
+    if (!known) {
+      return bad(400, fmt::format("parameter \"{}\" is unknown here; allowed: {}", name,
+                                  allowed.empty() ? "none" : allowed));
+    }
+    const std::int64_t low = name == "limit" ? 1 : 0;
+    const std::int64_t high = name == "wait" ? 300 : name == "limit" ? 1000 : INT64_MAX;
+    const auto parsed = number(value, low, high);
+    if (!parsed) {
+      return bad(400, fmt::format("parameter {}=\"{}\": expected a whole number {}..{}", name,
+                                  value, low, high));
+    }
+    if (name == "wait") { out.wait_s = static_cast<unsigned>(*parsed); }
+    if (name == "limit") { out.limit = static_cast<unsigned>(*parsed); }
+    if (name == "after") { out.after = *parsed; }
+  }
+  return {};
+}
+
+/// Collects what is wrong with a command.
+class Checker {
+ public:
+  void wrong(std::string field, std::string what) {
+    items_.push_back({std::move(field), std::move(what)});
+  }
+  bool clean() const { return items_.empty(); }
+  std::unexpected<Problem> problem() {
+    std::string detail = fmt::format("{}: {}", items_.front().field, items_.front().what);
+    if (items_.size() > 1) { detail += fmt::format(" (and {} more)", items_.size() - 1); }
+    return std::unexpected(Problem{
+        .status = 422, .detail = std::move(detail), .problems = std::move(items_), .allow = {}});
+  }
+
+ private:
+  std::vector<Problem::Item> items_;
+};
+
+void check_operations(const json::value& value, Checker& check) {
+  const json::array* list = value.if_array();
+  if (list == nullptr || list->empty() || list->size() > kOperationsMax) {
+    return check.wrong("operations",
+                       fmt::format("expected a list of 1..{} operations", kOperationsMax));
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const json::object* operation = (*list)[i].if_object();
+    const json::value* op = operation == nullptr ? nullptr : operation->if_contains("op");
+    if (op == nullptr || !op->is_string()) {
+      check.wrong(fmt::format("operations[{}]", i), "expected an object with a string \"op\"");
+    }
+  }
+}
+
+void check_field(std::string_view name, const json::value& value, Checker& check) {
+  const std::string field(name);
+  if (name == "id") {
+    std::string lower(value.is_string() ? std::string_view(value.get_string())
+                                        : std::string_view{});
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (!store::is_command_id(lower)) {
+      check.wrong(field, fmt::format("{}: expected a UUID", json::serialize(value).substr(0, 64)));
+    }
+  } else if (name == "operations") {
+    check_operations(value, check);
+  } else if (name == "confirm_within_s") {
+    if (!value.is_int64() || value.get_int64() < 1 || value.get_int64() > kConfirmSecondsMax) {
+      check.wrong(field, fmt::format("{}: expected a whole number 1..{}",
+                                     json::serialize(value).substr(0, 64), kConfirmSecondsMax));
+    }
+  } else if (name == "revision") {
+    if (!value.is_int64() || value.get_int64() < 0) {
+      check.wrong(field, "expected a revision number");
+    }
+  } else if (name == "dry_run") {
+    if (!value.is_bool()) { check.wrong(field, "expected true or false"); }
+  } else if (name == "deadline") {
+    if (!value.is_string() || !parse_iso8601(value.get_string())) {
+      check.wrong(field, fmt::format("{}: expected a time as 2026-03-04T05:06:07Z",
+                                     json::serialize(value).substr(0, 64)));
+    }
+  } else {
+    check.wrong(
+        field.substr(0, 64),
+        "unknown key; allowed are id, operations, confirm_within_s, deadline, dry_run, revision");
+  }
+}
+
+}  // namespace
+
+std::string_view title_of(unsigned status) {
+  switch (status) {
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
+    case 413: return "Content Too Large";
+    case 422: return "Unprocessable Content";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 501: return "Not Implemented";
+    case 507: return "Insufficient Storage";
+    default: return "Internal Server Error";
+  }
+}
+
+std::string to_json(const Problem& problem) {
+  json::object out{{"type", "about:blank"},
+                   {"title", title_of(problem.status)},
+                   {"status", problem.status},
+                   {"detail", problem.detail}};
+  if (!problem.problems.empty()) {
+    json::array list;
+    for (const auto& item : problem.problems) {
+      list.emplace_back(json::object{{"field", item.field}, {"what", item.what}});
+    }
+    out["problems"] = std::move(list);
+  }
+  return json::serialize(out);
+}
+
+std::expected<Route, Problem> route(std::string_view method, std::string_view target) {
+  const auto question = target.find('?');
+  const auto path = target.substr(0, question);
+  const auto query =
+      question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
+  const auto segments = split(path, '/');
+  std::string allow;
+  for (const Pattern& pattern : kPatterns) {
+    Route out;
+    if (!matches(pattern, segments, out)) { continue; }
+    if (pattern.method != method && !(pattern.method == "GET" && method == "HEAD")) {
+      allow += (allow.empty() ? "" : ", ") + std::string(pattern.method);
+      continue;
+    }
+    out.call = pattern.call;
+    if (auto read = read_parameters(query, pattern.parameters, out); !read) {
+      return std::unexpected(std::move(read).error());
+    }
+    if (!out.command_id.empty() && !store::is_command_id(out.command_id)) {
+      return bad(400, fmt::format("command id \"{}\": expected a UUID in lower case",
+                                  out.command_id.substr(0, 64)));
+    }
+    return out;
+  }
+  if (!allow.empty()) {
+    return std::unexpected(Problem{.status = 405,
+                                   .detail = fmt::format("{} is not offered for {}; allowed: {}",
+                                                         method, path.substr(0, 128), allow),
+                                   .problems = {},
+                                   .allow = allow});
+  }
+  return bad(404, fmt::format("there is nothing at {}", path.substr(0, 128)));
+}
+
+std::expected<CommandRequest, Problem> parse_command(std::string_view body) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 16});
+  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
+  const json::object* object = parsed.if_object();
+  if (object == nullptr) { return bad(400, "the body is not a JSON object with \"operations\""); }
+  Checker check;
+  if (!object->contains("operations")) {
+    check.wrong("operations", "missing: expected a list of operations");
+  }
+  CommandRequest out;
+  for (const auto& [name, value] : *object) {
+    check_field(name, value, check);
+    if (name == "id") {
+      if (!value.is_string()) { continue; }
+      out.id = value.get_string();
+      std::ranges::transform(out.id, out.id.begin(),
+                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    } else {
+      out.fields +=
+          fmt::format(",{}:{}", json::serialize(json::string(name)), json::serialize(value));
+    }
+  }
+  if (!check.clean()) { return check.problem(); }
+  if (out.fields.size() > kMessageBytesMax) {
+    return bad(413, fmt::format("the command has {} bytes; at most {} are allowed",
+                                out.fields.size(), kMessageBytesMax));
+  }
+  return out;
+}
+
+std::string command_message(std::string_view id, const CommandRequest& request) {
+  return fmt::format(R"({{"type":"command","id":"{}"{}}})", id, request.fields);
+}
+
+bool authorized(std::string_view header, std::string_view token) {
+  constexpr std::string_view scheme = "Bearer ";
+  if (!header.starts_with(scheme)) { return false; }
+  header.remove_prefix(scheme.size());
+  if (header.size() != token.size()) { return false; }
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    difference |= static_cast<unsigned>(static_cast<unsigned char>(header[i]) ^
+                                        static_cast<unsigned char>(token[i]));
+  }
+  return difference == 0;
+}
+
+}  // namespace edge::console

@@ -1,0 +1,239 @@
+#include "console/console_db.hpp"
+
+#include <boost/json.hpp>
+
+namespace edge::console {
+namespace {
+
+using store::Query;
+
+constexpr const char* kMigrations[] = {
+    // 1
+    "CREATE TABLE hosts(id TEXT PRIMARY KEY, install_id TEXT NOT NULL, event_base INTEGER NOT NULL,"
+    " boot_id TEXT NOT NULL, software TEXT NOT NULL, first_seen INTEGER NOT NULL, changed INTEGER "
+    "NOT NULL,"
+    " snapshot TEXT NOT NULL DEFAULT '', snapshot_time INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE commands(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, id TEXT NOT "
+    "NULL,"
+    " message TEXT NOT NULL, state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', queued INTEGER "
+    "NOT NULL,"
+    " finished INTEGER, UNIQUE(host,id));"
+    "CREATE INDEX commands_open ON commands(seq) WHERE finished IS NULL;"
+    "CREATE INDEX commands_host ON commands(host,seq);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, n INTEGER NOT "
+    "NULL,"
+    " time INTEGER NOT NULL, time_text TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL, "
+    "UNIQUE(host,n));",
+};
+
+std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
+WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+
+constexpr std::string_view kCommand =
+    "SELECT seq,host,id,message,state,result,queued,finished FROM commands ";
+CommandRow to_command(Query& row) {
+  CommandRow out;
+  out.seq = row.integer(0);
+  out.host = row.text(1);
+  out.id = row.text(2);
+  out.message = row.text(3);
+  out.state = parse_command_state(row.text(4)).value_or(CommandState::indeterminate);
+  out.result = row.text(5);
+  out.queued = from_ms(row.integer(6));
+  if (!row.is_null(7)) { out.finished = from_ms(row.integer(7)); }
+  return out;
+}
+
+constexpr std::string_view kEvent = "SELECT seq,host,n,time,time_text,kind,data FROM events ";
+EventRow to_event(Query& row) {
+  return {.seq = row.integer(0),
+          .host = row.text(1),
+          .n = row.integer(2),
+          .time = from_ms(row.integer(3)),
+          .time_text = row.text(4),
+          .kind = row.text(5),
+          .data = row.text(6)};
+}
+
+HostRow to_host(Query& row) {
+  HostRow out;
+  out.id = row.text(0);
+  out.install_id = row.text(1);
+  out.event_base = row.integer(2);
+  out.boot_id = row.text(3);
+  out.software = row.text(4);
+  out.first_seen = from_ms(row.integer(5));
+  out.changed = from_ms(row.integer(6));
+  out.snapshot = row.text(7);
+  if (!row.is_null(8)) { out.snapshot_time = from_ms(row.integer(8)); }
+  out.last_event = row.integer(9);
+  return out;
+}
+
+template <class Row>
+auto all_rows(Query rows, Row&& row) -> Result<std::vector<std::invoke_result_t<Row&, Query&>>> {
+  std::vector<std::invoke_result_t<Row&, Query&>> out;
+  while (true) {
+    EDGE_ASSIGN(const bool found, rows.step());
+    if (!found) { return out; }
+    out.push_back(row(rows));
+  }
+}
+
+/// Equal as JSON: the order of keys and the spacing do not matter.
+bool same_json(std::string_view a, std::string_view b) {
+  if (a == b) { return true; }
+  boost::system::error_code ec_a;
+  boost::system::error_code ec_b;
+  const auto parsed_a = boost::json::parse(a, ec_a);
+  const auto parsed_b = boost::json::parse(b, ec_b);
+  return !ec_a && !ec_b && parsed_a == parsed_b;
+}
+
+}  // namespace
+
+Result<ConsoleDb> ConsoleDb::open(const std::string& path, DbLimits limits) {
+  EDGE_ASSIGN(store::OpenedDatabase opened, store::open_database(path, kMigrations));
+  return ConsoleDb(std::move(opened), limits);
+}
+
+Result<std::vector<HostRow>> ConsoleDb::hosts() {
+  EDGE_ASSIGN(Query rows,
+              database_.query("SELECT id,install_id,event_base,boot_id,software,first_seen,changed,"
+                              "snapshot,snapshot_time,(SELECT coalesce(max(n),0) FROM events"
+                              " WHERE host=hosts.id) FROM hosts ORDER BY id"));
+  return all_rows(std::move(rows), to_host);
+}
+
+Result<void> ConsoleDb::put_host(const HostRow& host) {
+  EDGE_ASSIGN(
+      Query row,
+      database_.query("INSERT INTO hosts(id,install_id,event_base,boot_id,software,first_seen,"
+                      "changed) VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
+                      " install_id=excluded.install_id,event_base=excluded.event_base,"
+                      "boot_id=excluded.boot_id,software=excluded.software,"
+                      "changed=excluded.changed"));
+  return row
+      .bind(host.id, host.install_id, host.event_base, host.boot_id, host.software,
+            to_ms(host.first_seen), to_ms(host.changed))
+      .run();
+}
+
+Result<void> ConsoleDb::put_snapshot(std::string_view host, std::string_view json, WallTime now) {
+  EDGE_ASSIGN(Query row,
+              database_.query("UPDATE hosts SET snapshot=?2,snapshot_time=?3 WHERE id=?1"));
+  return row.bind(host, json, to_ms(now)).run();
+}
+
+Result<std::optional<CommandRow>> ConsoleDb::command(std::string_view host, std::string_view id) {
+  EDGE_ASSIGN(Query rows, database_.query(std::string(kCommand) + "WHERE host=?1 AND id=?2"));
+  EDGE_ASSIGN(const bool found, rows.bind(host, id).step());
+  if (!found) { return std::nullopt; }
+  return to_command(rows);
+}
+
+Result<AddOutcome> ConsoleDb::add_command(std::string_view host, std::string_view id,
+                                          std::string_view message, WallTime now) {
+  return database_.transaction([&]() -> Result<AddOutcome> {
+    EDGE_ASSIGN(auto known, command(host, id));
+    if (known) {
+      const bool same = same_json(known->message, message);
+      return AddOutcome{.added = same ? Added::known : Added::id_reuse, .row = std::move(*known)};
+    }
+    EDGE_ASSIGN(Query row, database_.query("INSERT INTO commands(host,id,message,state,queued)"
+                                           " VALUES(?1,?2,?3,'queued',?4)"));
+    EDGE_TRY(row.bind(host, id, message, to_ms(now)).run());
+    CommandRow fresh;
+    fresh.seq = database_.last_insert_id();
+    fresh.host = host;
+    fresh.id = id;
+    fresh.message = message;
+    fresh.queued = now;
+    return AddOutcome{.added = Added::fresh, .row = std::move(fresh)};
+  });
+}
+
+Result<CommandRow> ConsoleDb::finish_command(std::string_view host, std::string_view id,
+                                             CommandState state, std::string_view result,
+                                             WallTime now) {
+  return database_.transaction([&]() -> Result<CommandRow> {
+    {
+      EDGE_ASSIGN(
+          Query row,
+          database_.query("INSERT INTO commands(host,id,message,state,result,queued,finished)"
+                          " VALUES(?1,?2,'{}',?3,?4,?5,?5) ON CONFLICT(host,id) DO UPDATE SET"
+                          " state=excluded.state,result=excluded.result,"
+                          "finished=excluded.finished WHERE finished IS NULL"));
+      EDGE_TRY(row.bind(host, id, to_string(state), result, to_ms(now)).run());
+    }
+    EDGE_ASSIGN(auto found, command(host, id));
+    if (!found) { return fail(Errc::corrupt, "a command vanished while its result was stored"); }
+    return std::move(*found);
+  });
+}
+
+Result<std::vector<CommandRow>> ConsoleDb::unfinished() {
+  EDGE_ASSIGN(Query rows,
+              database_.query(std::string(kCommand) + "WHERE finished IS NULL ORDER BY seq"));
+  return all_rows(std::move(rows), to_command);
+}
+
+Result<std::vector<CommandRow>> ConsoleDb::recent_commands(std::string_view host,
+                                                           std::size_t limit) {
+  EDGE_ASSIGN(Query rows,
+              database_.query(std::string(kCommand) + "WHERE host=?1 ORDER BY seq DESC LIMIT ?2"));
+  rows.bind(host, limit);
+  return all_rows(std::move(rows), to_command);
+}
+
+Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
+  return database_.transaction([&]() -> Result<std::int64_t> {
+    for (const EventRow& event : events) {
+      EDGE_ASSIGN(Query row,
+                  database_.query("INSERT OR IGNORE INTO events(host,n,time,time_text,kind,data)"
+                                  " VALUES(?1,?2,?3,?4,?5,?6)"));
+      EDGE_TRY(
+          row.bind(event.host, event.n, to_ms(event.time), event.time_text, event.kind, event.data)
+              .run());
+    }
+    return last_seq();
+  });
+}
+
+Result<std::vector<EventRow>> ConsoleDb::events_of(std::string_view host, std::int64_t after,
+                                                   std::size_t limit) {
+  EDGE_ASSIGN(Query rows,
+              database_.query(std::string(kEvent) + "WHERE host=?1 AND n>?2 ORDER BY n LIMIT ?3"));
+  rows.bind(host, after, limit);
+  return all_rows(std::move(rows), to_event);
+}
+
+Result<std::vector<EventRow>> ConsoleDb::events_since(std::int64_t seq, std::size_t limit) {
+  EDGE_ASSIGN(Query rows,
+              database_.query(std::string(kEvent) + "WHERE seq>?1 ORDER BY seq LIMIT ?2"));
+  rows.bind(seq, limit);
+  return all_rows(std::move(rows), to_event);
+}
+
+Result<std::int64_t> ConsoleDb::last_seq() {
+  return database_.integer("SELECT coalesce(max(seq),0) FROM events");
+}
+
+Result<std::int64_t> ConsoleDb::prune() {
+  return database_.transaction([&]() -> Result<std::int64_t> {
+    EDGE_ASSIGN(Query events,
+                database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
+                                " row_number() OVER (PARTITION BY host ORDER BY n DESC) AS age"
+                                " FROM events) WHERE age>?1)"));
+    EDGE_TRY(events.bind(limits_.events_per_host_max).run());
+    std::int64_t dropped = database_.changes();
+    EDGE_ASSIGN(Query commands,
+                database_.query("DELETE FROM commands WHERE finished IS NOT NULL AND seq NOT IN"
+                                " (SELECT seq FROM commands ORDER BY seq DESC LIMIT ?1)"));
+    EDGE_TRY(commands.bind(limits_.commands_max).run());
+    dropped += database_.changes();
+    return dropped;
+  });
+}
+
+}  // namespace edge::console

@@ -1,0 +1,287 @@
+// Host: its session, run over its connections.
+#include "console/host.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/json.hpp>
+
+#include "console/clock.hpp"
+
+namespace edge::console {
+
+using tunnel::PathCause;
+
+namespace {
+
+tunnel::SessionOptions session_options(const std::string& host, const HostOptions& options) {
+  tunnel::SessionOptions out = tunnel::console_options(host);
+  out.heartbeat = options.heartbeat;
+  out.detach_ttl = options.detach_ttl;
+  return out;
+}
+
+/// What the end of a connection means for its path.
+PathCause cause_of(tunnel::PathFailure failure) {
+  if (failure == tunnel::PathFailure::silence) { return PathCause::write_stall; }
+  if (failure == tunnel::PathFailure::tls_protocol) { return PathCause::reset; }
+  return PathCause::eof;
+}
+
+/// True when the peer is there to hear a goodbye.
+bool can_hear(PathCause cause) {
+  switch (cause) {
+    case PathCause::protocol:
+    case PathCause::peer_error:
+    case PathCause::superseded:
+    case PathCause::drained:
+    case PathCause::shutdown: return true;
+    case PathCause::silence:
+    case PathCause::carrier:
+    case PathCause::address:
+    case PathCause::eof:
+    case PathCause::reset:
+    case PathCause::write_stall:
+    case PathCause::local_stall: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters,
+           HostRow row, const HostOptions& options, std::uint64_t seed)
+    : io_(io),
+      db_(db),
+      feed_(feed),
+      counters_(counters),
+      row_(std::move(row)),
+      session_(session_options(row_.id, options), Random(seed)),
+      timer_(io),
+      event_seen_(row_.last_event),
+      event_stored_(row_.last_event),
+      retry_timer_(io) {
+  boost::system::error_code ec;
+  const auto snapshot = boost::json::parse(row_.snapshot, ec);
+  if (!ec && snapshot.is_object()) { snapshot_ = snapshot.get_object(); }
+  snapshot_time_ = row_.snapshot_time;
+  row_.snapshot.clear();
+}
+
+std::size_t Host::path_count() const { return session_.paths(mono_now()).size(); }
+
+Connection* Host::find(PathId path) {
+  const auto found = connections_.find(path);
+  return found == connections_.end() || found->second->closing ? nullptr : found->second.get();
+}
+
+void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& hello) {
+  const PathId id{next_path_++};
+  connection->id = id;
+  connection->set_owner(*this);
+  connections_[id] = std::move(connection);
+  labels_[id] = hello.path.label;
+  const auto accepted = session_.accept(id, hello, wall_now(), mono_now());
+  if (!accepted) {
+    spdlog::warn("path.refused host={} path={} reason=\"{}\"", row_.id, hello.path.label,
+                 accepted.error().what);
+    return pump();  // It tells the host why, then closes.
+  }
+  spdlog::info("path.up host={} path={} session={} last_failure=\"{}\"", row_.id, hello.path.label,
+               to_hex(session_.id()), hello.last_failure);
+  failures_.erase(hello.path.label);
+  const bool reinstalled = !row_.install_id.empty() && row_.install_id != hello.install_id;
+  if (reinstalled) {
+    spdlog::warn("host.reinstalled host={} install_id={} was={}", row_.id, hello.install_id,
+                 row_.install_id);
+    row_.event_base = event_seen_;  // It counts its events from 1 again.
+  }
+  if (row_.install_id != hello.install_id || row_.boot_id != hello.boot_id ||
+      row_.software != hello.software) {
+    row_.install_id = hello.install_id;
+    row_.boot_id = hello.boot_id;
+    row_.software = hello.software;
+    db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
+            [](const Result<void>&) {
+            });  // Said again with the next HELLO that differs, or when it goes.
+  }
+  pump();
+  feed_.update("host", boost::json::serialize(summary()));
+}
+
+void Host::on_frame(Connection& connection, tunnel::Frame frame) {
+  session_.on_frame(connection.id, std::move(frame), mono_now());
+  pump();
+}
+
+void Host::on_garbage(Connection& connection, const Error& error) {
+  session_.on_decode_error(connection.id, error, mono_now());
+  pump();
+}
+
+void Host::on_closed(Connection& connection, const tunnel::PathError& error) {
+  const PathId id = connection.id;
+  if (!connection.closing) {
+    session_.on_path_lost(id, cause_of(error.cause), error.text, mono_now());
+  }
+  pump();
+  connections_.erase(id);
+}
+
+void Host::pump() {
+  if (pumping_) { return; }  // The loop below picks it up.
+  pumping_ = true;
+  while (true) {
+    flush_outgoing();
+    auto actions = session_.take_actions();
+    if (actions.empty()) { break; }
+    for (auto& action : actions) { run(std::move(action)); }
+  }
+  pumping_ = false;
+  flush_events();
+  arm_timer();
+}
+
+void Host::arm_timer() {
+  const auto due = stopping_ ? std::nullopt : session_.next_deadline();
+  if (due == timer_at_) { return; }
+  timer_at_ = due;
+  if (!due) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(to_steady(*due));
+  timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) { return; }
+    timer_at_.reset();
+    session_.on_deadline(mono_now());
+    pump();
+  });
+}
+
+void Host::run(tunnel::Action action) {
+  if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
+    write(*send);
+  } else if (const auto* message = std::get_if<tunnel::Deliver>(&action)) {
+    deliver(message->channel, tunnel::as_text(message->payload));
+  } else if (const auto* dead = std::get_if<tunnel::PathDead>(&action)) {
+    bury(*dead);
+  } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
+    const std::string to = changed->to ? labels_[*changed->to] : "none";
+    spdlog::info("path.switch host={} to={} reason={}", row_.id, to, to_string(changed->reason));
+    feed_.update("host", boost::json::serialize(summary()));
+  } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
+    spdlog::info("session.started host={} session={} reset={} unfinished={}", row_.id,
+                 to_hex(started->session), started->reset, pending_.size());
+    replies_.clear();  // The host says again what it was not told.
+    event_ack_due_ = 0;
+    events_overflow_ = false;
+    unsent_.clear();
+    for (const auto& [seq, pending] : pending_) {
+      if (!pending.finishing) { unsent_.push_back(seq); }
+    }
+    set_online(true);
+  } else if (const auto* resumed = std::get_if<tunnel::SessionResumed>(&action)) {
+    spdlog::info("session.resumed host={} session={} detached_ms={}", row_.id,
+                 to_hex(resumed->session), resumed->detached_for / std::chrono::milliseconds(1));
+    set_online(true);
+  } else if (std::holds_alternative<tunnel::SessionDetached>(action)) {
+    spdlog::warn("session.detached host={}: its last path is gone; waiting for it to come back",
+                 row_.id);
+    set_online(false);
+  } else if (std::holds_alternative<tunnel::SessionExpired>(action)) {
+    spdlog::info("session.expired host={} unfinished={}", row_.id, pending_.size());
+  } else if (const auto* clone = std::get_if<tunnel::CloneRefused>(&action)) {
+    ++counters_.clones_refused;
+    clone_ = {clone->install_id, wall_now()};
+    spdlog::error(
+        "host.clone_refused host={} install_id={} known={}: two installations use one identity; "
+        "give one of them a certificate of its own",
+        row_.id, clone->install_id, row_.install_id);
+  } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
+    spdlog::warn("local.stall host={} late_ms={}", row_.id,
+                 stall->lateness / std::chrono::milliseconds(1));
+  } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
+    spdlog::debug("channel.gap host={} channel={} dropped={}", row_.id,
+                  static_cast<int>(gap->channel), gap->dropped);
+  }
+}
+
+void Host::write(const tunnel::SendBytes& send) {
+  Connection* connection = find(send.path);
+  if (connection == nullptr) { return; }
+  const auto priority = send.kind == tunnel::SendKind::data ? tunnel::SendPriority::normal
+                                                            : tunnel::SendPriority::urgent;
+  if (!connection->stream().send(send.bytes, priority)) {
+    session_.on_path_lost(send.path, PathCause::write_stall, "the write queue is full", mono_now());
+  }
+}
+
+void Host::bury(const tunnel::PathDead& dead) {
+  const std::string label = labels_[dead.path];
+  labels_.erase(dead.path);
+  spdlog::info("path.down host={} path={} cause={} by_peer={} detail=\"{}\"", row_.id, label,
+               to_string(dead.cause), dead.by_peer, dead.detail);
+  if (failures_.size() >= failures_max_ && !failures_.contains(label)) {
+    failures_.erase(failures_.begin());
+  }
+  failures_[label] = {std::string(to_string(dead.cause)), dead.detail, wall_now()};
+  Connection* connection = find(dead.path);
+  if (connection == nullptr) { return; }
+  if (can_hear(dead.cause)) {
+    connection->closing = true;
+    connection->stream().close();  // on_closed() ends it.
+  } else {
+    connection->closing = true;
+    connection->stream().abort();
+    // It may be the one that is calling us: freed when the stack is unwound.
+    boost::asio::post(io_, [this, id = dead.path] { connections_.erase(id); });
+  }
+  feed_.update("host", boost::json::serialize(summary()));
+}
+
+void Host::set_online(bool online) {
+  if (online_ == online) { return; }
+  online_ = online;
+  row_.changed = wall_now();
+  db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
+  if (!online && snapshot_dirty_) { store_snapshot(); }
+  feed_.update("host", boost::json::serialize(summary()));
+}
+
+void Host::submit(CommandRow row) {
+  const std::int64_t seq = row.seq;
+  if (is_final(row.state) || pending_.contains(seq)) { return; }
+  pending_by_id_[row.id] = seq;
+  pending_.emplace(seq, Pending{.row = std::move(row), .finishing = false, .waiters = {}});
+  if (session_.established()) { unsent_.push_back(seq); }
+  pump();
+}
+
+std::optional<CommandState> Host::live_state(std::string_view command_id) const {
+  const auto found = pending_by_id_.find(command_id);
+  if (found == pending_by_id_.end()) { return std::nullopt; }
+  return pending_.at(found->second).row.state;
+}
+
+bool Host::notify_final(std::string_view command_id,
+                        const std::shared_ptr<boost::asio::steady_timer>& timer) {
+  const auto found = pending_by_id_.find(command_id);
+  if (found == pending_by_id_.end()) { return false; }
+  auto& waiters = pending_.at(found->second).waiters;
+  std::erase_if(waiters, [](const auto& one) { return one.expired(); });
+  waiters.push_back(timer);
+  return true;
+}
+
+void Host::stop(const tunnel::Goaway& goaway) {
+  stopping_ = true;
+  session_.send_goaway(goaway, mono_now());
+  session_.shutdown(mono_now());
+  pump();
+  timer_.cancel();
+  retry_timer_.cancel();
+}
+
+}  // namespace edge::console

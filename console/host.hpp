@@ -1,0 +1,171 @@
+// One host at the Console: its session over all its paths, the commands on their way, what it last
+// said.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "console/connection.hpp"
+#include "console/console_db.hpp"
+#include "console/feed.hpp"
+#include "store/io/store_worker.hpp"
+#include "tunnel/core/session.hpp"
+
+namespace edge::console {
+
+using DbWorker = store::Worker<ConsoleDb>;
+
+struct HostOptions {
+  tunnel::HeartbeatTimers heartbeat;
+  std::chrono::seconds detach_ttl{600};
+};
+
+/// Counters over all hosts since the start, for /metrics.
+struct FleetCounters {
+  std::uint64_t commands_finished = 0;
+  std::uint64_t events_stored = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t bad_messages = 0;
+  std::uint64_t clones_refused = 0;
+  std::uint64_t db_failures = 0;
+};
+
+/// What makes nothing get lost: a command is on disk before it is queued here, a result before it
+/// is acknowledged, events before they are. A new session sends every unfinished command again, in
+/// order.
+///
+/// Time: one steady timer for the session, one to try the database again.
+/// Threads: the io_context's.
+class Host final : public ConnectionOwner {
+ public:
+  static constexpr std::size_t pending_max = 4096;
+  static constexpr std::size_t events_waiting_max = 4096;
+  static constexpr std::chrono::seconds snapshot_store_period{5};
+  static constexpr std::chrono::seconds retry_period{2};
+
+  Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters, HostRow row,
+       const HostOptions& options, std::uint64_t seed);
+
+  const std::string& id() const { return row_.id; }
+  bool online() const { return online_; }
+
+  /// A connection said HELLO: attaches it, or refuses it with a reason it is told.
+  void attach(std::unique_ptr<Connection> connection, const tunnel::Hello& hello);
+
+  /// A command that is on disk. Known ones are ignored.
+  void submit(CommandRow row);
+  /// Room for one more? A full queue is the caller's to refuse.
+  bool full() const { return pending_.size() >= pending_max; }
+  std::size_t pending() const { return pending_.size(); }
+  /// State of a command on its way; nullopt: it is finished, or unknown.
+  std::optional<CommandState> live_state(std::string_view command_id) const;
+  /// The timer is cancelled when the command is final. False: it is not on its way.
+  bool notify_final(std::string_view command_id,
+                    const std::shared_ptr<boost::asio::steady_timer>& timer);
+  /// Tells the host that the Console confirms the command's effect.
+  Result<void> confirm(std::string_view command_id);
+
+  boost::json::object summary() const;  ///< For the list of hosts.
+  boost::json::object details() const;
+  boost::json::array paths() const;
+  std::size_t path_count() const;
+  const tunnel::SessionStats& stats() const { return session_.stats(); }
+
+  /// GOAWAY with a spread, then closes everything.
+  void stop(const tunnel::Goaway& goaway);
+
+  void on_frame(Connection& connection, tunnel::Frame frame) override;
+  void on_garbage(Connection& connection, const Error& error) override;
+  void on_closed(Connection& connection, const tunnel::PathError& error) override;
+
+ private:
+  struct Pending {
+    CommandRow row;
+    bool finishing = false;  ///< Its result is on the way to the disk.
+    std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
+  };
+  struct Failure {
+    std::string cause;
+    std::string detail;
+    WallTime time{};
+  };
+
+  // host.cpp: the session
+  void pump();
+  void run(tunnel::Action action);
+  void write(const tunnel::SendBytes& send);
+  void bury(const tunnel::PathDead& dead);
+  void set_online(bool online);
+  void arm_timer();
+  Connection* find(PathId path);
+
+  // host_messages.cpp: what is said over it
+  void deliver(tunnel::Channel channel, std::string_view text);
+  void on_command_message(const boost::json::object& message, std::string_view text);
+  void on_result(const std::string& command_id, CommandState state, std::string text);
+  void store_result(const std::string& command_id, CommandState state, const std::string& text);
+  void on_event(const boost::json::object& message);
+  void on_snapshot(boost::json::object message);
+  void store_snapshot();
+  void flush_events();
+  void flush_outgoing();
+  void set_state(Pending& pending, CommandState state);
+  void retry_later();
+
+  boost::asio::io_context& io_;
+  DbWorker& db_;
+  Feed& feed_;
+  FleetCounters& counters_;
+  HostRow row_;
+  tunnel::Session session_;
+  boost::asio::steady_timer timer_;
+  std::optional<MonoTime> timer_at_;
+  bool pumping_ = false;
+  bool stopping_ = false;
+  bool online_ = false;
+
+  std::uint32_t next_path_ = 1;
+  std::map<PathId, std::unique_ptr<Connection>> connections_;
+  std::map<PathId, std::string> labels_;
+  std::map<std::string, Failure> failures_;  ///< By path label, at most failures_max_.
+  static constexpr std::size_t failures_max_ = 64;
+  std::optional<std::pair<std::string, WallTime>>
+      clone_;  ///< Install id that was refused, and when.
+
+  std::map<std::int64_t, Pending> pending_;  ///< By seq.
+  std::map<std::string, std::int64_t, std::less<>> pending_by_id_;
+  std::deque<std::int64_t> unsent_;
+  std::deque<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
+  struct UnstoredResult {
+    std::string command_id;
+    CommandState state = CommandState::done;
+    std::string text;
+  };
+  std::vector<UnstoredResult> results_to_retry_;
+
+  std::deque<EventRow> events_waiting_;
+  bool events_storing_ = false;
+  bool events_overflow_ = false;  ///< Some were not taken: none is until the next session.
+  std::int64_t event_seen_ = 0;   ///< Highest n taken, on disk or waiting.
+  std::int64_t event_stored_ = 0;
+  std::int64_t event_ack_due_ = 0;  ///< In the host's own numbers; 0: none.
+
+  boost::json::object snapshot_;
+  std::optional<WallTime> snapshot_time_;
+  bool snapshot_dirty_ = false;
+  MonoTime snapshot_stored_at_{};
+  boost::asio::steady_timer retry_timer_;
+  bool retry_armed_ = false;
+};
+
+}  // namespace edge::console

@@ -1,0 +1,256 @@
+// Host: the messages of the application, both ways. Nothing is acknowledged before it is on disk.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
+#include <boost/json.hpp>
+
+#include "console/clock.hpp"
+#include "console/host.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+using tunnel::Channel;
+
+namespace {
+
+constexpr std::size_t kDepthMax = 32;
+constexpr std::size_t kKindBytesMax = 64;
+constexpr std::size_t kEventsPerWrite = 256;
+
+std::string_view text_of(const json::object& message, std::string_view key) {
+  const json::value* found = message.if_contains(key);
+  return found != nullptr && found->is_string() ? std::string_view(found->get_string())
+                                                : std::string_view{};
+}
+
+std::int64_t number_of(const json::object& message, std::string_view key) {
+  const json::value* found = message.if_contains(key);
+  return found != nullptr && found->is_int64() ? found->get_int64() : 0;
+}
+
+std::string reply(std::string_view type, std::string_view id) {
+  return json::serialize(json::object{{"type", type}, {"id", id}});
+}
+
+}  // namespace
+
+void Host::deliver(Channel channel, std::string_view text) {
+  boost::system::error_code ec;
+  json::value parsed = json::parse(text, ec, {}, {.max_depth = kDepthMax});
+  if (ec || !parsed.is_object()) {
+    ++counters_.bad_messages;
+    spdlog::warn("message.malformed host={} channel={} bytes={} reason=\"not a JSON object\"",
+                 row_.id, static_cast<int>(channel), text.size());
+    return;
+  }
+  json::object& message = parsed.get_object();
+  const std::string_view type = text_of(message, "type");
+  if (channel == Channel::commands) {
+    on_command_message(message, text);
+  } else if (channel == Channel::events && type == "event") {
+    on_event(message);
+  } else if (channel == Channel::telemetry && type == "snapshot") {
+    on_snapshot(std::move(message));
+  } else {
+    spdlog::debug("message.unknown host={} channel={} type={}", row_.id, static_cast<int>(channel),
+                  type);
+  }
+}
+
+void Host::on_command_message(const json::object& message, std::string_view text) {
+  const std::string_view type = text_of(message, "type");
+  const std::string id(text_of(message, "id"));
+  const auto found = pending_by_id_.find(id);
+  Pending* pending = found == pending_by_id_.end() ? nullptr : &pending_.at(found->second);
+  if (type == "stored") {
+    if (pending != nullptr && pending->row.state < CommandState::stored) {
+      set_state(*pending, CommandState::stored);
+    }
+    return;
+  }
+  const auto state = parse_command_state(text_of(message, "state"));
+  if (type == "state" && state && !is_final(*state)) {
+    if (pending != nullptr && *state > pending->row.state) { set_state(*pending, *state); }
+  } else if (type == "result" && state && is_final(*state) && id.size() <= 64) {
+    on_result(id, *state, std::string(text));
+  } else {
+    ++counters_.bad_messages;
+    spdlog::warn(
+        "message.malformed host={} type={} reason=\"expected stored, state or result with a known "
+        "state\"",
+        row_.id, type.substr(0, 32));
+  }
+}
+
+void Host::set_state(Pending& pending, CommandState state) {
+  pending.row.state = state;
+  feed_.update("command",
+               json::serialize(json::object{
+                   {"host", row_.id}, {"id", pending.row.id}, {"state", to_string(state)}}));
+}
+
+void Host::on_result(const std::string& command_id, CommandState state, std::string text) {
+  if (const auto found = pending_by_id_.find(command_id); found != pending_by_id_.end()) {
+    Pending& pending = pending_.at(found->second);
+    if (pending.finishing) { return; }  // Said twice; the first one is being stored.
+    pending.finishing = true;
+  }
+  store_result(command_id, state, text);
+}
+
+void Host::store_result(const std::string& command_id, CommandState state,
+                        const std::string& text) {
+  db_.run([host = row_.id, command_id, state, text, now = wall_now()](
+              ConsoleDb& db) { return db.finish_command(host, command_id, state, text, now); },
+          [this, command_id, state, text](const Result<CommandRow>& stored) {
+            if (!stored) {
+              ++counters_.db_failures;
+              spdlog::error("result.not_stored host={} id={} reason=\"{}\": trying again in {} s",
+                            row_.id, command_id, stored.error().what, retry_period.count());
+              results_to_retry_.push_back({command_id, state, text});
+              return retry_later();
+            }
+            ++counters_.commands_finished;
+            if (const auto found = pending_by_id_.find(command_id); found != pending_by_id_.end()) {
+              Pending& pending = pending_.at(found->second);
+              set_state(pending, stored->state);
+              for (const auto& waiter : pending.waiters) {
+                if (const auto timer = waiter.lock()) { timer->cancel(); }
+              }
+              pending_.erase(found->second);
+              pending_by_id_.erase(found);
+            }
+            replies_.push_back(reply("result_ack", command_id));
+            pump();
+          });
+}
+
+Result<void> Host::confirm(std::string_view command_id) {
+  const auto state = live_state(command_id);
+  if (!state) {
+    return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
+  }
+  replies_.push_back(reply("confirm", command_id));
+  pump();
+  return {};
+}
+
+void Host::on_event(const json::object& message) {
+  const std::int64_t number = number_of(message, "n");
+  const std::string_view kind = text_of(message, "kind");
+  const auto time = parse_iso8601(text_of(message, "time"));
+  if (number <= 0 || kind.empty() || kind.size() > kKindBytesMax || !time) {
+    ++counters_.bad_messages;
+    spdlog::warn("event.malformed host={} n={} kind=\"{}\"", row_.id, number,
+                 kind.substr(0, kKindBytesMax));
+    return;
+  }
+  const std::int64_t n = row_.event_base + number;
+  if (n <= event_seen_) {
+    if (n <= event_stored_) {
+      event_ack_due_ = std::max(event_ack_due_, event_stored_ - row_.event_base);
+    }
+    return;
+  }
+  if (events_overflow_ || events_waiting_.size() >= events_waiting_max) {
+    events_overflow_ =
+        true;  // Not acknowledged: the host has it and says it again in the next session.
+    return;
+  }
+  const json::value* data = message.if_contains("data");
+  event_seen_ = n;
+  events_waiting_.push_back({.seq = 0,
+                             .host = row_.id,
+                             .n = n,
+                             .time = *time,
+                             .time_text = std::string(text_of(message, "time")),
+                             .kind = std::string(kind),
+                             .data = data == nullptr ? "{}" : json::serialize(*data)});
+}
+
+void Host::flush_events() {
+  if (events_storing_ || events_waiting_.empty() || retry_armed_) { return; }
+  events_storing_ = true;
+  const auto count = std::min(events_waiting_.size(), kEventsPerWrite);
+  std::vector<EventRow> batch(events_waiting_.begin(),
+                              events_waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::int64_t last = batch.back().n;
+  db_.run([batch = std::move(batch)](ConsoleDb& db) { return db.add_events(batch); },
+          [this, count, last](const Result<std::int64_t>& seq) {
+            events_storing_ = false;
+            if (!seq) {
+              ++counters_.db_failures;
+              spdlog::error(
+                  "events.not_stored host={} count={} reason=\"{}\": trying again in {} s", row_.id,
+                  count, seq.error().what, retry_period.count());
+              return retry_later();
+            }
+            counters_.events_stored += count;
+            events_waiting_.erase(events_waiting_.begin(),
+                                  events_waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+            event_stored_ = last;
+            row_.last_event = last;
+            event_ack_due_ = std::max(event_ack_due_, last - row_.event_base);
+            feed_.events_stored(*seq);
+            pump();
+          });
+}
+
+void Host::retry_later() {
+  if (retry_armed_ || stopping_) { return; }
+  retry_armed_ = true;
+  retry_timer_.expires_after(retry_period);
+  retry_timer_.async_wait([this](boost::system::error_code ec) {
+    retry_armed_ = false;
+    if (ec) { return; }
+    for (const auto& result : std::exchange(results_to_retry_, {})) {
+      store_result(result.command_id, result.state, result.text);
+    }
+    flush_events();
+  });
+}
+
+void Host::on_snapshot(json::object message) {
+  ++counters_.snapshots;
+  message.erase("type");
+  snapshot_ = std::move(message);
+  snapshot_time_ = wall_now();
+  snapshot_dirty_ = true;
+  if (mono_now() - snapshot_stored_at_ >= snapshot_store_period) { store_snapshot(); }
+  feed_.update("host", json::serialize(summary()));
+}
+
+void Host::store_snapshot() {
+  snapshot_dirty_ = false;
+  snapshot_stored_at_ = mono_now();
+  db_.run([host = row_.id, text = json::serialize(snapshot_),
+           now = wall_now()](ConsoleDb& db) { return db.put_snapshot(host, text, now); },
+          [](const Result<void>&) {});  // The next snapshot comes anyway.
+}
+
+void Host::flush_outgoing() {
+  if (!session_.established()) { return; }
+  const MonoTime now = mono_now();
+  if (event_ack_due_ > 0) {
+    const std::string ack =
+        json::serialize(json::object{{"type", "event_ack"}, {"n", event_ack_due_}});
+    if (session_.send(Channel::events, tunnel::to_bytes(ack), now)) { event_ack_due_ = 0; }
+  }
+  while (!replies_.empty()) {
+    if (!session_.send(Channel::commands, tunnel::to_bytes(replies_.front()), now)) { return; }
+    replies_.pop_front();
+  }
+  while (!unsent_.empty()) {
+    const auto found = pending_.find(unsent_.front());
+    if (found != pending_.end() && !found->second.finishing) {
+      Pending& pending = found->second;
+      // Full: the acknowledgement of what is under way comes through pump() again.
+      if (!session_.send(Channel::commands, tunnel::to_bytes(pending.row.message), now)) { return; }
+      if (pending.row.state == CommandState::queued) { set_state(pending, CommandState::sent); }
+    }
+    unsent_.pop_front();
+  }
+}
+
+}  // namespace edge::console

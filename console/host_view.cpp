@@ -1,0 +1,124 @@
+// Host: what the API shows of it.
+#include <boost/json.hpp>
+
+#include "console/clock.hpp"
+#include "console/host.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string_view to_string(tunnel::PathState state) {
+  switch (state) {
+    case tunnel::PathState::standby: return "standby";
+    case tunnel::PathState::active: return "active";
+    case tunnel::PathState::suspect: return "suspect";
+  }
+  return "standby";
+}
+
+double to_ms(Duration duration) { return static_cast<double>(duration.count() / 1000) / 1000.0; }
+
+json::value or_null(const std::optional<WallTime>& time) {
+  return time ? json::value(to_iso8601(*time)) : json::value(nullptr);
+}
+
+/// The host's own list of paths, by label.
+std::map<std::string, json::object> reported_paths(const json::object& snapshot) {
+  std::map<std::string, json::object> out;
+  const json::value* list = snapshot.if_contains("paths");
+  if (list == nullptr || !list->is_array()) { return out; }
+  for (const json::value& item : list->get_array()) {
+    const json::object* path = item.if_object();
+    const json::value* label = path == nullptr ? nullptr : path->if_contains("path");
+    if (label != nullptr && label->is_string()) { out[std::string(label->get_string())] = *path; }
+  }
+  return out;
+}
+
+}  // namespace
+
+json::array Host::paths() const {
+  auto known = reported_paths(snapshot_);
+  const MonoTime now = mono_now();
+  const auto live = session_.paths(now);
+  // What the host says of a path that we do not hear is out of date at best.
+  for (auto& [label, path] : known) {
+    const json::value* state = path.if_contains("state");
+    const bool claims_up = state != nullptr && state->is_string() &&
+                           state->get_string() != "down" && state->get_string() != "dialing";
+    if (claims_up) { path["state"] = "down"; }
+  }
+  for (const auto& view : live) {
+    json::object& path = known[view.facts.label];
+    path["path"] = view.facts.label;
+    path["port"] = view.facts.port;
+    path["endpoint"] = view.facts.endpoint;
+    path["state"] = to_string(view.state);
+    path["broken_step"] = nullptr;
+    path["cause"] = nullptr;
+    path["since"] = to_iso8601(
+        wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - view.attached_at));
+    if (view.srtt) { path["rtt_ms"] = to_ms(*view.srtt); }
+    path["last_heard_ms"] = to_ms(view.last_rx_age);
+    path["draining"] = view.draining;
+  }
+  for (const auto& [label, failure] : failures_) {
+    const auto found = known.find(label);
+    if (found == known.end()) { continue; }
+    json::object& path = found->second;
+    path["last_failure"] = json::object{
+        {"cause", failure.cause}, {"detail", failure.detail}, {"time", to_iso8601(failure.time)}};
+    if (path["state"] == "down" && path["cause"].is_null()) { path["cause"] = failure.cause; }
+  }
+  json::array out;
+  for (auto& [label, path] : known) { out.emplace_back(std::move(path)); }
+  return out;
+}
+
+json::object Host::summary() const {
+  json::object out{{"host", row_.id},
+                   {"online", online_},
+                   {"since", to_iso8601(row_.changed)},
+                   {"first_seen", to_iso8601(row_.first_seen)},
+                   {"session", session_.established() ? json::value(to_hex(session_.id()))
+                                                      : json::value(nullptr)},
+                   {"software", row_.software},
+                   {"paths", paths()},
+                   {"commands_pending", pending_.size()},
+                   {"last_event", event_stored_}};
+  const json::value* revision = snapshot_.if_contains("revision");
+  out["revision"] = revision == nullptr ? json::value(nullptr) : *revision;
+  if (clone_) {
+    out["clone_refused"] =
+        json::object{{"install_id", clone_->first}, {"time", to_iso8601(clone_->second)}};
+  }
+  return out;
+}
+
+json::object Host::details() const {
+  json::object out = summary();
+  out["install_id"] = row_.install_id;
+  out["boot_id"] = row_.boot_id;
+  out["snapshot_time"] = or_null(snapshot_time_);
+  for (const auto& [key, value] : snapshot_) {
+    if (!out.contains(key)) { out[key] = value; }
+  }
+  for (const char* key : {"ports", "networks", "interfaces", "gateway"}) {
+    if (!out.contains(key)) { out[key] = json::array{}; }
+  }
+  if (!out.contains("model")) { out["model"] = nullptr; }
+  const tunnel::SessionStats& stats = session_.stats();
+  out["tunnel"] = json::object{{"sent", stats.sent},
+                               {"mirrored", stats.mirrored},
+                               {"copied", stats.copied},
+                               {"resent", stats.resent},
+                               {"delivered", stats.delivered},
+                               {"duplicates", stats.duplicates},
+                               {"violations", stats.violations}};
+  return out;
+}
+
+}  // namespace edge::console

@@ -1,0 +1,256 @@
+#include "console/http_server.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+namespace edge::console {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+
+namespace {
+constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
+using Parser = http::request_parser<http::string_body>;
+}  // namespace
+
+struct HttpServer::State {
+  State(boost::asio::io_context& io, Api& api_in, HttpLimits limits_in)
+      : api(api_in), limits(limits_in), acceptor(io), room(io) {}
+  Api& api;
+  HttpLimits limits;
+  tcp::acceptor acceptor;
+  asio::steady_timer room;  ///< Cancelled when a connection ends.
+  unsigned connections = 0;
+  bool stopped = false;
+};
+
+namespace {
+
+HttpRequest to_request(Parser& parser) {
+  http::request<http::string_body> message = parser.release();
+  const auto header = [&](http::field field) {
+    return std::string(std::string_view(message[field]));
+  };
+  HttpRequest out;
+  out.method = std::string(std::string_view(message.method_string()));
+  out.target = std::string(std::string_view(message.target()));
+  out.authorization = header(http::field::authorization);
+  out.last_event_id = std::string(std::string_view(message["Last-Event-ID"]));
+  out.body = std::move(message.body());
+  return out;
+}
+
+http::response<http::string_body> to_message(HttpResponse response, bool keep_alive, bool head) {
+  http::response<http::string_body> out(static_cast<http::status>(response.status), 11);
+  out.set(http::field::server, "uplink-console");
+  out.set(http::field::content_type, response.content_type);
+  out.set(http::field::cache_control, "no-store");
+  out.set("X-Content-Type-Options", "nosniff");
+  if (response.content_type.starts_with("text/html")) {
+    out.set("Content-Security-Policy",
+            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            "connect-src 'self'");
+  }
+  if (response.status == 401) { out.set(http::field::www_authenticate, "Bearer"); }
+  if (!response.allow.empty()) { out.set(http::field::allow, response.allow); }
+  out.keep_alive(keep_alive);
+  const std::size_t bytes = response.body.size();
+  if (!head) { out.body() = std::move(response.body); }
+  out.content_length(bytes);
+  return out;
+}
+
+/// What to say to a request that could not even be read; nullopt: nobody listens.
+std::optional<HttpResponse> answer_to_garbage(const beast::error_code& ec,
+                                              const HttpLimits& limits) {
+  const auto say = [](unsigned status, std::string detail) {
+    return response_of(
+        Problem{.status = status, .detail = std::move(detail), .problems = {}, .allow = {}});
+  };
+  if (ec == http::error::body_limit) {
+    return say(413, fmt::format("the body is larger than {} bytes", limits.body_bytes_max));
+  }
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    return say(431, fmt::format("the header is larger than {} bytes", limits.header_bytes_max));
+  }
+  const bool gone = ec == http::error::end_of_stream || ec == http::error::partial_message ||
+                    ec.category() != http::make_error_code(http::error::end_of_stream).category();
+  if (gone) { return std::nullopt; }
+  return say(400, fmt::format("not an HTTP request: {}", ec.message()));
+}
+
+asio::awaitable<bool> write_message(beast::tcp_stream& stream,
+                                    http::response<http::string_body> message, HttpLimits limits) {
+  stream.expires_after(limits.write);
+  const bool keep = message.keep_alive();
+  const auto [ec, bytes] = co_await http::async_write(stream, message, tuple_awaitable);
+  co_return !ec && keep;
+}
+
+asio::awaitable<void> write_stream(beast::tcp_stream& stream, Api& api, std::int64_t after,
+                                   HttpLimits limits) {
+  const auto subscriber = api.subscribe();
+  const auto cursor = std::make_shared<std::int64_t>(after);
+  std::string part =
+      "HTTP/1.1 200 OK\r\nServer: uplink-console\r\nContent-Type: text/event-stream\r\n"
+      "Cache-Control: no-store\r\nConnection: close\r\n\r\n: the stream begins\n\n";
+  while (!part.empty()) {
+    stream.expires_after(limits.write);
+    const auto [ec, bytes] =
+        co_await asio::async_write(stream, asio::buffer(part), tuple_awaitable);
+    if (ec) { co_return; }
+    stream.expires_never();
+    part = co_await api.next_events(subscriber, cursor);
+  }
+}
+
+/// Reads one request. The error of Beast; none: `parser` holds it.
+asio::awaitable<beast::error_code> read_request(beast::tcp_stream& stream,
+                                                beast::flat_buffer& buffer, Parser& parser,
+                                                HttpLimits limits) {
+  parser.body_limit(limits.body_bytes_max);
+  parser.header_limit(limits.header_bytes_max);
+  stream.expires_after(limits.idle);
+  const auto [header_ec, header_bytes] =
+      co_await http::async_read_header(stream, buffer, parser, tuple_awaitable);
+  if (header_ec) { co_return header_ec; }
+  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    const auto [ec, bytes] = co_await http::async_write(stream, go_on, tuple_awaitable);
+    if (ec) { co_return ec; }
+  }
+  const auto [ec, bytes] = co_await http::async_read(stream, buffer, parser, tuple_awaitable);
+  co_return ec;
+}
+
+/// One connection, request after request.
+asio::awaitable<void> converse(beast::tcp_stream& stream, Api& api, HttpLimits limits,
+                               std::shared_ptr<const bool> stop) {
+  beast::flat_buffer buffer;
+  bool keep = true;
+  while (keep && !*stop) {
+    Parser parser;
+    const beast::error_code ec = co_await read_request(stream, buffer, parser, limits);
+    if (ec) {
+      auto said = answer_to_garbage(ec, limits);
+      if (said) {
+        co_await write_message(stream, to_message(std::move(*said), false, false), limits);
+      }
+      co_return;
+    }
+    const bool head = parser.get().method() == http::verb::head;
+    keep = parser.get().keep_alive();
+    stream.expires_never();  // The answer may wait for a command.
+    HttpResponse answer = co_await api.answer(to_request(parser));
+    if (answer.stream_after) {
+      co_await write_stream(stream, api, *answer.stream_after, limits);
+      co_return;
+    }
+    keep = co_await write_message(stream, to_message(std::move(answer), keep, head), limits);
+  }
+}
+
+}  // namespace
+
+namespace {
+
+template <class ServerState>
+asio::awaitable<void> serve(std::shared_ptr<ServerState> state, tcp::socket socket) {
+  // Leaves in every way out, also when the io_context is destroyed under it.
+  struct Seat {
+    std::shared_ptr<ServerState> state;
+    ~Seat() {
+      --state->connections;
+      if (!state->stopped) { state->room.cancel(); }
+    }
+  };
+  const Seat seat{state};
+  beast::tcp_stream stream(std::move(socket));
+  const std::shared_ptr<const bool> stop(state, &state->stopped);
+  co_await converse(stream, state->api, state->limits, stop);
+  beast::error_code ignored;
+  stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+template <class ServerState>
+asio::awaitable<void> accept_all(std::shared_ptr<ServerState> state) {
+  const auto executor = state->acceptor.get_executor();
+  while (!state->stopped) {
+    while (state->connections >= state->limits.connections_max && !state->stopped) {
+      state->room.expires_after(std::chrono::hours(1));
+      static_cast<void>(co_await state->room.async_wait(tuple_awaitable));
+    }
+    auto [ec, socket] = co_await state->acceptor.async_accept(tuple_awaitable);
+    if (state->stopped) { co_return; }
+    if (ec) {
+      // Out of descriptors, most likely: those there are end some time.
+      spdlog::warn("http.accept_failed reason=\"{}\"", ec.message());
+      state->room.expires_after(std::chrono::milliseconds(100));
+      static_cast<void>(co_await state->room.async_wait(tuple_awaitable));
+      continue;
+    }
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    ++state->connections;
+    asio::co_spawn(executor, serve(state, std::move(socket)), asio::detached);
+  }
+}
+
+}  // namespace
+
+HttpServer::HttpServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
+HttpServer::~HttpServer() { stop(); }
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(boost::asio::io_context& io,
+                                                       const HostPort& where, Api& api,
+                                                       HttpLimits limits) {
+  auto state = std::make_shared<State>(io, api, limits);
+  boost::system::error_code ec;
+  const auto address = asio::ip::make_address(where.host, ec);
+  if (ec) {
+    return fail(Errc::invalid_input,
+                fmt::format("http address \"{}\": expected an IP address", where.host));
+  }
+  const tcp::endpoint endpoint(address, where.port);
+  const auto failed = [&](std::string_view what) {
+    return fail(errc_of_errno(ec.value()),
+                fmt::format("{} {}: {}", what, to_string(where), ec.message()), ec.value());
+  };
+  state->acceptor.open(endpoint.protocol(), ec);
+  if (ec) { return failed("open"); }
+  state->acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (ec) { return failed("reuse"); }
+  state->acceptor.bind(endpoint, ec);
+  if (ec) { return failed("bind"); }
+  state->acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (ec) { return failed("listen on"); }
+  asio::co_spawn(io, accept_all(state), asio::detached);
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
+}
+
+std::uint16_t HttpServer::port() const {
+  boost::system::error_code ec;
+  return state_->acceptor.local_endpoint(ec).port();
+}
+
+unsigned HttpServer::connections() const { return state_->connections; }
+
+void HttpServer::stop() {
+  if (state_->stopped) { return; }
+  state_->stopped = true;
+  boost::system::error_code ignored;
+  state_->acceptor.close(ignored);
+  state_->room.cancel();
+}
+
+}  // namespace edge::console

@@ -1,0 +1,231 @@
+// uplink-console: ends the tunnels of hosts, keeps their commands and events, serves the HTTP API.
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <openssl/rand.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "console/api.hpp"
+#include "console/clock.hpp"
+#include "console/config.hpp"
+#include "console/http_server.hpp"
+#include "tunnel/io/listener.hpp"
+
+namespace edge::console {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr std::chrono::milliseconds kGoodbye{300};
+constexpr std::chrono::minutes kPrunePeriod{10};
+
+int complain(const std::string& what) {
+  spdlog::error("{}", what);
+  return 1;
+}
+
+std::optional<Config> read_config(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) {
+    fmt::print(stderr, "{}:1: cannot be read: {}\n", file, std::strerror(errno));
+    return std::nullopt;
+  }
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  const auto folder = std::filesystem::absolute(file).parent_path().string();
+  auto config = parse_config(text, file, folder);
+  if (config) { return std::move(*config); }
+  for (const std::string& problem : config.error()) { fmt::print(stderr, "{}\n", problem); }
+  return std::nullopt;
+}
+
+void set_up_logging(const std::string& level) {
+  auto logger = spdlog::stderr_logger_st("console");  // One thread logs.
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_default_logger(std::move(logger));
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+/// Each path is a descriptor: the soft limit of 1024 is 300 hosts.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) { return; }
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    spdlog::warn("descriptors.limited at={}", limit.rlim_cur);
+  }
+}
+
+Result<ConsoleDb> open_database(const std::string& folder) {
+  std::error_code ec;
+  std::filesystem::create_directories(folder, ec);
+  if (ec) {
+    return fail(errc_of_errno(ec.value()), fmt::format("make {}: {}", folder, ec.message()));
+  }
+  EDGE_ASSIGN(ConsoleDb db, ConsoleDb::open(folder + "/console.db"));
+  const store::OpenOutcome& found = db.opened();
+  if (found.corrupt_file) {
+    spdlog::error("database.corrupt reason=\"{}\" moved_to={}: beginning with an empty one",
+                  found.corrupt_reason, *found.corrupt_file);
+  }
+  if (found.migrated_from) {
+    spdlog::info("database.migrated from={} to={} copy={}", *found.migrated_from, found.version,
+                 found.backup.value_or(""));
+  }
+  return db;
+}
+
+/// Everything that runs; the order of members is the order of life.
+class Program {
+ public:
+  Program(const Config& config, ConsoleDb db, std::vector<HostRow> hosts,
+          std::vector<CommandRow> unfinished, std::int64_t last_seq)
+      : config_(config),
+        db_(io_, std::move(db)),
+        feed_(io_),
+        prune_timer_(io_),
+        end_timer_(io_),
+        signals_(io_, SIGINT, SIGTERM) {
+    feed_.set_last_seq(last_seq);
+    std::uint64_t seed = 0;
+    RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed);
+    HostOptions options;
+    options.heartbeat = {.active = std::chrono::milliseconds(config.timers.heartbeat_ms),
+                         .standby = std::chrono::milliseconds(config.timers.heartbeat_ms * 4),
+                         .dead_after = config.timers.dead_after};
+    options.detach_ttl = std::chrono::seconds(config.timers.detach_ttl_s);
+    fleet_ = std::make_unique<Fleet>(io_, db_, feed_, options, seed, std::move(hosts),
+                                     std::move(unfinished));
+    api_ = std::make_unique<Api>(io_, db_, feed_, *fleet_, config.http.token);
+  }
+
+  Result<void> open() {
+    tunnel::TlsOptions tls_options;
+    EDGE_ASSIGN(auto tls,
+                tunnel::TlsContext::open(tunnel::TlsRole::server,
+                                         {config_.tls.ca, config_.tls.certificate, config_.tls.key},
+                                         tls_options));
+    if (const auto invalid = tls->own_validity()) {
+      spdlog::error("certificate.invalid reason=\"{}\"", invalid->text);
+    }
+    for (const HostPort& where : config_.listen.tunnel) { EDGE_TRY(open_door(where, tls)); }
+    EDGE_ASSIGN(http_, HttpServer::listen(io_, config_.listen.http, *api_,
+                                          {.connections_max = config_.http.connections_max}));
+    spdlog::info("http.listening at={}", to_string(config_.listen.http));
+    return {};
+  }
+
+  int run() {
+    signals_.async_wait([this](boost::system::error_code ec, int signal) {
+      if (!ec) { stop(signal); }
+    });
+    arm_prune();
+    io_.run();
+    return 0;
+  }
+
+ private:
+  Result<void> open_door(const HostPort& where,
+                         const std::shared_ptr<const tunnel::TlsContext>& tls) {
+    EDGE_ASSIGN(const IpAddress address, parse_ip(where.host));
+    tunnel::ListenerCallbacks callbacks;
+    callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
+      fleet_->admit(std::move(stream));
+    };
+    callbacks.on_refused = [](const IpAddress& from, const tunnel::PathError& why) {
+      spdlog::info("handshake.refused address={} cause={} reason=\"{}\"", to_string(from),
+                   to_string(why.cause), why.text);
+    };
+    tunnel::ListenerOptions options;
+    options.address = address;
+    options.port = where.port;
+    EDGE_ASSIGN(auto door,
+                tunnel::Listener::open(io_.get_executor(), tls, options, std::move(callbacks)));
+    spdlog::info("tunnel.listening at={}", to_string(where));
+    doors_.push_back(std::move(door));
+    return {};
+  }
+
+  void arm_prune() {
+    prune_timer_.expires_after(kPrunePeriod);
+    prune_timer_.async_wait([this](boost::system::error_code ec) {
+      if (ec) { return; }
+      db_.run([](ConsoleDb& db) { return db.prune(); },
+              [](const Result<std::int64_t>& dropped) {
+                if (!dropped) {
+                  spdlog::warn("database.not_pruned reason=\"{}\"", dropped.error().what);
+                }
+              });
+      arm_prune();
+    });
+  }
+
+  void stop(int signal) {
+    spdlog::info("console.stopping signal={}", signal);
+    doors_.clear();
+    http_->stop();
+    feed_.end();
+    fleet_->stop();
+    prune_timer_.cancel();
+    end_timer_.expires_after(kGoodbye);  // For the goodbyes on their way.
+    end_timer_.async_wait([this](boost::system::error_code) { io_.stop(); });
+  }
+
+  boost::asio::io_context io_{1};
+  const Config& config_;
+  DbWorker db_;
+  Feed feed_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Api> api_;
+  std::vector<std::unique_ptr<tunnel::Listener>> doors_;
+  std::unique_ptr<HttpServer> http_;
+  boost::asio::steady_timer prune_timer_;
+  boost::asio::steady_timer end_timer_;
+  boost::asio::signal_set signals_;
+};
+
+int run(const Config& config) {
+  auto db = open_database(config.paths.state);
+  if (!db) { return complain(db.error().what); }
+  auto hosts = db->hosts();
+  if (!hosts) { return complain(hosts.error().what); }
+  auto unfinished = db->unfinished();
+  if (!unfinished) { return complain(unfinished.error().what); }
+  const auto last_seq = db->last_seq();
+  if (!last_seq) { return complain(last_seq.error().what); }
+  spdlog::info("console.starting hosts={} unfinished_commands={} events={}", hosts->size(),
+               unfinished->size(), *last_seq);
+  Program program(config, std::move(*db), std::move(*hosts), std::move(*unfinished), *last_seq);
+  if (const auto opened = program.open(); !opened) { return complain(opened.error().what); }
+  return program.run();
+}
+
+}  // namespace
+}  // namespace edge::console
+
+int main(int argc, char** argv) {
+  CLI::App app("The reference Console of Uplink.", "uplink-console");
+  std::string file;
+  bool check = false;
+  app.add_option("--config", file, "console.toml")->required();
+  app.add_flag("--check", check, "Only say whether the configuration is right");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : edge::console::kExitUsage;
+  }
+  const auto config = edge::console::read_config(file);
+  if (!config) { return edge::console::kExitUsage; }
+  if (check) { return 0; }
+  ::umask(0077);
+  std::signal(SIGPIPE, SIG_IGN);
+  edge::console::set_up_logging(config->log.level);
+  edge::console::raise_descriptor_limit();
+  return edge::console::run(*config);
+}

@@ -1,0 +1,67 @@
+// What the Console keeps about hosts, commands and events, as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.hpp"
+
+namespace edge::console {
+
+/// A command's way as the API shows it. Only `queued` and final states are on disk: after a restart
+/// of the Console what lies between is queued again, and the host answers from its journal.
+enum class CommandState : std::uint8_t {
+  queued,  ///< Here, on disk.
+  sent,    ///< Given to the session.
+  stored,  ///< The host has it on disk.
+  applying,
+  confirming,  ///< Applied; the host waits for the confirm.
+  done,
+  refused,
+  rolled_back,
+  superseded,
+  expired,
+  indeterminate,
+};
+std::string_view to_string(CommandState state);
+std::optional<CommandState> parse_command_state(std::string_view text);
+bool is_final(CommandState state);
+
+struct CommandRow {
+  std::int64_t seq = 0;  ///< Order of arrival, over all hosts.
+  std::string host;
+  std::string id;
+  std::string message;  ///< The JSON that goes to the host, byte for byte the same each time.
+  CommandState state = CommandState::queued;
+  std::string result;  ///< The host's result message; empty until final.
+  WallTime queued{};
+  std::optional<WallTime> finished;
+};
+
+struct EventRow {
+  std::int64_t seq = 0;  ///< Order of arrival, over all hosts; the id of the event stream.
+  std::string host;
+  std::int64_t n = 0;     ///< The host's number; grows also over a reinstallation.
+  WallTime time{};        ///< The host's clock.
+  std::string time_text;  ///< As the host wrote it.
+  std::string kind;
+  std::string data;  ///< JSON.
+};
+
+struct HostRow {
+  std::string id;
+  std::string install_id;  ///< Of the installation whose events are counted now.
+  std::int64_t event_base =
+      0;  ///< Added to the host's event numbers since its last reinstallation.
+  std::int64_t last_event = 0;  ///< Highest n on disk.
+  std::string boot_id;
+  std::string software;
+  WallTime first_seen{};
+  WallTime changed{};    ///< Came or went.
+  std::string snapshot;  ///< Last one, JSON; may be empty.
+  std::optional<WallTime> snapshot_time;
+};
+
+}  // namespace edge::console

@@ -1,0 +1,6 @@
+edge_test(unit_console unit/console edge_console)
+if(TARGET unit_console)
+  target_sources(unit_console PRIVATE unit/tunnel_io/test_pki.cpp)
+  edge_io(unit_console)
+  target_compile_options(unit_console PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+endif()

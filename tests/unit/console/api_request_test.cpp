@@ -1,0 +1,96 @@
+// What the API takes and what it says to everything else.
+#include "console/api_request.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+namespace edge::console {
+namespace {
+
+constexpr std::string_view kId = "0192f0c1-2345-4678-89ab-cdef01234567";
+
+TEST(ApiRoute, FindsEachCallOfTheInterface) {
+  EXPECT_EQ(route("GET", "/")->call, Call::page);
+  EXPECT_EQ(route("GET", "/metrics")->call, Call::metrics);
+  EXPECT_EQ(route("GET", "/api/v1/hosts")->call, Call::hosts);
+  EXPECT_EQ(route("HEAD", "/api/v1/hosts")->call, Call::hosts);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01")->host, "hv-01");
+  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/commands?wait=10")->wait_s, 10U);
+  const auto command = route("GET", "/api/v1/hosts/hv-01/commands/" + std::string(kId));
+  EXPECT_EQ(command->call, Call::command);
+  EXPECT_EQ(command->command_id, kId);
+  const auto events = route("GET", "/api/v1/hosts/hv-01/events?after=7&limit=20");
+  EXPECT_EQ(events->after, 7);
+  EXPECT_EQ(events->limit, 20U);
+  EXPECT_EQ(route("GET", "/api/v1/events")->call, Call::event_stream);
+  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/revoke")->call, Call::not_yet);
+}
+
+TEST(ApiRoute, SaysWhatIsWrongAndWhatIsAllowed) {
+  EXPECT_EQ(route("GET", "/api/v1/nothing").error().status, 404U);
+  EXPECT_EQ(route("GET", "").error().status, 404U);
+  const auto method = route("DELETE", "/api/v1/hosts/hv-01/commands");
+  EXPECT_EQ(method.error().status, 405U);
+  EXPECT_EQ(method.error().allow, "POST, GET");
+  const auto id = route("GET", "/api/v1/hosts/hv-01/commands/not-a-uuid");
+  EXPECT_EQ(id.error().status, 400U);
+  EXPECT_NE(id.error().detail.find("not-a-uuid"), std::string::npos);
+  const auto wait = route("POST", "/api/v1/hosts/hv-01/commands?wait=301");
+  EXPECT_NE(wait.error().detail.find("wait=\"301\": expected a whole number 0..300"),
+            std::string::npos);
+  EXPECT_EQ(route("GET", "/api/v1/hosts?surprise=1").error().status, 400U);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/h/events?after=-1").error().status, 400U);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/h/events?after=1x").error().status, 400U);
+}
+
+TEST(ApiCommand, PassesTheOperationsOnAsTheyAre) {
+  const auto parsed = parse_command(
+      R"({"id":"0192F0C1-2345-4678-89AB-CDEF01234567","operations":[{"op":"network.delete","network":"a"}],"dry_run":true})");
+  ASSERT_TRUE(parsed) << parsed.error().detail;
+  EXPECT_EQ(parsed->id, kId);
+  EXPECT_EQ(
+      command_message(kId, *parsed),
+      R"({"type":"command","id":"0192f0c1-2345-4678-89ab-cdef01234567","operations":[{"op":"network.delete","network":"a"}],"dry_run":true})");
+  EXPECT_EQ(parse_command(R"({"operations":[{"op":"x"}]})")->id, "");
+}
+
+TEST(ApiCommand, ListsEveryProblem) {
+  const auto parsed = parse_command(
+      R"({"id":"7","operations":[{"op":1},5,{"op":"ok"}],"confirm_within_s":0,"deadline":"soon","dry_run":"no","surprise":1})");
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().status, 422U);
+  std::vector<std::string> fields;
+  for (const auto& item : parsed.error().problems) { fields.push_back(item.field); }
+  EXPECT_EQ(fields,
+            (std::vector<std::string>{"id", "operations[0]", "operations[1]", "confirm_within_s",
+                                      "deadline", "dry_run", "surprise"}));
+  const auto body = boost::json::parse(to_json(parsed.error())).as_object();
+  EXPECT_EQ(body.at("status"), 422);
+  EXPECT_EQ(body.at("problems").as_array().size(), 7U);
+  EXPECT_TRUE(body.contains("title"));
+}
+
+TEST(ApiCommand, RefusesWhatIsNoCommand) {
+  EXPECT_EQ(parse_command("").error().status, 400U);
+  EXPECT_EQ(parse_command("[]").error().status, 400U);
+  EXPECT_EQ(parse_command("{\"operations\":").error().status, 400U);
+  EXPECT_EQ(parse_command("{}").error().status, 422U);
+  EXPECT_EQ(parse_command(R"({"operations":[]})").error().status, 422U);
+  EXPECT_EQ(parse_command(R"({"operations":"none"})").error().status, 422U);
+  EXPECT_EQ(parse_command(std::string(100, '[')).error().status, 400U) << "depth is bounded";
+  const std::string large(1U << 20, 'x');
+  EXPECT_EQ(parse_command(R"({"operations":[{"op":")" + large + R"("}]})").error().status, 413U);
+}
+
+TEST(ApiToken, OnlyTheWholeTokenOpens) {
+  EXPECT_TRUE(authorized("Bearer secret-token", "secret-token"));
+  EXPECT_FALSE(authorized("Bearer secret-tokeN", "secret-token"));
+  EXPECT_FALSE(authorized("Bearer secret-toke", "secret-token"));
+  EXPECT_FALSE(authorized("Bearer secret-token2", "secret-token"));
+  EXPECT_FALSE(authorized("Basic secret-token", "secret-token"));
+  EXPECT_FALSE(authorized("", "secret-token"));
+}
+
+}  // namespace
+}  // namespace edge::console

@@ -1,0 +1,71 @@
+// console.toml: right, or every problem with its line and what is allowed.
+#include "console/config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace edge::console {
+namespace {
+
+constexpr std::string_view kGood = R"([listen]
+tunnel = ["0.0.0.0:8443", "[::]:8443"]
+http = "127.0.0.1:8080"
+[tls]
+ca = "ca.pem"
+certificate = "/etc/console.pem"
+key = "console.key"
+[http]
+token = "0123456789"
+[timers]
+heartbeat_ms = 100
+)";
+
+TEST(ConsoleConfig, ReadsAllAndResolvesFileNames) {
+  const auto config = parse_config(kGood, "console.toml", "/etc/uplink");
+  ASSERT_TRUE(config) << config.error().front();
+  ASSERT_EQ(config->listen.tunnel.size(), 2U);
+  EXPECT_EQ(config->listen.tunnel[1].host, "::");
+  EXPECT_EQ(config->listen.http.port, 8080);
+  EXPECT_EQ(config->tls.ca, "/etc/uplink/ca.pem");
+  EXPECT_EQ(config->tls.certificate, "/etc/console.pem");
+  EXPECT_EQ(config->timers.heartbeat_ms, 100U);
+  EXPECT_EQ(config->timers.dead_after, 3U);
+}
+
+TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
+  const auto config = parse_config(
+      "[listen]\ntunnel = [\"console.example:8443\"]\nhttp = 8080\n[surprise]\nx = "
+      "1\n[http]\ntoken = \"short\"\n"
+      "[timers]\nheartbeat_ms = 5\nheartbeats = 1\n[log]\nlevel = \"loud\"\n",
+      "c.toml", "/");
+  ASSERT_FALSE(config);
+  const auto& problems = config.error();
+  const auto said = [&](std::string_view line, std::string_view word) {
+    for (const auto& problem : problems) {
+      if (problem.starts_with(line) && problem.find(word) != std::string::npos) { return true; }
+    }
+    return false;
+  };
+  EXPECT_TRUE(said("c.toml:2: ", "console.example"));
+  EXPECT_TRUE(said("c.toml:3: ", "expected a string"));
+  EXPECT_TRUE(said("c.toml:4: ", "allowed are http, listen, log, paths, timers, tls"));
+  EXPECT_TRUE(said("c.toml:7: ", "8..256"));
+  EXPECT_TRUE(said("c.toml:9: ", "5 is out of range 50..10000"));
+  EXPECT_TRUE(said("c.toml:10: ", "timers.heartbeats"));
+  EXPECT_TRUE(said("c.toml:12: ", "error, warn, info or debug"));
+  EXPECT_EQ(problems.size(), 7U);
+  for (const auto& problem : problems) {
+    EXPECT_EQ(problem.find("short"), std::string::npos) << "the token is secret";
+  }
+}
+
+TEST(ConsoleConfig, NamesWhatIsMissingAndBrokenText) {
+  const auto empty = parse_config("", "c.toml", "/");
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().size(), 5U);
+  const auto broken = parse_config("this is = = not toml", "c.toml", "/");
+  ASSERT_FALSE(broken);
+  EXPECT_TRUE(broken.error().front().starts_with("c.toml:1: "));
+}
+
+}  // namespace
+}  // namespace edge::console

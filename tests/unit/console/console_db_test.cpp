@@ -1,0 +1,133 @@
+// The Console's database: commands once, the first result stands, events once and in order.
+#include "console/console_db.hpp"
+
+#include <gtest/gtest.h>
+
+#include "console/clock.hpp"
+#include "tests/unit/store/temp_folder.hpp"
+
+namespace edge::console {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
+constexpr std::string_view kId = "0192f0c1-2345-4678-89ab-cdef01234567";
+
+EventRow event(std::int64_t n, std::string host = "hv-01") {
+  return {.seq = 0,
+          .host = std::move(host),
+          .n = n,
+          .time = kNow,
+          .time_text = "2026-01-01T00:00:00Z",
+          .kind = "k",
+          .data = "{}"};
+}
+
+class ConsoleDbTest : public testing::Test {
+ protected:
+  ConsoleDb db = ConsoleDb::open(":memory:", {.events_per_host_max = 5, .commands_max = 3}).value();
+};
+
+TEST_F(ConsoleDbTest, TheSameCommandIsKnownWhateverItsKeyOrder) {
+  EXPECT_EQ(db.add_command("hv-01", kId, R"({"a":1,"b":[2]})", kNow)->added, Added::fresh);
+  const auto again = db.add_command("hv-01", kId, R"({ "b": [2], "a": 1 })", kNow + 1s).value();
+  EXPECT_EQ(again.added, Added::known);
+  EXPECT_EQ(again.row.queued, kNow);
+  EXPECT_EQ(again.row.message, R"({"a":1,"b":[2]})")
+      << "the host must see the same bytes each time";
+  EXPECT_EQ(db.add_command("hv-01", kId, R"({"a":1,"b":[3]})", kNow)->added, Added::id_reuse);
+  EXPECT_EQ(db.add_command("hv-02", kId, R"({"a":2})", kNow)->added, Added::fresh)
+      << "ids are per host";
+  EXPECT_EQ(db.unfinished()->size(), 2U);
+}
+
+TEST_F(ConsoleDbTest, TheFirstResultStands) {
+  ASSERT_TRUE(db.add_command("hv-01", kId, "{}", kNow));
+  EXPECT_EQ(
+      db.finish_command("hv-01", kId, CommandState::done, R"({"revision":2})", kNow + 1s)->state,
+      CommandState::done);
+  const auto second =
+      db.finish_command("hv-01", kId, CommandState::refused, "{}", kNow + 2s).value();
+  EXPECT_EQ(second.state, CommandState::done);
+  EXPECT_EQ(second.result, R"({"revision":2})");
+  EXPECT_EQ(second.finished, kNow + 1s);
+  EXPECT_TRUE(db.unfinished()->empty());
+}
+
+TEST_F(ConsoleDbTest, AResultOfTheHostsOwnCommandIsKept) {
+  ASSERT_TRUE(db.finish_command("hv-01", kId, CommandState::done, "{}", kNow));
+  EXPECT_EQ(db.command("hv-01", kId).value()->state, CommandState::done);
+}
+
+TEST_F(ConsoleDbTest, EventsAreKeptOnceAndInOrder) {
+  const EventRow first[]{event(1), event(2)};
+  const EventRow second[]{event(2), event(3), event(1, "hv-02")};
+  EXPECT_EQ(db.add_events(first).value(), 2);
+  ASSERT_TRUE(db.add_events(second));
+  const auto found = db.events_of("hv-01", 1, 10).value();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].n, 2);
+  EXPECT_EQ(found[1].n, 3);
+  const auto all = db.events_since(0, 10).value();
+  ASSERT_EQ(all.size(), 4U);
+  for (std::size_t i = 1; i < all.size(); ++i) { EXPECT_GT(all[i].seq, all[i - 1].seq); }
+}
+
+TEST_F(ConsoleDbTest, PruneKeepsTheNewestAndEverythingUnfinished) {
+  for (std::int64_t n = 1; n <= 9; ++n) {
+    const EventRow one[]{event(n)};
+    ASSERT_TRUE(db.add_events(one));
+    const std::string id = "00000000-0000-4000-8000-00000000000" + std::to_string(n);
+    ASSERT_TRUE(db.add_command("hv-01", id, "{}", kNow));
+    if (n != 1) { ASSERT_TRUE(db.finish_command("hv-01", id, CommandState::done, "{}", kNow)); }
+  }
+  EXPECT_EQ(db.prune().value(), 4 + 5);
+  EXPECT_EQ(db.events_of("hv-01", 0, 100)->front().n, 5);
+  EXPECT_EQ(db.unfinished()->size(), 1U);
+  EXPECT_EQ(db.recent_commands("hv-01", 100)->size(), 4U);
+}
+
+TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  {
+    auto db = ConsoleDb::open(path).value();
+    HostRow host;
+    host.id = "hv-01";
+    host.install_id = "i";
+    host.event_base = 7;
+    host.first_seen = kNow;
+    host.changed = kNow + 1s;
+    ASSERT_TRUE(db.put_host(host));
+    ASSERT_TRUE(db.put_snapshot("hv-01", "{\"revision\":1}", kNow));
+    ASSERT_TRUE(db.add_command("hv-01", kId, "{}", kNow));
+    const EventRow one[]{event(11)};
+    ASSERT_TRUE(db.add_events(one));
+  }
+  auto db = ConsoleDb::open(path).value();
+  const auto hosts = db.hosts().value();
+  ASSERT_EQ(hosts.size(), 1U);
+  EXPECT_EQ(hosts[0].event_base, 7);
+  EXPECT_EQ(hosts[0].last_event, 11);
+  EXPECT_EQ(hosts[0].snapshot, "{\"revision\":1}");
+  EXPECT_EQ(hosts[0].changed, kNow + 1s);
+  EXPECT_EQ(db.unfinished()->size(), 1U);
+  EXPECT_EQ(db.last_seq().value(), 1);
+}
+
+TEST(ConsoleClock, TimeRoundTripsAndNonsenseIsRefused) {
+  EXPECT_EQ(to_iso8601(kNow), "2023-11-14T22:13:20.000Z");
+  EXPECT_EQ(parse_iso8601("2023-11-14T22:13:20.000Z"), kNow);
+  EXPECT_EQ(parse_iso8601("2023-11-14T22:13:20Z"), kNow);
+  EXPECT_EQ(parse_iso8601("2023-11-14T22:13:20.5Z"), kNow + 500ms);
+  EXPECT_EQ(parse_iso8601("2023-11-14T22:13:20.123456Z"), kNow + 123ms);
+  for (const char* bad : {"", "soon", "2023-11-14", "2023-13-14T22:13:20Z", "2023-02-30T00:00:00Z",
+                          "2023-11-14T25:13:20Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20.Z",
+                          "2023-11-14T22:13:20+01:00"}) {
+    EXPECT_FALSE(parse_iso8601(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace edge::console

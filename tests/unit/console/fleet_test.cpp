@@ -1,0 +1,220 @@
+// The Console against a host over real TLS on loopback: nothing is lost or doubled, whoever
+// restarts.
+#include "console_fixture.hpp"
+
+namespace edge::console {
+namespace {
+
+std::string id_of(int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); }
+json::object command(int n) {
+  return {{"id", id_of(n)},
+          {"operations", json::array{json::object{{"op", "network.delete"}, {"network", "n"}}}}};
+}
+const std::string kCommands = "/api/v1/hosts/hv-01/commands";
+
+TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  host.connect(console->port(), "eth1");
+  ASSERT_TRUE(run_until([&] { return online() && console->host("hv-01")->path_count() == 2; }));
+  host.say(tunnel::Channel::telemetry,
+           {{"type", "snapshot"},
+            {"revision", 3},
+            {"ports", json::array{json::object{{"port", "eth0"}}}},
+            {"model", json::object{}},
+            {"paths", json::array{json::object{{"path", "eth9/x:1"},
+                                               {"port", "eth9"},
+                                               {"state", "down"},
+                                               {"broken_step", "carrier"},
+                                               {"cause", "no carrier"}}}}});
+  ASSERT_TRUE(
+      run_until([&] { return get("/api/v1/hosts/hv-01").at("revision") == json::value(3); }));
+  const auto shown = get("/api/v1/hosts/hv-01");
+  EXPECT_TRUE(shown.at("online").as_bool());
+  const auto& paths = shown.at("paths").as_array();
+  ASSERT_EQ(paths.size(), 3U);
+  EXPECT_EQ(paths[0].at("path"), "eth0/console.test:1");
+  EXPECT_EQ(paths[2].at("broken_step"), "carrier") << "what only the host can know";
+  EXPECT_EQ(shown.at("ports").as_array().size(), 1U);
+  EXPECT_EQ(get("/api/v1/hosts").at("hosts").as_array().size(), 1U);
+  ASSERT_TRUE(run_until([&] {
+    for (const auto& path : get("/api/v1/hosts/hv-01").at("paths").as_array()) {
+      if (path.at("state") == "active" && path.as_object().contains("rtt_ms")) { return true; }
+    }
+    return false;
+  }));
+}
+
+TEST_F(ConsoleTest, ACommandIsAnsweredWithItsFinalState) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  const auto done = post(kCommands + "?wait=10", command(1));
+  EXPECT_EQ(done.at("state"), "done");
+  EXPECT_EQ(done.at("revision"), json::value(1));
+  EXPECT_EQ(done.at("plan").as_array().at(0), "ip link add x");
+  ASSERT_TRUE(run_until([&] { return host.result_acks.contains(id_of(1)); }));
+  EXPECT_EQ(post(kCommands, command(1)).at("state"), "done")
+      << "the same again gets the stored answer";
+  auto other = command(1);
+  other["operations"].as_array().emplace_back(json::object{{"op", "x"}});
+  EXPECT_EQ(call("POST", kCommands, json::serialize(other)).status, 409U);
+  EXPECT_EQ(host.received.at(id_of(1)), 1);
+  EXPECT_EQ(call("GET", "/api/v1/hosts/nobody").status, 404U);
+  EXPECT_EQ(call("GET", kCommands + "/" + id_of(9)).status, 404U);
+}
+
+TEST_F(ConsoleTest, CommandsOfAnOfflineHostWaitAndRunInOrder) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  host.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); })) << "offline when its last path is gone";
+  for (int n = 1; n <= 20; ++n) {
+    EXPECT_EQ(call("POST", kCommands, json::serialize(command(n))).status, 202U);
+  }
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
+  for (int n = 1; n <= 20; ++n) {
+    EXPECT_EQ(get(kCommands + "/" + id_of(n)).at("revision"), json::value(n))
+        << "in the order sent";
+  }
+}
+
+TEST_F(ConsoleTest, APulledCableLosesNothing) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  host.connect(console->port(), "eth1");
+  ASSERT_TRUE(run_until([&] { return online() && console->host("hv-01")->path_count() == 2; }));
+  const auto session = host.session_id();
+  for (int n = 1; n <= 60; ++n) {
+    EXPECT_EQ(call("POST", kCommands, json::serialize(command(n))).status, 202U);
+    if (n == 30) { host.pull("eth0"); }
+  }
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
+  EXPECT_EQ(host.executed(), 60U);
+  for (const auto& [id, times] : host.received) { EXPECT_EQ(times, 1) << id; }
+  EXPECT_EQ(host.session_id(), session);
+  EXPECT_TRUE(online());
+}
+
+TEST_F(ConsoleTest, ARestartOfTheConsoleLosesNoCommandAndNoResult) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  host.mute = true;  // It executes, and its results do not reach the first Console.
+  for (int n = 1; n <= 10; ++n) {
+    ASSERT_EQ(call("POST", kCommands, json::serialize(command(n))).status, 202U);
+  }
+  ASSERT_TRUE(run_until([&] { return host.executed() == 10; }));
+  stop();
+  start(port);
+  EXPECT_EQ(console->host("hv-01")->pending(), 10U);
+  EXPECT_EQ(get(kCommands + "/" + id_of(3)).at("state"), "queued");
+  host.mute = false;
+  ASSERT_TRUE(run_until([&] { return host.closed > 0; }));
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until(
+      [&] { return console->host("hv-01")->pending() == 0 && host.result_acks.size() == 10; }));
+  EXPECT_EQ(host.executed(), 10U);
+  for (int n = 1; n <= 10; ++n) { EXPECT_EQ(get(kCommands + "/" + id_of(n)).at("state"), "done"); }
+}
+
+TEST_F(ConsoleTest, EventsAreKeptOnceInOrderAndAcknowledgedWhenOnDisk) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  for (int n = 1; n <= 50; ++n) { host.event(n); }
+  ASSERT_TRUE(run_until([&] { return host.event_acked == 50; }));
+  stop();
+  start(port);
+  ASSERT_TRUE(run_until([&] { return host.closed > 0; }));
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  for (int n = 41; n <= 60; ++n) {
+    host.event(n);
+  }  // As a host that did not hear the acknowledgement.
+  ASSERT_TRUE(run_until([&] { return host.event_acked == 60; }));
+  const auto page = get("/api/v1/hosts/hv-01/events?after=0");
+  const auto& events = page.at("events").as_array();
+  ASSERT_EQ(events.size(), 60U);
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].at("n"), json::value(i + 1));
+    EXPECT_EQ(events[i].at("data").at("number"), json::value(i + 1));
+  }
+  EXPECT_EQ(page.at("last"), json::value(60));
+  EXPECT_EQ(get("/api/v1/hosts/hv-01/events?after=58").at("events").as_array().size(), 2U);
+}
+
+TEST_F(ConsoleTest, AHelloThatIsNotTheCertificatesIsRefusedWithAReason) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.hello_as = "hv-02";
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return host.closed > 0; }));
+  EXPECT_NE(host.refusal.find("hv-02"), std::string::npos) << host.refusal;
+  EXPECT_EQ(console->host("hv-02"), nullptr);
+  EXPECT_EQ(console->host("hv-01"), nullptr);
+  EXPECT_EQ(console->fleet().doorstep().refused(), 1U);
+}
+
+TEST_F(ConsoleTest, AConfirmReachesTheHostOnlyForACommandOnItsWay) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  host.mute = true;
+  ASSERT_EQ(call("POST", kCommands, json::serialize(command(1))).status, 202U);
+  ASSERT_TRUE(run_until([&] { return host.executed() == 1; }));
+  host.say(tunnel::Channel::commands,
+           {{"type", "state"}, {"id", id_of(1)}, {"state", "confirming"}});
+  ASSERT_TRUE(
+      run_until([&] { return get(kCommands + "/" + id_of(1)).at("state") == "confirming"; }));
+  EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/confirm").status, 202U);
+  ASSERT_TRUE(run_until([&] { return host.confirms.contains(id_of(1)); }));
+  host.answer(id_of(1));
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
+  EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/confirm").status, 409U);
+}
+
+TEST_F(ConsoleTest, MalformedMessagesAreCountedAndHarmNothing) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  host.say(tunnel::Channel::commands, {{"type", "result"}, {"id", "x"}, {"state", "marvellous"}});
+  host.say(tunnel::Channel::commands, {{"id", 5}});
+  host.say(tunnel::Channel::events, {{"type", "event"}, {"n", -1}});
+  host.say(tunnel::Channel::events, {{"type", "event"}, {"n", 1}, {"kind", "k"}, {"time", "soon"}});
+  ASSERT_TRUE(run_until([&] { return console->fleet().counters().bad_messages == 4; }));
+  EXPECT_TRUE(online());
+  EXPECT_EQ(post(kCommands + "?wait=10", command(1)).at("state"), "done");
+}
+
+TEST_F(ConsoleTest, WithoutTheTokenNothingButThePageIsShown) {
+  start();
+  HttpRequest request;
+  request.method = "GET";
+  std::vector<unsigned> statuses;
+  for (const char* target : {"/", "/api/v1/hosts", "/metrics", "/nothing"}) {
+    request.target = target;
+    boost::asio::co_spawn(
+        io, console->api.answer(request),
+        [&](std::exception_ptr, HttpResponse response) { statuses.push_back(response.status); });
+  }
+  ASSERT_TRUE(run_until([&] { return statuses.size() == 4; }));
+  EXPECT_EQ(statuses, (std::vector<unsigned>{200, 401, 401, 401}));
+  EXPECT_NE(call("GET", "/metrics").body.find("uplink_console_hosts_online 0"), std::string::npos);
+  EXPECT_EQ(call("POST", "/api/v1/enrolment-tokens").status, 501U);
+}
+
+}  // namespace
+}  // namespace edge::console

@@ -1,0 +1,138 @@
+// HTTP on a real socket: keep-alive, limits, nonsense, the event stream.
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "console/http_server.hpp"
+#include "console_fixture.hpp"
+
+namespace edge::console {
+namespace {
+
+using boost::asio::ip::tcp;
+
+class HttpTest : public ConsoleTest {
+ protected:
+  struct Client {
+    explicit Client(boost::asio::io_context& io) : socket(io) {}
+    tcp::socket socket;
+    std::string heard;
+    bool ended = false;
+    std::array<char, 4096> chunk{};
+  };
+
+  void serve(HttpLimits limits = {}) {
+    start();
+    server = HttpServer::listen(io, {"127.0.0.1", 0}, console->api, limits).value();
+  }
+  std::shared_ptr<Client> client() {
+    auto out = std::make_shared<Client>(io);
+    out->socket.connect(tcp::endpoint(boost::asio::ip::address_v4::loopback(), server->port()));
+    read(out);
+    return out;
+  }
+  void read(const std::shared_ptr<Client>& one) {
+    one->socket.async_read_some(boost::asio::buffer(one->chunk),
+                                [this, one](boost::system::error_code ec, std::size_t bytes) {
+                                  one->heard.append(one->chunk.data(), bytes);
+                                  if (ec) {
+                                    one->ended = true;
+                                  } else {
+                                    read(one);
+                                  }
+                                });
+  }
+  static std::string request(const std::string& line, const std::string& more = {},
+                             const std::string& body = {}) {
+    return line + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + std::string(kToken) + "\r\n" +
+           more + (body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n") +
+           "\r\n" + body;
+  }
+  static void send(Client& one, const std::string& text) {
+    boost::system::error_code ignored;  // A server that has had enough may have closed.
+    boost::asio::write(one.socket, boost::asio::buffer(text), ignored);
+  }
+  static std::size_t count(const std::string& text, std::string_view word) {
+    std::size_t found = 0;
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+      ++found;
+    }
+    return found;
+  }
+  void TearDown() override {
+    if (server) { server->stop(); }
+    if (console) { stop(); }
+  }
+
+  std::unique_ptr<HttpServer> server;
+};
+
+TEST_F(HttpTest, OneConnectionCarriesManyRequests) {
+  serve();
+  auto one = client();
+  send(*one, request("GET /api/v1/hosts") + request("GET /metrics") + request("HEAD /"));
+  ASSERT_TRUE(run_until([&] { return count(one->heard, "HTTP/1.1 200 OK") == 3; })) << one->heard;
+  EXPECT_FALSE(one->ended);
+  send(*one, request("GET /nothing"));
+  ASSERT_TRUE(run_until([&] { return count(one->heard, "HTTP/1.1 404") == 1; })) << one->heard;
+  EXPECT_NE(one->heard.find("application/problem+json"), std::string::npos);
+  send(*one, request("GET /api/v1/hosts", "Connection: close\r\n"));
+  ASSERT_TRUE(run_until([&] { return one->ended; }));
+}
+
+TEST_F(HttpTest, TooLargeAndNonsenseAreToldAndClosed) {
+  serve({.body_bytes_max = 1000, .header_bytes_max = 2000});
+  auto large = client();
+  send(*large, request("POST /api/v1/hosts/x/commands", {}, std::string(2000, 'x')));
+  ASSERT_TRUE(run_until([&] { return large->ended; }));
+  EXPECT_NE(large->heard.find("413"), std::string::npos) << large->heard;
+  auto header = client();
+  send(*header, request("GET /", "X: " + std::string(4000, 'x') + "\r\n"));
+  ASSERT_TRUE(run_until([&] { return header->ended; }));
+  EXPECT_NE(header->heard.find("431"), std::string::npos) << header->heard;
+  auto nonsense = client();
+  send(*nonsense, "this is not http\r\n\r\n");
+  ASSERT_TRUE(run_until([&] { return nonsense->ended; }));
+  EXPECT_NE(nonsense->heard.find("400"), std::string::npos) << nonsense->heard;
+}
+
+TEST_F(HttpTest, ConnectionsBeyondTheLimitWaitForASeat) {
+  serve({.connections_max = 2});
+  auto first = client();
+  auto second = client();
+  auto third = client();
+  ASSERT_TRUE(run_until([&] { return server->connections() == 2; }));
+  send(*third, request("GET /"));
+  send(*first, request("GET /", "Connection: close\r\n"));
+  ASSERT_TRUE(run_until([&] { return first->ended; }));
+  EXPECT_TRUE(run_until([&] { return count(third->heard, "200 OK") == 1; })) << "the seat is free";
+}
+
+TEST_F(HttpTest, AnIdleConnectionIsClosed) {
+  serve({.idle = 1s});
+  auto one = client();
+  EXPECT_TRUE(run_until([&] { return one->ended; }));
+}
+
+TEST_F(HttpTest, TheEventStreamGivesEachEventOnceAndResumes) {
+  serve();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online(); }));
+  auto live = client();
+  send(*live, request("GET /api/v1/events"));
+  ASSERT_TRUE(run_until([&] { return count(live->heard, "the stream begins") == 1; }))
+      << live->heard;
+  for (int n = 1; n <= 30; ++n) { host.event(n); }
+  ASSERT_TRUE(run_until([&] { return count(live->heard, "event: event\n") == 30; })) << live->heard;
+  EXPECT_EQ(count(live->heard, "\"n\":17,"), 1U);
+  auto resumed = client();
+  send(*resumed, request("GET /api/v1/events", "Last-Event-ID: 20\r\n"));
+  ASSERT_TRUE(run_until([&] { return count(resumed->heard, "event: event\n") == 10; }))
+      << resumed->heard;
+  EXPECT_EQ(count(resumed->heard, "id: 21\n"), 1U);
+}
+
+}  // namespace
+}  // namespace edge::console
