@@ -1,0 +1,1 @@
+edge_bench(bench_nft bench/nft edge_netmodel_io)
