@@ -167,6 +167,7 @@ struct DhcpClient::Impl : std::enable_shared_from_this<Impl> {
       trouble(exit.last_line + "; install dhcpcd-base");
     }
     child.reset();
+    last_event.clear();
     look_timer.cancel();
     run(engine.on_child_exited(now_of()));
   }

@@ -47,7 +47,7 @@ struct DhcpClientStatus {
   LeasePhase phase = LeasePhase::none;
   int pid = 0;  ///< The keeper's; 0: none runs.
   std::uint32_t restarts = 0;
-  std::string last_event;  ///< "RENEW".
+  std::string last_event;  ///< Of the running child: "RENEW".
   std::string last_exit;   ///< "status 137: ..."; empty: never ended.
 };
 

@@ -1,0 +1,5 @@
+edge_test(contract_dhcp contract/dhcp edge_dhcp_io)
+if(TARGET contract_dhcp)
+  add_dependencies(contract_dhcp uplink-dhcp-keeper uplink-dhcp-hook)
+  set_tests_properties(contract_dhcp PROPERTIES RUN_SERIAL ON TIMEOUT 180)
+endif()
