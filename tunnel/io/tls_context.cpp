@@ -194,7 +194,7 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
 bool apply_policy(SSL_CTX* ctx, TlsRole role) {
   SSL_CTX_set_security_level(ctx, 2);
   SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
-  // A write may be retried from another buffer; idle connections hold no record buffers (22 KiB).
+  // A write may be retried from another buffer; idle connections hold no record buffers.
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(ctx, 1);  // One recv for header and body of a record.

@@ -29,7 +29,8 @@ enum class TlsWant : std::uint8_t {
 };
 
 /// The socket BIO is our own: MSG_NOSIGNAL, and it keeps the errno that OpenSSL loses. An idle
-/// connection holds no buffers, 22 KiB in all against 86 KiB of asio::ssl::stream.
+/// connection holds no buffers: 24.6 KiB resident per end with its stream, against 86 KiB of
+/// asio::ssl::stream (measured with bench_tls_memory, 2000 pairs).
 ///
 /// Time: the context's wall clock, once. Threads: one; it uses the thread's OpenSSL error queue.
 class TlsEngine {
