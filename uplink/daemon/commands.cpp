@@ -63,11 +63,11 @@ Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& ev
       revision_(revision),
       retry_timer_(io) {}
 
-Commands::Outcome Commands::refused(std::string what) {
-  Outcome out;
-  out.state = CommandState::refused;
-  out.problems.push_back({std::nullopt, "", std::move(what)});
-  return out;
+void Commands::refuse(Decision& decision, std::string what) {
+  decision.state = CommandState::refused;
+  decision.model.reset();
+  decision.actions.clear();
+  decision.problems.push_back({std::nullopt, "", std::move(what)});
 }
 
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
@@ -202,160 +202,220 @@ void Commands::enqueue(Item item) {
 }
 
 asio::awaitable<void> Commands::run() {
+  std::size_t size_max = batch_max;
   while (!queue_.empty() && !stopped_) {
-    Item item = std::move(queue_.front());
-    queue_.pop_front();
-    co_await execute(item);
-    queued_.erase(item.id);
+    auto batch = std::make_shared<Batch>(take_batch(size_max));
+    const bool whole = co_await apply(batch);
+    if (!whole && batch->size() > 1) {
+      // One of them is to blame: put them back in order and go on singly until this batch is through.
+      for (auto it = batch->rbegin(); it != batch->rend(); ++it) {
+        it->item.began = it->item.began || it->touches_kernel();
+        queue_.push_front(std::move(it->item));
+      }
+      singly_ = batch->size();
+      size_max = 1;
+      continue;
+    }
+    co_await execute(batch);
+    if (singly_ > 0 && --singly_ == 0) { size_max = batch_max; }
   }
   running_ = false;
 }
 
-asio::awaitable<void> Commands::execute(Item item) {
-  const MonoTime began = mono_now();
-  Outcome outcome = co_await decide(item);
-  co_await finish(item.id, std::move(outcome), began);
+Commands::Batch Commands::take_batch(std::size_t size_max) {
+  Batch batch;
+  netmodel::Model base = reconciler_.model();
+  std::int64_t revision = revision_;
+  while (!queue_.empty() && batch.size() < size_max) {
+    Decision decision = decide(queue_.front(), base, revision);
+    const bool alone = decision.dry_run || !decision.actions.empty();
+    if (alone && !batch.empty()) { break; }
+    queue_.pop_front();
+    if (decision.model && !decision.dry_run) {
+      base = *decision.model;
+      ++revision;
+    }
+    batch.push_back(std::move(decision));
+    if (alone) { break; }
+  }
+  return batch;
 }
 
-asio::awaitable<Commands::Outcome> Commands::decide(Item item) {
-  const auto parsed = netmodel::parse_command(item.payload);
+Commands::Decision Commands::decide(Item item, const netmodel::Model& base, std::int64_t revision) const {
+  Decision out;
+  out.item = std::move(item);
+  out.began = mono_now();
+  const auto parsed = netmodel::parse_command(out.item.payload);
   if (!parsed) {
-    Outcome out;
     out.state = CommandState::refused;
     out.problems = parsed.error().items();
     out.problems_dropped = parsed.error().dropped();
-    co_return out;
+    return out;
   }
-  if (item.began && class_of(*parsed) == "action") {
-    Outcome out;
+  if (out.item.began && class_of(*parsed) == "action") {
     out.state = CommandState::indeterminate;
     out.problems.push_back({std::nullopt, "", "the daemon was stopped while it ran; it is not run twice"});
-    co_return out;
+    return out;
   }
-  if (parsed->deadline && *parsed->deadline < wall_now()) {
-    Outcome out;
+  if (parsed->deadline && *parsed->deadline < wall_now() && !out.item.began) {
     out.state = CommandState::expired;
     out.problems.push_back({std::nullopt, "deadline", "deadline " + to_iso8601(*parsed->deadline) + " has passed"});
-    co_return out;
+    return out;
   }
-  if (parsed->revision && *parsed->revision != revision_) {
-    Outcome out;
+  if (parsed->revision && *parsed->revision != revision) {
     out.state = CommandState::superseded;
     out.problems.push_back({std::nullopt, "revision",
-                            fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision_)});
-    co_return out;
+                            fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision)});
+    return out;
   }
-  netmodel::ApplyOutcome wanted =
-      netmodel::apply_operations(reconciler_.model(), parsed->operations, hooks_.facts());
+  netmodel::ApplyOutcome wanted = netmodel::apply_operations(base, parsed->operations, hooks_.facts());
   if (!wanted.problems.empty() || !wanted.model) {
-    Outcome out;
     out.state = CommandState::refused;
     out.problems = wanted.problems.items();
     out.problems_dropped = wanted.problems.dropped();
-    co_return out;
+    return out;
   }
-  if (parsed->dry_run) {
-    netmodel::Model candidate = *wanted.model;
-    TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
-    Outcome out;
-    out.plan = std::move(planned.plan);
-    for (const auto& error : planned.errors) { out.problems.push_back({std::nullopt, "", error}); }
-    co_return out;
-  }
-  Outcome out = co_await apply(item, std::move(wanted));
-  co_return out;
+  out.dry_run = parsed->dry_run;
+  if (*wanted.model != base || out.dry_run) { out.model = std::move(wanted.model); }
+  out.actions = std::move(wanted.actions);
+  return out;
 }
 
-asio::awaitable<Commands::Outcome> Commands::apply(Item item, netmodel::ApplyOutcome wanted) {
-  Outcome out;
-  const bool changes_model = *wanted.model != reconciler_.model();
-  if (!changes_model && wanted.actions.empty()) { co_return out; }  // Idempotent: nothing to write.
-
-  if (!item.began) {
+asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
+  const netmodel::Model before = reconciler_.model();
+  std::vector<std::string> begin;
+  const netmodel::Model* last = nullptr;
+  for (const Decision& decision : *batch) {
+    if (decision.dry_run && decision.model) {
+      netmodel::Model candidate = *decision.model;
+      TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
+      batch->front().plan = std::move(planned.plan);
+      for (const auto& error : planned.errors) { batch->front().problems.push_back({std::nullopt, "", error}); }
+      co_return true;
+    }
+    if (!decision.touches_kernel()) { continue; }
+    if (!decision.item.began) { begin.push_back(decision.item.id); }
+    if (decision.model) { last = &*decision.model; }
+  }
+  if (!begin.empty()) {
     // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with ASan).
-    auto start = [id = item.id, boot = boot_id_, now = wall_now()](store::Store& s) { return s.start(id, boot, "", now); };
+    auto start = [begin, boot = boot_id_, now = wall_now()](store::Store& s) -> Result<void> {
+      for (const std::string& id : begin) { EDGE_TRY(s.start(id, boot, "", now)); }
+      return {};
+    };
     const auto started = co_await store_.call(std::move(start));
-    if (!started) { co_return refused("store: not run: " + started.error().what); }
-    say({{"type", "state"}, {"id", item.id}, {"state", "applying"}});
-  }
-  if (changes_model) {
-    const netmodel::Model before = reconciler_.model();
-    const std::vector<std::string> conflicts_before =
-        reconciler_.last() ? reconciler_.last()->conflicts : std::vector<std::string>{};
-    reconciler_.set_model(*wanted.model);
-    std::string why = "command " + item.id;
-    TurnResult turn = co_await reconciler_.converge(std::move(why));
-    std::vector<std::string> reasons = turn.errors;
-    for (const auto& conflict : turn.conflicts) {
-      if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) { reasons.push_back(conflict); }
+    if (!started) {
+      for (Decision& decision : *batch) {
+        if (decision.touches_kernel()) { refuse(decision, "store: not run: " + started.error().what); }
+      }
+      co_return true;
     }
-    const bool shows = turn.verified && reasons.size() == turn.errors.size();
-    if (!shows) {
-      reconciler_.set_model(before);
-      std::string undo = "undo " + item.id;
-      TurnResult undone = co_await reconciler_.converge(std::move(undo));
-      out = refused(fmt::format("the kernel did not take it; the network is as before{}",
-                                undone.verified ? "" : " except for what is reported as drift"));
-      for (const auto& reason : reasons) { out.problems.push_back({std::nullopt, "", reason}); }
-      co_return out;
-    }
-    out.plan = std::move(turn.plan);
-    out.model = std::move(*wanted.model);
-    out.before = before;
+    for (const std::string& id : begin) { say({{"type", "state"}, {"id", id}, {"state", "applying"}}); }
   }
-  for (const auto& action : wanted.actions) {
-    if (const auto acted = hooks_.act(action); !acted) {
-      out.state = CommandState::refused;
-      out.problems.push_back({std::nullopt, "", acted.error().what});
-    }
+  if (last == nullptr) { co_return true; }
+
+  const std::vector<std::string> conflicts_before =
+      reconciler_.last() ? reconciler_.last()->conflicts : std::vector<std::string>{};
+  reconciler_.set_model(*last);
+  std::string why = "command " + batch->front().item.id;
+  TurnResult turn = co_await reconciler_.converge(std::move(why));
+  std::vector<std::string> reasons = turn.errors;
+  for (const auto& conflict : turn.conflicts) {
+    if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) { reasons.push_back(conflict); }
   }
-  co_return out;
+  if (turn.verified && reasons.size() == turn.errors.size()) {
+    for (Decision& decision : *batch) {
+      if (decision.model) { decision.plan = turn.plan; }
+    }
+    co_return true;
+  }
+  reconciler_.set_model(before);
+  std::string undo = "undo of " + batch->front().item.id;
+  TurnResult undone = co_await reconciler_.converge(std::move(undo));
+  if (batch->size() == 1) {
+    refuse(batch->front(), fmt::format("the kernel did not take it; the network is as before{}",
+                                       undone.verified ? "" : " except for what is reported as drift"));
+    for (const auto& reason : reasons) { batch->front().problems.push_back({std::nullopt, "", reason}); }
+  }
+  co_return false;
 }
 
-asio::awaitable<void> Commands::finish(std::string id, Outcome outcome, MonoTime began) {
-  if (outcome.plan.size() > plan_lines_max) {
-    const std::size_t more = outcome.plan.size() - plan_lines_max;
-    outcome.plan.resize(plan_lines_max);
-    outcome.plan.push_back(fmt::format("... and {} more lines", more));
+void Commands::act(Decision& decision) {
+  for (const auto& action : std::exchange(decision.actions, {})) {
+    if (const auto acted = hooks_.act(action); !acted) { refuse(decision, acted.error().what); }
   }
-  std::optional<store::Revision> revision;
-  if (outcome.model) {
-    revision = store::Revision{revision_ + 1, netmodel::to_json_text(*outcome.model), id, wall_now()};
+}
+
+std::string Commands::result_text(Decision& decision, std::int64_t revision) const {
+  if (decision.plan.size() > plan_lines_max) {
+    const std::size_t more = decision.plan.size() - plan_lines_max;
+    decision.plan.resize(plan_lines_max);
+    decision.plan.push_back(fmt::format("... and {} more lines", more));
   }
   json::array plan;
-  for (const auto& line : outcome.plan) { plan.emplace_back(line); }
-  const json::object result{{"type", "result"},
-                            {"id", id},
-                            {"state", std::string(store::to_string(outcome.state))},
-                            {"problems", problems_json(outcome.problems, outcome.problems_dropped)},
-                            {"revision", revision ? revision->number : revision_},
-                            {"plan", std::move(plan)},
-                            {"elapsed_ms", (mono_now() - began) / std::chrono::milliseconds(1)}};
-  const std::string text = json::serialize(result);
-  auto commit = [id, state = outcome.state, text, revision, now = wall_now()](store::Store& s) {
-    return s.finish(id, state, text, revision, now);
+  for (const auto& line : decision.plan) { plan.emplace_back(line); }
+  return json::serialize(json::object{
+      {"type", "result"},
+      {"id", decision.item.id},
+      {"state", std::string(store::to_string(decision.state))},
+      {"problems", problems_json(decision.problems, decision.problems_dropped)},
+      {"revision", revision},
+      {"plan", std::move(plan)},
+      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}});
+}
+
+asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
+  struct End {
+    std::string id;
+    CommandState state;
+    std::string result;
+    std::optional<store::Revision> revision;
+  };
+  auto ends = std::make_shared<std::vector<End>>();
+  const std::optional<store::Revision> none;
+  std::int64_t revision = revision_;
+  for (Decision& decision : *batch) {
+    act(decision);
+    std::optional<store::Revision> made = none;
+    if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
+      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id, wall_now()};
+    }
+    std::string result = result_text(decision, revision);
+    ends->push_back({decision.item.id, decision.state, std::move(result), std::move(made)});
+  }
+  // One job: all of the batch in one commit, model and results together.
+  auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
+    for (const End& end : *ends) { EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now)); }
+    return {};
   };
   const auto stored = co_await store_.call(std::move(commit));
-  ++executed_;
+  for (const End& end : *ends) { queued_.erase(end.id); }
+  executed_ += ends->size();
   if (!stored) {
-    // Nothing is committed: the kernel goes back to what the store says, so that a restart agrees.
-    spdlog::error("command.not_finished id={} reason={}", id, stored.error().what);
-    events_.add("store.trouble", {{"what", stored.error().what}, {"command", id}});
-    if (outcome.before) {
-      reconciler_.set_model(*outcome.before);
-      std::string undo = "undo " + id;
-      co_await reconciler_.converge(std::move(undo));
+    // Nothing new may stand without its record: the network goes back to what the store says.
+    spdlog::error("command.not_finished id={} reason={}", ends->front().id, stored.error().what);
+    events_.add("store.trouble", {{"what", stored.error().what}, {"command", ends->front().id}});
+    auto newest = [](store::Store& s) { return s.newest_revision(); };
+    const auto kept = co_await store_.call(std::move(newest));
+    if (kept && *kept) {
+      if (auto model = netmodel::model_from_json((*kept)->model)) {
+        revision_ = (*kept)->number;
+        reconciler_.set_model(std::move(*model));
+        reconciler_.request("the store refused a result");
+      }
     }
-    local_.erase(id);
+    for (const End& end : *ends) { local_.erase(end.id); }
     co_return;
   }
-  if (revision) {
-    revision_ = revision->number;
+  if (revision != revision_) {
+    revision_ = revision;
     hooks_.changed();
   }
-  spdlog::info("command.end id={} state={} revision={} writes={}", id, store::to_string(outcome.state), revision_,
-               outcome.plan.size());
-  answer(id, text);
+  for (const End& end : *ends) {
+    spdlog::info("command.end id={} state={} revision={}", end.id, store::to_string(end.state),
+                 end.revision ? end.revision->number : revision_);
+    answer(end.id, end.result);
+  }
 }
 
 }  // namespace edge::uplink

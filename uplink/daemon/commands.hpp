@@ -3,6 +3,8 @@
 
 #include <deque>
 #include <functional>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -37,6 +39,9 @@ class Commands {
   static constexpr std::chrono::seconds retry{1};
   static constexpr std::size_t queue_max = 4096;
   static constexpr std::size_t plan_lines_max = 400;
+  /// Commands that wait together share one turn of the kernel and one commit; each still has its own
+  /// revision and result. If the kernel refuses the whole, they are tried one by one.
+  static constexpr std::size_t batch_max = 64;
 
   Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events, Reconciler& reconciler,
            Hooks hooks, std::string boot_id, std::int64_t revision);
@@ -57,31 +62,40 @@ class Commands {
   void stop() { stopped_ = true; retry_timer_.cancel(); }
 
  private:
-  struct Outcome {
-    store::CommandState state = store::CommandState::done;
-    std::vector<netmodel::Problem> problems;
-    std::size_t problems_dropped = 0;
-    std::vector<std::string> plan;
-    std::optional<netmodel::Model> model;
-    std::optional<netmodel::Model> before;  ///< Set with `model`: what to go back to.
-  };
   struct Item {
     std::string id;
     std::string payload;
     bool began = false;  ///< In state applying already: a restart interrupted it.
   };
+  /// What will be answered, and what has to be done before that.
+  struct Decision {
+    Item item;
+    MonoTime began{};
+    store::CommandState state = store::CommandState::done;
+    std::vector<netmodel::Problem> problems;
+    std::size_t problems_dropped = 0;
+    std::vector<std::string> plan;
+    bool dry_run = false;
+    std::optional<netmodel::Model> model;  ///< Set: it changes the model to this.
+    std::vector<netmodel::HostAction> actions;
+    bool touches_kernel() const { return state == store::CommandState::done && (model || !actions.empty()) && !dry_run; }
+  };
+  using Batch = std::vector<Decision>;
 
   void receive(std::string id, std::string payload, boost::json::object message);
   void on_receipt(const store::IncomingCommand& command, const Result<store::ReceiveOutcome>& outcome);
   void enqueue(Item item);
   boost::asio::awaitable<void> run();
-  boost::asio::awaitable<void> execute(Item item);
-  boost::asio::awaitable<Outcome> decide(Item item);
-  boost::asio::awaitable<Outcome> apply(Item item, netmodel::ApplyOutcome wanted);
-  boost::asio::awaitable<void> finish(std::string id, Outcome outcome, MonoTime began);
+  Batch take_batch(std::size_t size_max);
+  Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
+  /// Makes the kernel show the batch's last model. False: it refused, and shows the former model again.
+  boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
+  void act(Decision& decision);
+  std::string result_text(Decision& decision, std::int64_t revision) const;
   void say(const boost::json::object& message);
   void answer(const std::string& id, const std::string& result_json);
-  static Outcome refused(std::string what);
+  static void refuse(Decision& decision, std::string what);
 
   boost::asio::io_context& io_;
   store::StoreWorker& store_;
@@ -94,6 +108,7 @@ class Commands {
   std::set<std::string> queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
   std::map<std::string, std::function<void(boost::json::object)>> local_;
   boost::asio::steady_timer retry_timer_;
+  std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
   bool stopped_ = false;
   bool resend_ = false;

@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "netmodel/io/nft_kernel.hpp"
 #include "tunnel/io/certificate.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/notify.hpp"
@@ -124,6 +123,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (!nft) { return fail_in("open nftables", nft.error()); }
   auto conntrack = netmodel::ConntrackKernel::create();
   if (!conntrack) { return fail_in("open conntrack", conntrack.error()); }
+  const netmodel::NftKernel& own_nft = **nft;
   box.nft = std::move(*nft);
   box.conntrack = std::move(*conntrack);
   auto kernel = netmodel::RtnetlinkKernel::open(box.nft.get());
@@ -135,13 +135,13 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (host_id.empty()) { host_id = read_line("/proc/sys/kernel/hostname"); }
 
   std::unique_ptr<Daemon> daemon(new Daemon(io, std::move(config), std::move(host_id), std::move(*opened),
-                                            std::move(*remembered), std::move(box)));
+                                            std::move(*remembered), std::move(box), own_nft));
   EDGE_TRY(daemon->listen());
   return daemon;
 }
 
 Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-               KernelBox kernel)
+               KernelBox kernel, const netmodel::NftKernel& nft)
     : io_(io),
       config_(std::move(config)),
       host_id_(std::move(host_id)),
@@ -153,6 +153,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       memory_(std::move(memory)),
       store_(io, std::move(store)),
       kernel_(io, std::move(kernel)),
+      nft_(nft),
       events_(store_),
       ports_(io, config_, store_, events_,
              {.dirty = [this](const std::string& why) { reconciler_.request(why); },
@@ -235,10 +236,8 @@ Result<void> Daemon::listen() {
       {.own_port = kernel_port_id_});
   if (!monitor) { return fail_in("listen to netlink", monitor.error()); }
   link_monitor_ = std::move(*monitor);
-  // NftKernel lives on the kernel thread: who made a generation is not asked across threads; a turn that
-  // finds nothing to do is cheap.
   auto nft = netmodel::NftMonitor::start(
-      io_, [](std::uint32_t) { return false; },
+      io_, [this](std::uint32_t generation) { return nft_.is_own_generation(generation); },
       [this](const netmodel::NftForeignChange& change) {
         if (change.touches_ours) { reconciler_.request("nftables changed by " + change.process); }
       });

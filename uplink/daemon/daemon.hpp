@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "netmodel/io/conntrack_kernel.hpp"
+#include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
@@ -52,7 +53,7 @@ class Daemon {
 
  private:
   Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-         KernelBox kernel);
+         KernelBox kernel, const netmodel::NftKernel& nft);
 
   netmodel::RenderFacts render_facts() const;
   netmodel::ModelFacts model_facts() const;
@@ -93,6 +94,7 @@ class Daemon {
   Memory memory_;
   store::StoreWorker store_;
   KernelWorker kernel_;
+  const netmodel::NftKernel& nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
   Ports ports_;
   Reconciler reconciler_;

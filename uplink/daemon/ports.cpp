@@ -210,7 +210,8 @@ void Ports::on_link(const netmodel::LinkEvent& event) {
   if (port != nullptr && port->index == event.index && !event.gone) {
     set_carrier(*port, event.admin_up, event.carrier, false);
   }
-  hooks_.dirty(event.gone ? "link gone" : event.appeared ? "link appeared" : "link changed");
+  const bool expected = event.by_us && !event.gone && !event.appeared;  // The turn that did it looks anyway.
+  if (!expected) { hooks_.dirty(event.gone ? "link gone" : event.appeared ? "link appeared" : "link changed"); }
 }
 
 void Ports::on_carrier(const netmodel::CarrierChange& change) {
