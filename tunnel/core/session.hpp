@@ -148,7 +148,7 @@ struct SessionStats {
   std::uint64_t violations = 0;  ///< Protocol errors of the peer.
 };
 
-/// One logical association between a host and the Console over up to 8 paths.
+/// One logical association between a host and the Console over up to 32 paths.
 ///
 /// Use: call an input, then execute take_actions() in order, then arm one timer for
 /// next_deadline(). The host object lives as long as the daemon, the Console keeps one per host id.
@@ -156,7 +156,7 @@ struct SessionStats {
 /// Threads: none.
 class Session {
  public:
-  static constexpr std::size_t paths_max = 8;
+  static constexpr std::size_t paths_max = 32;  ///< 16 ports with two endpoints; bits of InFlight::carriers.
 
   /// `random` draws ids and jitter; seed it from the kernel in production.
   Session(SessionOptions options, Random random);
@@ -204,7 +204,8 @@ class Session {
   /// Says goodbye on all paths and closes them.
   void shutdown(MonoTime now);
 
-  std::optional<MonoTime> next_deadline() const;
+  /// As of the last input; nullopt: no timer needed.
+  std::optional<MonoTime> next_deadline() const { return promised_; }
   void on_deadline(MonoTime now);
   /// Empties the queue.
   std::vector<Action> take_actions();
@@ -241,6 +242,7 @@ class Session {
   // session.cpp
   void observe(MonoTime now);
   void settle(MonoTime now);
+  std::optional<MonoTime> earliest_deadline() const;
   void start_session(SessionId id, std::uint64_t epoch, MonoTime now);
   void forget_session(MonoTime now);
   void clear_channels();
@@ -255,7 +257,7 @@ class Session {
   // session_paths.cpp
   Path* find(PathId path);
   const Path* find(PathId path) const;
-  std::uint8_t slot_bit(PathId path) const;
+  std::uint32_t slot_bit(PathId path) const;
   std::size_t path_count() const;
   void add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
   void make_room_for(const PathFacts& facts, MonoTime now);

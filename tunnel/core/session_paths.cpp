@@ -50,9 +50,9 @@ Session::Path* Session::find(PathId path) {
   return const_cast<Path*>(std::as_const(*this).find(path));
 }
 
-std::uint8_t Session::slot_bit(PathId path) const {
+std::uint32_t Session::slot_bit(PathId path) const {
   for (std::size_t i = 0; i < paths_.size(); ++i) {
-    if (paths_[i] && paths_[i]->id == path) { return static_cast<std::uint8_t>(1U << i); }
+    if (paths_[i] && paths_[i]->id == path) { return 1U << i; }
   }
   return 0;
 }
@@ -148,7 +148,7 @@ void Session::remove_path(PathId id, PathCause cause, bool by_peer, std::string 
                           .last_rx_age = std::chrono::duration_cast<std::chrono::milliseconds>(
                               path->health.silence(now))};
   const std::string adapter = path->facts.adapter;
-  const auto gone = static_cast<std::uint8_t>(~slot_bit(id));
+  const auto gone = ~slot_bit(id);
   for (SendChannel& channel : send_) {
     for (InFlight& entry : channel.in_flight()) { entry.carriers &= gone; }
   }

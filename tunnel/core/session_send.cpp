@@ -29,7 +29,7 @@ void Session::write(PathId path, SendKind kind, SharedBytes bytes) {
 
 /// A path is a reliable pipe while it lives: the same frame never goes into it twice.
 void Session::write_entry(InFlight& entry, PathId path) {
-  const std::uint8_t bit = slot_bit(path);
+  const std::uint32_t bit = slot_bit(path);
   EDGE_ASSERT(bit != 0 && (entry.carriers & bit) == 0 && !entry.sacked());
   entry.carriers |= bit;
   write(path, SendKind::data, entry.bytes);
@@ -130,7 +130,7 @@ void Session::copy_once_more(std::size_t channel, InFlight& entry, MonoTime now)
 
 /// What only suspect paths carry is due for a copy now.
 void Session::copy_off_suspects(MonoTime now) {
-  std::uint8_t healthy = 0;
+  std::uint32_t healthy = 0;
   for (const auto& path : paths_) {
     if (path && !path->suspect) { healthy |= slot_bit(path->id); }
   }
