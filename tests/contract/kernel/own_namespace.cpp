@@ -64,6 +64,13 @@ std::string ip_output(const std::string& arguments) {
   return output;
 }
 
+void ip_batch(const std::string& lines) {
+  FILE* pipe = ::popen("ip -batch -", "we");
+  EDGE_ASSERT(pipe != nullptr);
+  EXPECT_EQ(std::fwrite(lines.data(), 1, lines.size(), pipe), lines.size());
+  EXPECT_EQ(::pclose(pipe), 0);
+}
+
 void ip(const std::string& arguments) { (void)ip_output(arguments); }
 
 }  // namespace edge::netmodel

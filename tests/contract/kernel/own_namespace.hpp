@@ -12,6 +12,8 @@ void enter_new_namespace();
 
 /// Runs `ip ARGS` (iproute2): what another owner does to the host. Fails the test when it fails.
 void ip(const std::string& arguments);
+/// Many lines in one process (ip -batch).
+void ip_batch(const std::string& lines);
 /// Its output, for what only an independent witness can say.
 std::string ip_output(const std::string& arguments);
 

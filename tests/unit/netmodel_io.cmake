@@ -1,0 +1,2 @@
+edge_test(unit_netmodel_io unit/netmodel_io edge_netmodel_io)
+edge_io(unit_netmodel_io)
