@@ -77,7 +77,7 @@ struct Interface {
   MacAddress mac{};  ///< Of the guest.
   Hardware hardware = Hardware::virtio;
   std::optional<std::uint32_t>
-      host_number;  ///< On nat: address = subnet + host_number, by DHCP reservation.
+      host_number{};  ///< On nat: address = subnet + host_number, by DHCP reservation.
   bool operator==(const Interface&) const = default;
 };
 

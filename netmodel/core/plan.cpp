@@ -10,6 +10,32 @@
 
 namespace edge::netmodel {
 
+namespace {
+
+constexpr std::size_t nft_lines_max = 1000;
+
+/// As commands, or as a count where nobody would read them: text for 10,000 elements costs more
+/// than their commit.
+std::vector<std::string> nft_difference(const NftState& there, const NftState& wanted) {
+  const auto missing = [](const std::vector<Publication>& from,
+                          const std::vector<Publication>& in) {
+    std::size_t count = 0;
+    auto rest = in.begin();
+    for (const Publication& publication : from) {
+      while (rest != in.end() && *rest < publication) { ++rest; }
+      if (rest == in.end() || *rest != publication) { ++count; }
+    }
+    return count;
+  };
+  const std::size_t added = missing(wanted.publications, there.publications);
+  const std::size_t removed = missing(there.publications, wanted.publications);
+  if (added + removed <= nft_lines_max) { return difference_text(there, wanted); }
+  return {fmt::format("# table inet {}: {} publications added, {} removed", our_nft_table, added,
+                      removed)};
+}
+
+}  // namespace
+
 std::string sysctl_link(const std::string& path) {
   for (const std::string_view prefix : {"net/ipv4/conf/", "net/ipv6/conf/"}) {
     if (!path.starts_with(prefix)) { continue; }
@@ -48,16 +74,8 @@ bool PlanBuilder::address_is_there(const Address& address) const {
 /// First of all: a guest's first packet must meet the rules, not the window before them.
 void PlanBuilder::nft(const NftState& wanted, const std::optional<NftState>& there) {
   if (there && *there == wanted) { return; }
-  constexpr std::size_t shown_max = 1000;
   CommitNft commit{wanted};
-  if (there) {
-    commit.difference = difference_text(*there, wanted);
-    const std::size_t count = commit.difference.size();
-    if (count > shown_max) {
-      commit.difference.resize(shown_max);
-      commit.difference.push_back(fmt::format("# and {} more", count - shown_max));
-    }
-  }
+  if (there) { commit.difference = nft_difference(*there, wanted); }
   emit(std::move(commit));
 }
 

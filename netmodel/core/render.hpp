@@ -96,7 +96,7 @@ struct Rendered {
   NftState nft;
   std::vector<NetworkService> services{};  ///< Sorted by network.
   std::map<std::string, IpPrefix>
-      automatic_subnets;  ///< To be stored and passed to the next render.
+      automatic_subnets{};  ///< To be stored and passed to the next render.
   std::vector<Note> notes{};
 };
 

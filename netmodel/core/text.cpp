@@ -3,7 +3,6 @@
 #include <variant>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/operation.hpp"
@@ -156,7 +155,12 @@ std::string text_of(const SetSysctl& op) {
 
 std::string text_of(const CommitNft& op) {
   if (op.difference.empty()) { return "nft -f - <<END\n" + to_text(op.state) + "END"; }
-  return fmt::format("nft {}", fmt::join(op.difference, "\nnft "));
+  std::string out;
+  for (const std::string& line : op.difference) {
+    out +=
+        fmt::format("{}{}{}", out.empty() ? "" : "\n", line.starts_with('#') ? "" : "nft ", line);
+  }
+  return out;
 }
 
 std::string text_of(const DeleteNft&) {

@@ -71,8 +71,15 @@ void FakeKernel::drop_address(const Address& address) {
   const Family family = address.prefix.address.family;
   const bool v4 = family == Family::v4;
   if (!v4 && !address.no_prefix_route) { drop_prefix_route(address); }
+  // While another link carries the same address it stays local, and routes with this source stay
+  // as well, but for the prefix route of the address itself. Source: fib_del_ifaddr().
+  const bool still_local = std::ranges::any_of(state_.addresses, [&](const Address& other) {
+    return other.prefix.address == address.prefix.address;
+  });
   std::erase_if(state_.routes, [&](const Route& route) {
-    return v4 && route.table == table_main && route.source == address.prefix.address;
+    const bool own_prefix = route.protocol == protocol_kernel && route.link == address.link;
+    return v4 && route.table == table_main && route.source == address.prefix.address &&
+           (!still_local || own_prefix);
   });
   const bool none_left = std::ranges::none_of(state_.addresses, [&](const Address& other) {
     return other.link == address.link && other.prefix.address.family == family;

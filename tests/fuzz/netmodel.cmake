@@ -1,0 +1,1 @@
+edge_fuzz(fuzz_command fuzz_command.cpp edge_netmodel_core)
