@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint8_t protocol_kernel =
     2;  // RTPROT_KERNEL: the kernel makes and removes it with the address.
 constexpr std::uint32_t table_local = 255;
+constexpr std::uint32_t table_main = 254;
+constexpr std::uint32_t metric_moved = 20000;  // Above every metric of our own (render_port.hpp).
 
 bool differs(const std::optional<BridgeAttributes>& wanted,
              const std::optional<BridgeAttributes>& there) {
@@ -211,7 +213,11 @@ void PlanBuilder::move_routes(const Link& adapter) {
     }
     Route moved = route;
     moved.link = bridge;
+    // In main behind our own: a route of another owner would not be withdrawn at carrier loss.
+    const bool shifted = route.table == table_main;
+    if (shifted) { moved.metric += metric_moved; }
     emit(AddRoute{std::move(moved)});
+    if (shifted && route.protocol != protocol_kernel) { emit(RemoveRoute{route}); }
   }
 }
 
@@ -242,6 +248,7 @@ void PlanBuilder::hand_back(const std::string& bridge, const std::string& adapte
     }
     Route moved = route;
     moved.link = adapter;
+    if (route.table == table_main && route.metric >= metric_moved) { moved.metric -= metric_moved; }
     emit(AddRoute{std::move(moved)});
   }
   emit(SetSysctl{{fmt::format("net/ipv6/conf/{}/disable_ipv6", adapter), "0"}});
