@@ -87,6 +87,7 @@ class Host:
         """kill -9: no chance to tidy up."""
         self.daemon.kill()
         self.daemon.wait()
+        self.daemon = None
 
     def stop(self):
         """SIGTERM and wait. Errors: LabError when it takes longer than promised or ends with another status than 0."""
@@ -97,6 +98,7 @@ class Host:
             raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}") from None
         if status != 0:
             raise LabError(f"uplinkd ended with status {status} after SIGTERM: {self.log_tail()}")
+        self.daemon = None
 
     def purge(self):
         """uplinkd --purge: everything that is marked ours goes. Pre: the daemon does not run."""
@@ -270,10 +272,18 @@ class Console:
     def kill(self):
         self.daemon.kill()
         self.daemon.wait()
+        self.daemon = None
 
     def stop(self):
+        """SIGTERM and wait. Errors: LabError as for the host."""
         self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait(STOP_WITHIN_S)
+        try:
+            status = self.daemon.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"uplink-console is still there {STOP_WITHIN_S} s after SIGTERM") from None
+        if status != 0:
+            raise LabError(f"uplink-console ended with status {status} after SIGTERM: {self.log_tail()}")
+        self.daemon = None
 
     def running(self):
         return self.daemon is not None and self.daemon.poll() is None

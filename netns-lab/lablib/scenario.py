@@ -144,9 +144,17 @@ class Lab(Network):
                    {"missing": sorted(want - got), "extra": sorted(got - want)})
         return len(states)
 
-    def switches(self):
-        """Durable events of path switches at the Console so far."""
-        return [e for e in self.console.events() if e["kind"] == "path.switch"]
+    def switches(self, after=0):
+        """Durable events of path switches that the Console has, after event number `after`."""
+        self.events_arrived()
+        return [e for e in self.console.events(after) if e["kind"] == "path.switch"]
+
+    def events_arrived(self):
+        """Waits until the Console has every event that the host has made so far; returns the last one's number."""
+        last = max((e["n"] for e in self.host.events()), default=0)
+        self.expect(10, f"event {last} is at the Console",
+                    lambda: max((e["n"] for e in self.console.events()), default=0) >= last, 0.05)
+        return last
 
     # -- ending ------------------------------------------------------------------------------------------------------
     def finish(self):

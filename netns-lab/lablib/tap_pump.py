@@ -11,14 +11,15 @@ import sys
 from lablib.ns import setns_net
 
 TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 FRAME_BYTES_MAX = 65536
 
 
 def open_tap(name):
-    """A tap of the current namespace: an existing persistent one, or a new one that lives as long as the fd."""
+    """A tap of the current namespace: an existing persistent one, or a new one that lives as long as the fd. Frames carry
+    the virtio header, as with QEMU; the same at both ends, so it is passed on unread."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
     return fd
 
 

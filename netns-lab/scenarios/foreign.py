@@ -7,7 +7,9 @@ FOREIGN_NFT = """table inet foreign {
   chain input { type filter hook input priority 10; ip saddr @allowed accept; }
   chain nat { type nat hook prerouting priority -90; tcp dport 2222 redirect to :22; }
 }
-table ip nat { chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.30.0.0/24 masquerade; } }
+table ip nat {
+  chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.30.0.0/24 masquerade; }
+}
 """
 
 

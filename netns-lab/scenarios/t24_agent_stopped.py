@@ -8,7 +8,7 @@ TOPOLOGY = "two"
 def run(lab):
     lab.start(active="eth0")
     lab.wait_paths()
-    last = max(e["n"] for e in lab.console.events())
+    last = lab.events_arrived()
     lab.host.daemon.send_signal(signal.SIGSTOP)
     time.sleep(5)
     lab.host.daemon.send_signal(signal.SIGCONT)

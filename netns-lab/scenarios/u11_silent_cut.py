@@ -25,5 +25,5 @@ def run(lab):
         busy = lab.expect(5, "the tunnel is on A", lambda: lab.host.active_port() == "eth0")
         lab.figure("busy", busy * 1000)
         count = len(stream.replied())
-        lab.expect(2, "commands are answered over A", lambda: len(stream.replied()) > count + 20)
+        lab.expect(2, "commands are answered over A", lambda: len(stream.replied()) > count + 3)
     lab.check_exactly_once(stream)
