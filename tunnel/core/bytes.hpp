@@ -1,7 +1,7 @@
 // Byte buffers and big-endian numbers: the vocabulary of everything that goes on the wire.
 #pragma once
 
-#include <bit>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,13 +29,20 @@ inline std::string_view as_text(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Appends unsigned integers in network byte order.
+/// An unsigned integer in network byte order.
 template <class T>
   requires std::is_unsigned_v<T>
-void put(Bytes& out, T value) {
-  for (int shift = static_cast<int>(sizeof(T)) * 8 - 8; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<std::byte>((value >> shift) & 0xffU));
+constexpr std::array<std::byte, sizeof(T)> big_endian(T value) {
+  std::array<std::byte, sizeof(T)> out{};
+  for (std::size_t i = sizeof(T); i-- > 0; value = static_cast<T>(std::uint64_t{value} >> 8)) {
+    out[i] = static_cast<std::byte>(value & 0xffU);
   }
+  return out;
+}
+template <class T>
+void put(Bytes& out, T value) {
+  const auto raw = big_endian(value);
+  out.insert(out.end(), raw.begin(), raw.end());
 }
 
 /// Reads unsigned integers in network byte order from the front of a span.

@@ -84,15 +84,14 @@ Result<HeaderVerdict> validate_unknown(const FrameHeader& header, DecodePhase ph
 }  // namespace
 
 std::array<std::byte, header_bytes> encode_header(const FrameHeader& header) {
-  Bytes out;
-  out.reserve(header_bytes);
-  put(out, static_cast<std::uint8_t>(header.type));
-  put(out, header.flags);
-  put(out, header.channel);
-  put(out, header.length);
-  put(out, header.seq);
   std::array<std::byte, header_bytes> raw{};
-  std::copy(out.begin(), out.end(), raw.begin());
+  auto out = raw.begin();
+  const auto append = [&out](auto field) { out = std::ranges::copy(big_endian(field), out).out; };
+  append(static_cast<std::uint8_t>(header.type));
+  append(header.flags);
+  append(header.channel);
+  append(header.length);
+  append(header.seq);
   return raw;
 }
 

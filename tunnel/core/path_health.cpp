@@ -6,13 +6,16 @@
 namespace edge::tunnel {
 
 PathHealth::PathHealth(const HeartbeatTimers& timers, MonoTime now)
-    : timers_(timers), heard_at_(now), ping_at_(now) {}
+    : timers_(timers), heard_at_(now), ping_at_(now) {
+  update_limits();
+}
 
 void PathHealth::set_active(bool active, MonoTime now) {
   if (active == active_) { return; }
   active_ = active;
   heard_at_ = now;
   ping_at_ = now;
+  update_limits();
 }
 
 std::optional<std::uint64_t> PathHealth::ping_due(MonoTime now, Random& random) {
@@ -34,39 +37,37 @@ void PathHealth::on_pong(std::uint64_t nonce, MonoTime now) {
   if (!srtt_) {
     srtt_ = rtt;
     rttvar_ = rtt / 2;
-    return;
+  } else {
+    const Duration deviation = *srtt_ > rtt ? *srtt_ - rtt : rtt - *srtt_;
+    rttvar_ = (3 * rttvar_ + deviation) / 4;
+    srtt_ = (7 * *srtt_ + rtt) / 8;
   }
-  const Duration deviation = *srtt_ > rtt ? *srtt_ - rtt : rtt - *srtt_;
-  rttvar_ = (3 * rttvar_ + deviation) / 4;
-  srtt_ = (7 * *srtt_ + rtt) / 8;
+  update_limits();
 }
 
 void PathHealth::forgive(Duration lateness, MonoTime now) {
   heard_at_ = std::min(now, heard_at_ + lateness);
 }
 
-Duration PathHealth::suspect_after() const {
-  const Duration patient =
-      std::max(Duration(interval()) + 4 * rttvar_, Duration(interval()) * 3 / 2);
-  return std::min(patient, dead_after() - interval() / 4);
-}
-
 /// A path whose round trips vary much is given up to twice the time: a stall of a lossy TCP
 /// connection is not a death.
-Duration PathHealth::dead_after() const {
-  const Duration silent = interval() * timers_.dead_after;
-  return silent + std::min(4 * rttvar_, silent);
+void PathHealth::update_limits() {
+  const Duration beat = interval();
+  const Duration silent = beat * timers_.dead_after;
+  dead_after_ = silent + std::min(4 * rttvar_, silent);
+  const Duration patient = std::max(beat + 4 * rttvar_, beat * 3 / 2);
+  suspect_after_ = std::min(patient, dead_after_ - beat / 4);
 }
 
 Verdict PathHealth::judge(MonoTime now) const {
   const Duration quiet = silence(now);
-  if (quiet >= dead_after()) { return Verdict::dead; }
-  return quiet >= suspect_after() ? Verdict::suspect : Verdict::alive;
+  if (quiet >= dead_after_) { return Verdict::dead; }
+  return quiet >= suspect_after_ ? Verdict::suspect : Verdict::alive;
 }
 
 MonoTime PathHealth::next_deadline(MonoTime now) const {
   const bool suspect = judge(now) != Verdict::alive;
-  return std::min(ping_at_, heard_at_ + (suspect ? dead_after() : suspect_after()));
+  return std::min(ping_at_, heard_at_ + (suspect ? dead_after_ : suspect_after_));
 }
 
 }  // namespace edge::tunnel

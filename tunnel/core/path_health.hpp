@@ -41,11 +41,13 @@ class PathHealth {
   /// The next moment at which ping_due() or judge() gives another answer.
   MonoTime next_deadline(MonoTime now) const;
   /// Silence after which judge() says suspect, and dead.
-  Duration suspect_after() const;
-  Duration dead_after() const;
+  Duration suspect_after() const { return suspect_after_; }
+  Duration dead_after() const { return dead_after_; }
 
  private:
   Duration interval() const { return active_ ? timers_.active : timers_.standby; }
+  /// After every change of what they depend on: they are asked for with every frame.
+  void update_limits();
 
   HeartbeatTimers timers_;
   bool active_ = false;
@@ -59,6 +61,8 @@ class PathHealth {
   std::array<Sent, 16> sent_{};  ///< Ring by nonce: RTTs up to about 16 heartbeats are measured.
   std::optional<Duration> srtt_;
   Duration rttvar_{};
+  Duration suspect_after_{};
+  Duration dead_after_{};
 };
 
 }  // namespace edge::tunnel

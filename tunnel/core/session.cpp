@@ -270,10 +270,10 @@ void Session::settle(MonoTime now) {
     forget_session(now);
     emit(SessionExpired{});
   }
-  promised_ = next_deadline();
+  promised_ = earliest_deadline();
 }
 
-std::optional<MonoTime> Session::next_deadline() const {
+std::optional<MonoTime> Session::earliest_deadline() const {
   std::optional<MonoTime> earliest;
   const auto consider = [&earliest](std::optional<MonoTime> due) {
     if (due && (!earliest || *due < *earliest)) { earliest = due; }

@@ -76,7 +76,7 @@ void World::build() {
   options_.detach_ttl = std::chrono::seconds(random_.chance(20) ? 1 : 600);
   if (random_.chance(10)) { options_.queue_bytes_max = {2000, 2000, 2000, 2000, 2000}; }
 
-  command_period_ = random_.chance(20) ? Duration(5ms) : some_ms(20, 200);
+  command_period_ = random_.chance(4) ? Duration(5ms) : some_ms(40, 200);
   if (random_.chance(15)) {
     command_bytes_ = 1 + random_.below(30'000);
     command_period_ = std::max(command_period_, Duration(100ms));  // The slowest link must keep up.
@@ -172,6 +172,7 @@ void World::on_timer(const Event& event) {
   const auto end = static_cast<End>(event.a);
   Process& owner = process(end);
   if (owner.endpoint == nullptr || event.b != owner.generation || defer(end, event)) { return; }
+  if (owner.timer_at && *owner.timer_at > now_) { return; }  // Another event was armed instead.
   owner.timer_at.reset();
   const auto due = owner.endpoint->session().next_deadline();
   if (due && *due <= now_) { owner.endpoint->session().on_deadline(now_); }

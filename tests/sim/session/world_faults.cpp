@@ -7,7 +7,7 @@ namespace edge::sim {
 using namespace std::chrono_literals;
 
 void World::plan_faults() {
-  const std::size_t count = 1 + random_.below(8);
+  const std::size_t count = 1 + random_.below(7);
   MonoTime at = now_ + some_ms(300, 1000);
   MonoTime last_end = at;
   for (std::size_t i = 0; i < count; ++i) {
@@ -15,11 +15,11 @@ void World::plan_faults() {
     fault.kind =
         static_cast<FaultKind>(random_.below(static_cast<std::uint64_t>(FaultKind::slow) + 1));
     fault.link = random_.below(links_.size());
-    fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 2500);
+    fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 2000);
     faults_.push_back(fault);
     schedule_at(at, What::fault, i, 0, nullptr);
     last_end = std::max(last_end, at + fault.lasts);
-    at += random_.chance(30) ? some_ms(0, 20) : some_ms(20, 1500);
+    at += random_.chance(30) ? some_ms(0, 20) : some_ms(20, 900);
   }
   faults_end_ = last_end + 200ms;
 }

@@ -1,0 +1,226 @@
+// Every reason to switch the active path, and every reason not to.
+#include "tunnel/core/path_choice.hpp"
+
+#include <gtest/gtest.h>
+
+namespace edge::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr PathId kA{1}, kB{2}, kC{3};
+constexpr MonoTime t0{1h};
+
+PathCandidate path(PathId id, std::string_view adapter, std::optional<Duration> srtt = 20ms) {
+  return {.path = id, .adapter = adapter, .srtt = srtt, .steady_since = t0};
+}
+
+TEST(BetterPathTest, DrainingThenSuspectThenClassThenRankThenRttThenAge) {
+  // Each line differs from the one below only in its own criterion, and is worse in all later ones.
+  PathCandidate draining = path(kA, "a", 1ms);
+  draining.draining = true;
+  PathCandidate suspect = path(kB, "b", 2ms);
+  suspect.suspect = true;
+  PathCandidate wifi = path(kC, "c", 3ms);
+  wifi.path_class = PathClass::wifi;
+  PathCandidate second_rank = path(PathId{4}, "d", 4ms);
+  second_rank.rank = 1;
+  const PathCandidate unmeasured = path(PathId{5}, "e", std::nullopt);
+  const PathCandidate slow = path(PathId{6}, "f", 30ms);
+  PathCandidate young = path(PathId{7}, "g", 20ms);
+  young.steady_since = t0 + 1s;
+  const PathCandidate best = path(PathId{9}, "h", 20ms);
+  const std::vector<PathCandidate> worst_first = {draining,   suspect, wifi,  second_rank,
+                                                  unmeasured, slow,    young, best};
+  for (std::size_t i = 0; i < worst_first.size(); ++i) {
+    for (std::size_t j = 0; j < worst_first.size(); ++j) {
+      EXPECT_EQ(better(worst_first[i], worst_first[j]), i > j) << i << " against " << j;
+    }
+  }
+  EXPECT_EQ(best_path(worst_first), PathId{9});
+  EXPECT_EQ(best_path({}), std::nullopt);
+}
+
+TEST(SecondPathTest, PrefersAnotherAdapter_ButTakesWhatThereIs) {
+  const std::vector<PathCandidate> two = {path(kA, "eth0", 1ms), path(kB, "eth0", 2ms),
+                                          path(kC, "eth1", 90ms)};
+  EXPECT_EQ(second_path(two, kA), kC);
+  EXPECT_EQ(second_path(two, kC), kA);
+  EXPECT_EQ(second_path(std::span(two).first(2), kA), kB);
+  EXPECT_EQ(second_path(std::span(two).first(1), kA), std::nullopt);
+}
+
+TEST(SecondPathTest, HealthGoesBeforeDisjointness) {
+  std::vector<PathCandidate> paths = {path(kA, "eth0"), path(kB, "eth0"), path(kC, "eth1")};
+  paths[2].suspect = true;
+  EXPECT_EQ(second_path(paths, kA), kB);
+  paths[2].suspect = false;
+  paths[2].draining = true;
+  EXPECT_EQ(second_path(paths, kA), kB);
+}
+
+class PathChooserTest : public testing::Test {
+ protected:
+  Choice choose() { return chooser.choose(paths, now); }
+  Choice after(Duration wait) {
+    now += wait;
+    return choose();
+  }
+  PathCandidate& a() { return paths[0]; }
+  PathCandidate& b() { return paths[1]; }
+  /// A was active and died; B took over; A is back since `now`.
+  void fail_a_and_return() {
+    chooser.on_active_failed("eth0", now);
+    const PathCandidate back = a();
+    paths.erase(paths.begin());
+    ASSERT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+    paths.insert(paths.begin(), back);
+    a().steady_since = now;
+    ASSERT_EQ(choose(), (Choice{kB, SwitchReason::none}));
+  }
+
+  MonoTime now = t0;
+  std::vector<PathCandidate> paths = {path(kA, "eth0"), path(kB, "eth1")};
+  PathChooser chooser;
+};
+
+TEST_F(PathChooserTest, FirstThenLost_EachReportedOnce) {
+  b().srtt = 10ms;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::first}));
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::none}));
+  paths.pop_back();
+  EXPECT_EQ(choose(), (Choice{kA, SwitchReason::lost}));
+  paths.clear();
+  EXPECT_EQ(choose(), (Choice{std::nullopt, SwitchReason::lost}));
+  EXPECT_EQ(choose(), (Choice{std::nullopt, SwitchReason::none}));
+  paths = {path(kC, "eth2")};
+  EXPECT_EQ(choose(), (Choice{kC, SwitchReason::first}));
+}
+
+TEST_F(PathChooserTest, ASuspectActivePathIsKept) {
+  choose();
+  a().suspect = true;
+  EXPECT_EQ(after(1h), (Choice{kA, SwitchReason::none}));
+}
+
+TEST_F(PathChooserTest, ADrainingActivePathGivesWayAtOnce_UnlessAllDrain) {
+  choose();
+  a().draining = b().draining = true;
+  EXPECT_EQ(choose(), (Choice{kA, SwitchReason::none}));
+  b().draining = false;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+}
+
+TEST_F(PathChooserTest, AFasterPathWinsAfterAnUnbrokenLeadOf30s) {
+  a().srtt = 100ms;
+  b().srtt = std::nullopt;
+  choose();
+  b().srtt = 40ms;
+  EXPECT_EQ(choose(), (Choice{kA, SwitchReason::none}));
+  EXPECT_EQ(chooser.next_deadline(), now + 30s);
+  EXPECT_EQ(after(29s).reason, SwitchReason::none);
+  b().srtt = 95ms;  // The lead breaks,
+  EXPECT_EQ(choose().reason, SwitchReason::none);
+  EXPECT_EQ(chooser.next_deadline(), std::nullopt);
+  b().srtt = 40ms;  // ... and starts again.
+  choose();
+  EXPECT_EQ(after(30s - 1ns).reason, SwitchReason::none);
+  EXPECT_EQ(after(1ns), (Choice{kB, SwitchReason::faster}));
+  EXPECT_EQ(chooser.next_deadline(), std::nullopt);
+}
+
+TEST_F(PathChooserTest, FasterMeansBothTwentyPercentAndTenMilliseconds) {
+  const auto leads = [this](Duration active, Duration rival) {
+    chooser = PathChooser();
+    a().srtt = active;
+    b().srtt = std::nullopt;
+    choose();
+    b().srtt = rival;
+    choose();
+    return chooser.next_deadline().has_value();
+  };
+  EXPECT_TRUE(leads(100ms, 80ms));
+  EXPECT_FALSE(leads(100ms, 80ms + 1ns));
+  EXPECT_TRUE(leads(20ms, 10ms));
+  EXPECT_FALSE(leads(20ms, 10ms + 1ns));
+}
+
+TEST_F(PathChooserTest, SpeedNeverBeatsPreference) {
+  a().srtt = 500ms;
+  b().srtt = 1ms;
+  b().rank = 1;
+  EXPECT_EQ(choose().active, kA);
+  EXPECT_EQ(after(24h), (Choice{kA, SwitchReason::none}));
+  b().rank = 0;
+  b().path_class = PathClass::mobile;
+  EXPECT_EQ(after(24h), (Choice{kA, SwitchReason::none}));
+}
+
+TEST_F(PathChooserTest, APreferredPathThatNeverFailedTakesOverSoon) {
+  b().rank = 1;
+  const PathCandidate preferred = a();
+  paths.erase(paths.begin());
+  ASSERT_EQ(choose(), (Choice{kB, SwitchReason::first}));
+  paths.push_back(preferred);
+  paths.back().steady_since = now;
+  EXPECT_EQ(choose().reason, SwitchReason::none);
+  EXPECT_EQ(chooser.next_deadline(), now + 3s);
+  EXPECT_EQ(after(3s - 1ns).reason, SwitchReason::none);
+  EXPECT_EQ(after(1ns), (Choice{kA, SwitchReason::preferred}));
+}
+
+TEST_F(PathChooserTest, AFailedPathReturnsAfter60s_AndASuspicionStartsThemAnew) {
+  b().rank = 1;
+  choose();
+  fail_a_and_return();
+  EXPECT_EQ(chooser.next_deadline(), now + 60s);
+  EXPECT_EQ(after(59s).reason, SwitchReason::none);
+  a().suspect = true;
+  EXPECT_EQ(after(1s).reason, SwitchReason::none);
+  a().suspect = false;
+  a().steady_since = now;
+  EXPECT_EQ(after(60s - 1ns).reason, SwitchReason::none);
+  EXPECT_EQ(after(1ns), (Choice{kA, SwitchReason::preferred}));
+}
+
+TEST_F(PathChooserTest, EachFailureDoublesTheWaitUpTo15Minutes_AndCalmForgives) {
+  b().rank = 1;
+  const Duration holds[] = {60s, 120s, 240s, 480s, 900s, 900s};
+  for (const Duration hold : holds) {
+    chooser.on_active_failed("eth0", now);
+    EXPECT_EQ(chooser.failback_hold("eth0", now), hold);
+  }
+  EXPECT_EQ(chooser.failback_hold("eth1", now), 3s) << "another adapter is not to blame";
+  EXPECT_EQ(chooser.failback_hold("eth0", now + 15min), 900s);
+  EXPECT_EQ(chooser.failback_hold("eth0", now + 15min + 1ns), 60s);
+  chooser.on_active_failed("eth0", now + 15min + 1ns);
+  EXPECT_EQ(chooser.failback_hold("eth0", now + 15min + 1ns), 60s);
+}
+
+TEST_F(PathChooserTest, TheDeadlineIsTheEarliestRival) {
+  paths.push_back(path(kC, "eth2"));
+  a().rank = 2;
+  b().rank = 5;
+  paths[2].rank = 5;
+  choose();
+  ASSERT_EQ(chooser.active(), kA);
+  b().rank = 1;
+  b().steady_since = now + 2s;
+  paths[2].rank = 0;
+  paths[2].steady_since = now + 5s;
+  choose();
+  EXPECT_EQ(chooser.next_deadline(), now + 5s);
+  EXPECT_EQ(after(5s), (Choice{kB, SwitchReason::preferred}));
+  EXPECT_EQ(after(3s), (Choice{kC, SwitchReason::preferred}));
+}
+
+TEST_F(PathChooserTest, RemembersOnlySoManyAdapters) {
+  for (int i = 0; i < 65; ++i) {
+    chooser.on_active_failed("eth" + std::to_string(i), now + i * 1s);
+  }
+  EXPECT_EQ(chooser.failback_hold("eth0", now + 65s), 3s) << "the oldest was forgotten";
+  EXPECT_EQ(chooser.failback_hold("eth1", now + 65s), 60s);
+}
+
+}  // namespace
+}  // namespace edge::tunnel

@@ -1,0 +1,161 @@
+// Heartbeats: when to ping, what silence means, what is forgiven.
+#include "tunnel/core/path_health.hpp"
+
+#include <gtest/gtest.h>
+
+namespace edge::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr MonoTime t0{1h};
+
+class PathHealthTest : public testing::Test {
+ protected:
+  /// Pings are answered after `rtt` so often that srtt and rttvar settle.
+  void settle_rtt(Duration rtt) {
+    for (int i = 0; i < 100; ++i) {
+      while (true) {
+        if (const auto nonce = health.ping_due(now, random)) {
+          now += rtt;
+          health.on_received(now);
+          health.on_pong(*nonce, now);
+          break;
+        }
+        now += 10ms;
+        health.on_received(now);
+      }
+    }
+  }
+  MonoTime now = t0;
+  Random random{1};
+  PathHealth health{{.active = 250ms, .standby = 1000ms, .dead_after = 3}, t0};
+};
+
+TEST_F(PathHealthTest, PingsAtOnce_ThenEvery75To100PercentOfTheInterval) {
+  ASSERT_EQ(health.ping_due(now, random), 1U);
+  Duration shortest = 10s;
+  Duration longest = 0s;
+  for (std::uint64_t nonce = 2; nonce < 300; ++nonce) {
+    EXPECT_FALSE(health.ping_due(now, random));
+    health.on_received(now);
+    const MonoTime due = health.next_deadline(now);
+    EXPECT_FALSE(health.ping_due(due - 1ns, random));
+    ASSERT_EQ(health.ping_due(due, random), nonce);
+    shortest = std::min(shortest, due - now);
+    longest = std::max(longest, due - now);
+    now = due;
+  }
+  EXPECT_GE(shortest, 750ms);
+  EXPECT_LT(shortest, 770ms);
+  EXPECT_LE(longest, 1000ms);
+  EXPECT_GT(longest, 980ms);
+}
+
+TEST_F(PathHealthTest, SilenceMakesSuspectThenDead) {
+  health.set_active(true, now);
+  EXPECT_EQ(health.judge(now + 375ms - 1ns), Verdict::alive);
+  EXPECT_EQ(health.judge(now + 375ms), Verdict::suspect);
+  EXPECT_EQ(health.judge(now + 750ms - 1ns), Verdict::suspect);
+  EXPECT_EQ(health.judge(now + 750ms), Verdict::dead);
+  health.on_received(now + 700ms);
+  EXPECT_EQ(health.judge(now + 750ms), Verdict::alive);
+  EXPECT_EQ(health.silence(now + 750ms), 50ms);
+}
+
+TEST_F(PathHealthTest, AStandbyPathHasThreeSeconds) {
+  EXPECT_EQ(health.judge(now + 3s - 1ns), Verdict::suspect);
+  EXPECT_EQ(health.judge(now + 3s), Verdict::dead);
+}
+
+TEST_F(PathHealthTest, TheDeadlineIsTheNextVerdictOrPing) {
+  health.set_active(true, now);
+  ASSERT_TRUE(health.ping_due(now, random));
+  EXPECT_LE(health.next_deadline(now), now + 250ms);
+  now += 370ms;
+  ASSERT_TRUE(health.ping_due(now, random));
+  EXPECT_EQ(health.next_deadline(now), now + 5ms);  // Suspect.
+  now += 250ms;
+  ASSERT_TRUE(health.ping_due(now, random));
+  EXPECT_EQ(health.next_deadline(now), now + 130ms);  // Dead.
+}
+
+TEST_F(PathHealthTest, BecomingActivePingsAtOnceAndStartsTheSilenceAnew) {
+  ASSERT_TRUE(health.ping_due(now, random));
+  now += 700ms;
+  EXPECT_FALSE(health.ping_due(now, random));
+  health.set_active(true, now);
+  EXPECT_EQ(health.judge(now), Verdict::alive) << "700 ms were fine for a standby";
+  EXPECT_TRUE(health.ping_due(now, random));
+  now += 100ms;
+  health.set_active(true, now);
+  EXPECT_EQ(health.silence(now), 100ms) << "no change, no new start";
+  health.set_active(false, now);
+  EXPECT_EQ(health.silence(now), 0ms);
+}
+
+TEST_F(PathHealthTest, MeasuresRoundTripsByNonce_OncePerPing) {
+  const auto nonce = health.ping_due(now, random);
+  health.on_pong(*nonce + 1, now + 5ms);
+  health.on_pong(0, now + 5ms);
+  EXPECT_FALSE(health.srtt());
+  health.on_pong(*nonce, now + 40ms);
+  EXPECT_EQ(health.srtt(), 40ms);
+  EXPECT_EQ(health.rttvar(), 20ms);
+  health.on_pong(*nonce, now + 400ms);
+  EXPECT_EQ(health.srtt(), 40ms);
+  const auto second = health.ping_due(now + 1s, random);
+  health.on_pong(*second, now + 1s + 80ms);
+  EXPECT_EQ(health.srtt(), 45ms);    // 7/8 * 40 + 1/8 * 80
+  EXPECT_EQ(health.rttvar(), 25ms);  // 3/4 * 20 + 1/4 * 40
+}
+
+TEST_F(PathHealthTest, ForgetsPingsBeyondSixteen) {
+  const auto nonce = health.ping_due(now, random);
+  for (int i = 0; i < 16; ++i) {
+    now += 1s;
+    ASSERT_TRUE(health.ping_due(now, random));
+  }
+  health.on_pong(*nonce, now);
+  EXPECT_FALSE(health.srtt());
+}
+
+TEST_F(PathHealthTest, AJitteryPathGetsMoreTime_ButAtMostTwice) {
+  health.set_active(true, now);
+  settle_rtt(20ms);
+  EXPECT_LT(health.dead_after(), 752ms);
+  const auto nonce = [&] {
+    for (;;) {
+      now += 10ms;
+      if (const auto due = health.ping_due(now, random)) { return *due; }
+    }
+  }();
+  health.on_pong(nonce, now + 420ms);  // Deviation 400 ms: rttvar 100 ms.
+  EXPECT_GT(health.dead_after(), 1140ms);
+  EXPECT_LT(health.dead_after(), 1160ms);
+  EXPECT_GT(health.suspect_after(), 640ms);  // 250 ms + 4 * rttvar
+  EXPECT_LT(health.suspect_after(), 660ms);
+  const auto later = [&] {
+    for (;;) {
+      now += 10ms;
+      if (const auto due = health.ping_due(now, random)) { return *due; }
+    }
+  }();
+  health.on_pong(later, now + 10s);
+  EXPECT_EQ(health.dead_after(), 1500ms);
+  EXPECT_LT(health.suspect_after(), health.dead_after());
+}
+
+TEST_F(PathHealthTest, OurOwnStallIsForgiven_ButNotMoreThanThat) {
+  health.set_active(true, now);
+  now += 5s;
+  EXPECT_EQ(health.judge(now), Verdict::dead);
+  health.forgive(4900ms, now);
+  EXPECT_EQ(health.silence(now), 100ms);
+  EXPECT_EQ(health.judge(now), Verdict::alive);
+  health.forgive(10s, now);
+  EXPECT_EQ(health.silence(now), 0ms);
+}
+
+}  // namespace
+}  // namespace edge::tunnel
