@@ -1,0 +1,181 @@
+// Options by CLI11; durations and operation files by hand.
+#include "uplink/ctl/arguments.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <sstream>
+#include <utility>
+
+namespace edge::uplink::ctl {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::int64_t duration_max_s = 30 * 86'400;
+
+struct Simple {
+  const char* name;
+  const char* help;
+};
+constexpr std::array<Simple, 12> simple_commands{{
+    {"status", "Host, Console connection, counts and problems"},
+    {"ports", "Physical ports: carrier, lease, address, path, and what to do"},
+    {"paths", "Ways to the Console: state, round trip, first broken step"},
+    {"leases", "DHCP leases and IPv6 addresses of the ports"},
+    {"groups", "Adapter groups"},
+    {"networks", "VM networks"},
+    {"interfaces", "VM interfaces and their taps"},
+    {"gateway", "Published ports"},
+    {"history", "Revisions of the configuration and the commands that made them"},
+    {"plan", "What would change if the present configuration were applied now"},
+    {"export", "The present configuration as JSON, as apply takes it"},
+    {"watch", "Status, ports and paths, live until interrupted"},
+}};
+
+/// Options of commands that have any.
+struct Values {
+  std::string port, duration, action, file;
+  std::int64_t revision = 0, after = -1, limit = 0;
+  bool dry_run = false, follow = false;
+};
+
+void add_commands(CLI::App& app, Values& values) {
+  for (const Simple& simple : simple_commands) { app.add_subcommand(simple.name, simple.help); }
+  auto* doctor = app.add_subcommand(
+      "doctor", "First broken step of each port and what to do; exit 3 if any is broken");
+  doctor->add_option("port", values.port, "Only this port");
+  auto* unplug = app.add_subcommand("unplug", "Is it safe to unplug this port? Exit 3: no");
+  unplug->add_option("port", values.port, "Port, as in \"uplinkctl ports\"")->required();
+  auto* recable = app.add_subcommand("recable", "Guide through recabling: begin, status, finish");
+  recable->add_option("action", values.action, "begin, status or finish")
+      ->required()
+      ->check(CLI::IsMember({"begin", "status", "finish"}));
+  auto* identify = app.add_subcommand("identify", "Blink the light of a port");
+  identify->add_option("port", values.port, "Port")->required();
+  auto* drain = app.add_subcommand("drain", "Move the tunnel off a port for a while");
+  drain->add_option("port", values.port, "Port")->required();
+  drain->add_option("duration", values.duration, "For how long: 90s, 10m, 2h, 1d")->required();
+  auto* apply =
+      app.add_subcommand("apply", "Apply operations or a whole configuration from a JSON file");
+  apply->add_option("file", values.file, "File; - for standard input")->required();
+  apply->add_flag("--dry-run", values.dry_run, "Only show the plan");
+  auto* rollback =
+      app.add_subcommand("rollback", "Back to a revision; without one, to the one before");
+  rollback->add_option("revision", values.revision, "Number, as in \"uplinkctl history\"")
+      ->check(CLI::PositiveNumber);
+  auto* events = app.add_subcommand("events", "What happened, oldest first");
+  events->add_flag("--follow", values.follow, "Go on as things happen");
+  events->add_option("--after", values.after, "Only events after this number")
+      ->check(CLI::NonNegativeNumber);
+  events->add_option("--limit", values.limit, "At most so many")->check(CLI::Range(1, 10'000));
+  auto* diag = app.add_subcommand("diag", "Collect what a supporter needs into FILE.tar.gz");
+  diag->add_option("file", values.file, "FILE.tar.gz")->required();
+}
+
+std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, const Values& values,
+                                                  Invocation made) {
+  made.command = command;
+  made.file = values.file;
+  made.streaming = command == "watch" || (command == "events" && values.follow);
+  if (!values.port.empty()) { made.args["port"] = values.port; }
+  if (!values.action.empty()) { made.args["action"] = values.action; }
+  if (values.revision > 0) { made.args["revision"] = values.revision; }
+  if (values.after >= 0) { made.args["after"] = values.after; }
+  if (values.limit > 0) { made.args["limit"] = values.limit; }
+  if (values.follow) { made.args["follow"] = true; }
+  if (values.dry_run) { made.args["dry_run"] = true; }
+  if (!values.duration.empty()) {
+    const auto seconds = parse_duration_s(values.duration);
+    if (!seconds) {
+      return std::unexpected(EarlyEnd{Exit::usage, "uplinkctl: " + seconds.error().what + "\n"});
+    }
+    made.args["seconds"] = *seconds;
+  }
+  return made;
+}
+
+std::unexpected<Error> refuse(std::string what) { return fail(Errc::invalid_input, what); }
+
+/// "line 3, column 7" of an offset.
+std::string place_of(std::string_view text, std::size_t offset) {
+  const auto before = text.substr(0, offset);
+  const auto line = 1 + std::ranges::count(before, '\n');
+  const auto last = before.rfind('\n');
+  return fmt::format("line {}, column {}", line,
+                     before.size() - (last == std::string_view::npos ? 0 : last + 1) + 1);
+}
+
+}  // namespace
+
+std::expected<Invocation, EarlyEnd> parse_arguments(int argc, const char* const* argv) {
+  CLI::App app{"Shows and steers the uplink daemon of this machine", "uplinkctl"};
+  app.footer(
+      "Exit status: 0 done; 1 refused or failed; 2 usage; 3 the answer is \"no, not safe\" or "
+      "\"degraded\"; 4 no daemon");
+  Invocation made;
+  Values values;
+  app.add_option("--socket", made.socket, "Control socket of the daemon")->capture_default_str();
+  app.add_flag("--json", made.json, "Print the data as JSON");
+  app.set_version_flag("--version", "uplinkctl 0.1.0");
+  app.require_subcommand(1);
+  app.fallthrough();  // --json may stand behind the command too.
+  add_commands(app, values);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const bool asked = app.exit(error, out, err) == 0;
+    return std::unexpected(
+        EarlyEnd{asked ? Exit::done : Exit::usage, asked ? out.str() : err.str()});
+  }
+  return invocation_of(app.get_subcommands().front()->get_name(), values, std::move(made));
+}
+
+Result<std::int64_t> parse_duration_s(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  std::int64_t scale = 0;
+  if (unit.empty() || unit == "s") { scale = 1; }
+  if (unit == "m" || unit == "min") { scale = 60; }
+  if (unit == "h") { scale = 3600; }
+  if (unit == "d") { scale = 86'400; }
+  if (error != std::errc{} || scale == 0 || number < 1 || number > duration_max_s / scale) {
+    return refuse(fmt::format("duration \"{}\": expected 1s..30d, as 90s, 10m, 2h or 1d", text));
+  }
+  return number * scale;
+}
+
+Result<json::array> operations_in(std::string_view text) {
+  json::stream_parser parser;
+  boost::system::error_code error;
+  std::size_t used = parser.write_some(text.data(), text.size(), error);
+  if (!error) { parser.finish(error); }
+  if (!error && text.substr(used).find_first_not_of(" \t\r\n") != std::string_view::npos) {
+    error = json::make_error_code(json::error::extra_data);
+  }
+  if (error) {
+    return refuse(fmt::format("{}: not JSON: {}", place_of(text, used), error.message()));
+  }
+  const json::value value = parser.release();
+  if (value.is_array()) { return value.get_array(); }
+  if (!value.is_object()) {
+    return refuse("expected a list of operations, {\"operations\": [...]} or a configuration");
+  }
+  const auto& object = value.get_object();
+  if (const auto* operations = object.if_contains("operations")) {
+    if (operations->is_array()) { return operations->get_array(); }
+    return refuse("\"operations\": expected a list");
+  }
+  if (object.contains("op")) { return json::array{value}; }
+  const auto* model = object.if_contains("model");
+  return json::array{
+      json::object{{"op", "model.replace"}, {"model", model != nullptr ? *model : value}}};
+}
+
+}  // namespace edge::uplink::ctl
