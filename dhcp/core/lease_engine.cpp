@@ -102,8 +102,9 @@ LeaseActions LeaseEngine::start(std::optional<Lease> stored, bool carrier, Now n
 LeaseActions LeaseEngine::stop(Now now) {
   stopping_ = true;
   stop_asking();
-  renew_at_.reset();
-  start_deadline_.reset();
+  for (auto* deadline : {&renew_at_, &start_deadline_, &expires_at_, &hup_again_at_, &hung_at_}) {
+    deadline->reset();
+  }
   actions_.push_back(CancelProbe{});
   apply(child_.want(false, now.mono), "", now);
   return take_actions();
@@ -320,6 +321,8 @@ void LeaseEngine::take_lease(Lease lease, Now now) {
   probed_ = true;
   const bool ask = same_place ? gateway_ == Gateway::unknown : true;
   if (ask) { ask_gateway(); }
+  // The careful child has done its work; a quick one takes the lease over from its file.
+  if (arp_check_runs_) { apply(child_.replace(now.mono), "the probed lease is there", now); }
 }
 
 void LeaseEngine::lose_lease(LeaseCause cause, std::string detail) {

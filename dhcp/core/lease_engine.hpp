@@ -177,7 +177,7 @@ class LeaseEngine {
 
   bool stopping_ = false;
   bool carrier_ = false;
-  bool probed_ = false;     ///< The address was probed for duplicates since then.
+  bool probed_ = false;  ///< The address was probed for duplicates since then.
 
   std::uint64_t generation_ = 0;
   bool child_ready_ = false;      ///< It sent an event: its signal handlers are in place.
