@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +33,11 @@ std::optional<T> read_as(Bytes bytes) {
 template <class T>
 T read_or_zero(Bytes bytes) {
   return read_as<T>(bytes).value_or(T{});
+}
+
+/// The errno of a netlink answer, which says it negated; 0 for anything that is no failure.
+inline int errno_of_answer(int error) {
+  return error < 0 ? -std::max(error, -std::numeric_limits<int>::max()) : 0;
 }
 
 /// Text of an attribute: up to the first NUL or its end.

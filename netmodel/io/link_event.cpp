@@ -127,8 +127,7 @@ MonitorEvent control_event(const MessageView& message) {
   const int error = read_or_zero<int>(message.payload);
   const bool done = message.header.nlmsg_type == NLMSG_DONE;
   if (!done || error < 0) {
-    return MonitorControl{.what = MonitorControl::What::error,
-                          .os_errno = error < 0 ? -(error + 1) + 1 : 0};
+    return MonitorControl{.what = MonitorControl::What::error, .os_errno = errno_of_answer(error)};
   }
   const bool interrupted = (message.header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
   return MonitorControl{.what = interrupted ? MonitorControl::What::dump_interrupted

@@ -27,7 +27,7 @@ constexpr timeval answer_timeout{.tv_sec = 10, .tv_usec = 0};
 Result<void> decode_answer(const nlmsghdr& header, Bytes payload) {
   const auto error = read_as<int>(payload);
   if (!error) { return fail(Errc::corrupt, "short netlink answer"); }
-  if (*error == 0) { return {}; }
+  if (*error >= 0) { return {}; }
   std::string kernel_text;
   const auto request = read_as<nlmsghdr>(payload.subspan(sizeof(int)));
   if (request && (header.nlmsg_flags & NLM_F_ACK_TLVS) != 0) {
@@ -38,7 +38,7 @@ Result<void> decode_answer(const nlmsghdr& header, Bytes payload) {
       if (type == NLMSGERR_ATTR_MSG) { kernel_text = read_text(value); }
     });
   }
-  const int os_errno = -*error;
+  const int os_errno = errno_of_answer(*error);
   std::string what = std::strerror(os_errno);
   if (!kernel_text.empty()) { what += "; kernel: " + kernel_text; }
   return fail(errc_of_errno(os_errno), what, os_errno);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
 
+#include <limits>
+
 #include "base/random.hpp"
 #include "netmodel/io/address.hpp"
 #include "netmodel/io/link_event.hpp"
@@ -148,6 +150,15 @@ TEST(DecodeEventsTest, UnknownTypeIsReported) {
   const auto bytes = bytes_of(message);
   EXPECT_EQ(std::get<KernelChange>(decode(bytes).at(0)).text,
             "unreadable message of type 999 with 16 bytes");
+}
+
+TEST(DecodeEventsTest, ErrorThatCannotBeNegatedIsSurvived) {
+  const NlMessage message(nlmsg_alloc_simple(NLMSG_ERROR, 0));
+  int error = std::numeric_limits<int>::min();
+  ASSERT_EQ(nlmsg_append(message.get(), &error, sizeof error, NLMSG_ALIGNTO), 0);
+  const auto events = decode(bytes_of(message));
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(std::get<MonitorControl>(events[0]).os_errno, std::numeric_limits<int>::max());
 }
 
 TEST(DecodeEventsTest, RandomlyTwistedBytesAreSurvived) {
