@@ -104,8 +104,12 @@ Result<void> Store::end_group() {
 }
 
 bool Store::make_room(const Error& error) {
-  return error.code == Errc::no_space && state_->group_depth == 0 && state_->reserve.release();
+  state_->refuse_new =
+      error.code == Errc::no_space && state_->group_depth == 0 && state_->reserve.release();
+  return state_->refuse_new;
 }
+
+void Store::room_spent() { state_->refuse_new = false; }
 
 // --- Identity and settings
 // -------------------------------------------------------------------------

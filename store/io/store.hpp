@@ -130,13 +130,23 @@ class Store {
   /// given up and `body` runs a second time: it must not consume what it captured.
   template <class Body>
   auto together(Body&& body) -> std::invoke_result_t<Body&> {
-    while (true) {
-      EDGE_TRY(begin_group());
-      auto result = body();
-      auto ended = end_group();
-      if (ended) { return result; }
-      if (!make_room(ended.error())) { return std::unexpected(std::move(ended).error()); }
+    EDGE_TRY(begin_group());
+    auto result = body();
+    auto ended = end_group();
+    if (ended) { return result; }
+    if (!make_room(ended.error())) { return std::unexpected(std::move(ended).error()); }
+    // Once more, with the reserve's room; a new command in the same body is refused, or it would take
+    // the room for itself.
+    const auto begun = begin_group();
+    if (!begun) {
+      room_spent();
+      return std::unexpected(begun.error());
     }
+    result = body();
+    ended = end_group();
+    room_spent();
+    if (!ended) { return std::unexpected(std::move(ended).error()); }
+    return result;
   }
 
  private:
@@ -147,6 +157,7 @@ class Store {
   /// True: the reserve was given up, trying again may help. At most once until the disk has room
   /// again.
   bool make_room(const Error& error);
+  void room_spent();
 
   std::unique_ptr<State> state_;
 };

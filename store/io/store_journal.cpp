@@ -87,6 +87,9 @@ Result<ReceiveOutcome> Store::receive(const IncomingCommand& command, WallTime n
           .result = rows.text(2)};
     }
   }
+  if (state_->refuse_new) {
+    return fail(Errc::no_space, "disk is full: what is left is held for commands that have begun");
+  }
   EDGE_TRY(state_->reserve.ensure());
   return state_->write([&]() -> Result<ReceiveOutcome> {
     if (!state_->journal_usage) {

@@ -26,6 +26,7 @@ struct Store::State {
   Reserve reserve;
   int group_depth = 0;
   bool wants_room = false;  ///< A write that must land met a full disk inside a group.
+  bool refuse_new = false;  ///< The reserve was given up for what has begun: nothing new may begin.
   std::optional<Usage> journal_usage;
   std::optional<Usage> events_usage;
 
