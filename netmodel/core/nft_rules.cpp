@@ -98,6 +98,15 @@ Part guest_source(Family family) {
                                          Lookup{0, set, {}}});
   return {"iifname . " + ip(family) + " saddr @" + set, std::move(expressions)};
 }
+/// A guest's packet that goes back to its own network. With br_netfilter a publication on the same
+/// bridge never leaves the bridge, and postrouting then has no input device to match.
+Part guest_source_same_bridge(Family family) {
+  const std::string set = family == Family::v4 ? "nat_sources" : "nat_sources6";
+  auto expressions = family_is(family);
+  expressions.insert(expressions.end(), {MetaLoad{MetaKey::oifname, 0}, source_address(family, 4),
+                                         Lookup{0, set, {}}});
+  return {"oifname . " + ip(family) + " saddr @" + set, std::move(expressions)};
+}
 
 Part dnat_published(Family family) {
   const std::string map = family == Family::v4 ? "publish" : "publish6";
@@ -197,6 +206,8 @@ void nat_rules(std::vector<Rule>& all) {
       "srcnat", {iifname_in("nat_bridges"), oifname_in("nat_bridges"), ct_dnat(), masquerade()},
       "hairpin: the answer must come back through us"));
   for (const Family family : {v4, v6}) {
+    all.push_back(rule("srcnat", {guest_source_same_bridge(family), ct_dnat(), masquerade()},
+                       "hairpin under br_netfilter"));
     all.push_back(
         rule("srcnat", {oifname_in("uplink_bridges"), guest_source(family), masquerade()}));
   }
