@@ -22,7 +22,7 @@ def run(lab):
         host.ip(*line.split())
 
     def foreign():
-        routes = lab.host.kernel("route", "show", "table", "all")
+        routes = lab.host.kernel("-4", "route", "show", "table", "all")
         return {"nft": [host.run(["nft", "-s", "list", "table", *t.split()]) for t in ("inet foreign", "ip nat")],
                 "routes": sorted(str(sorted(r.items())) for r in routes if r.get("dev") == "foreign0"
                                  and "linkdown" not in r.get("flags", []) or r.get("table") == "77"),
