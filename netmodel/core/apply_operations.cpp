@@ -53,6 +53,7 @@ class Applier {
                                     std::string_view field);
   std::vector<MacAddress> resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
                                       const std::string& id, std::string_view field);
+  void keep_open_fields(const Model& old, const std::vector<InterfaceFields>& fields);
   void renumber_guests(const std::string& network);
   void generate_macs();
   void allocate_addresses();
@@ -321,19 +322,32 @@ void Applier::on(const ModelReplace& op) {
   for (const AdapterSet& adapter : op.adapters) { on(adapter); }
   for (const GroupFields& group : op.groups) { unsupported_group(group.group, "a group"); }
   for (const NetworkFields& network : op.networks) { create(network); }
-  for (const InterfaceFields& interface : op.interfaces) {
-    attach(interface);
-    // What the caller leaves open stays as it was: a guest keeps its MAC and its address.
-    const auto was = old.interfaces.find(interface.interface);
-    const auto now = model_.interfaces.find(interface.interface);
+  for (const InterfaceFields& interface : op.interfaces) { attach(interface); }
+  keep_open_fields(old, op.interfaces);
+  for (const GatewayPublish& rule : op.gateway) { on(rule); }
+  on(op.host);
+}
+
+/// What the caller leaves open stays as it was, unless another interface claims it now: a guest
+/// keeps its MAC and its address.
+void Applier::keep_open_fields(const Model& old, const std::vector<InterfaceFields>& fields) {
+  std::set<MacAddress> macs;
+  std::set<std::pair<std::string, std::uint32_t>> numbers;
+  for (const auto& [id, interface] : model_.interfaces) {
+    macs.insert(interface.mac);
+    if (interface.host_number) { numbers.insert({interface.network, *interface.host_number}); }
+  }
+  for (const InterfaceFields& given : fields) {
+    const auto was = old.interfaces.find(given.interface);
+    const auto now = model_.interfaces.find(given.interface);
     if (was == old.interfaces.end() || now == model_.interfaces.end()) { continue; }
-    if (!interface.mac) { now->second.mac = was->second.mac; }
-    if (!now->second.host_number && now->second.network == was->second.network) {
+    if (!given.mac && macs.insert(was->second.mac).second) { now->second.mac = was->second.mac; }
+    const bool same_network = now->second.network == was->second.network;
+    if (now->second.host_number || !was->second.host_number || !same_network) { continue; }
+    if (numbers.insert({now->second.network, *was->second.host_number}).second) {
       now->second.host_number = was->second.host_number;
     }
   }
-  for (const GatewayPublish& rule : op.gateway) { on(rule); }
-  on(op.host);
 }
 
 void Applier::on(const PathDrain& op) {

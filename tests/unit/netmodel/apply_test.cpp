@@ -449,6 +449,21 @@ TEST_F(ApplyTest, ReplaceIsTheWholeModelAndKeepsWhatItLeavesOpen) {
       ElementsAre(HasSubstr("network \"gone\" does not exist")));
 }
 
+TEST_F(ApplyTest, ReplaceGivesAnOldAddressToWhoAsksForItNow) {
+  accept(
+      {web_network,
+       R"({"op":"interface.attach","interface":"i","vm":"v","network":"web","address":"10.5.0.20"})"});
+  const MacAddress old_mac = model.interfaces.at("i").mac;
+  accept({fmt::format(
+      R"({{"op":"model.replace","model":{{"networks":[{{"network":"web","kind":"nat","subnet":"10.5.0.0/24"}}],
+           "interfaces":[{{"interface":"i","vm":"v","network":"web"}},
+                         {{"interface":"j","vm":"v","network":"web","address":"10.5.0.20","mac":"{}"}}]}}}})",
+      to_string(old_mac))});
+  EXPECT_EQ(model.interfaces.at("j").host_number, 20U);
+  EXPECT_NE(model.interfaces.at("i").host_number, 20U);
+  EXPECT_NE(model.interfaces.at("i").mac, old_mac);
+}
+
 TEST_F(ApplyTest, JsonIsCanonicalAndReadsBackEqual) {
   accept(
       {web_network, web_interface, R"({"op":"adapter.set","adapter":"eth0","mtu":9000})",
