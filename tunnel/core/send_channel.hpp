@@ -22,7 +22,7 @@ struct InFlight {
   SharedBytes bytes;  ///< Header and payload; null once selectively acknowledged.
   std::size_t payload_bytes = 0;
   std::uint32_t carriers = 0;  ///< Slots of live paths it was written to. No path carries it twice.
-  std::uint8_t copies = 0;    ///< Made after a wait; each doubles the next wait.
+  std::uint8_t copies = 0;     ///< Made after a wait; each doubles the next wait.
   MonoTime sent_at{};
   std::optional<MonoTime> copy_at;  ///< When to try another path; nullopt: never, or none is left.
   bool sacked() const { return bytes == nullptr; }

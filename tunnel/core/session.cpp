@@ -121,7 +121,7 @@ Result<void> Session::accept(PathId path, const Hello& hello, WallTime wall, Mon
     return refuse(ErrorCode::quarantined, Errc::denied,
                   "too many protocol errors in the last 10 minutes");
   }
-  if (path_count() > 0 && hello.install_id != peer_install_id_) {
+  if (!paths_.empty() && hello.install_id != peer_install_id_) {
     emit(CloneRefused{hello.install_id});
     return refuse(ErrorCode::clone, Errc::conflict,
                   fmt::format("host \"{}\" is connected from another installation", hello.host));
@@ -218,9 +218,7 @@ Result<void> Session::send(Channel channel, Bytes payload, MonoTime now) {
 void Session::send_goaway(const Goaway& goaway, MonoTime now) {
   observe(now);
   const auto bytes = std::make_shared<const Bytes>(encode(goaway));
-  for (const auto& path : paths_) {
-    if (path) { write(path->id, SendKind::control, bytes); }
-  }
+  for (const Path& path : paths_) { write(path.id, SendKind::control, bytes); }
   settle(now);
 }
 
@@ -238,9 +236,7 @@ void Session::on_local_stall(Duration lateness, MonoTime now) {
 
 void Session::forgive(Duration lateness, MonoTime now) {
   stalled_at_ = now;
-  for (auto& path : paths_) {
-    if (path) { path->health.forgive(lateness, now); }
-  }
+  for (Path& path : paths_) { path.health.forgive(lateness, now); }
   emit(LocalStall{lateness});
 }
 
@@ -278,9 +274,7 @@ std::optional<MonoTime> Session::earliest_deadline() const {
   const auto consider = [&earliest](std::optional<MonoTime> due) {
     if (due && (!earliest || *due < *earliest)) { earliest = due; }
   };
-  for (const auto& path : paths_) {
-    if (path) { consider(path->health.next_deadline(last_now_)); }
-  }
+  for (const Path& path : paths_) { consider(path.health.next_deadline(last_now_)); }
   for (const auto& due : copy_due_) { consider(due); }
   consider(ack_due_);
   if (options_.role == Role::host) { consider(chooser_.next_deadline()); }

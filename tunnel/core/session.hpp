@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -156,7 +157,8 @@ struct SessionStats {
 /// Threads: none.
 class Session {
  public:
-  static constexpr std::size_t paths_max = 32;  ///< 16 ports with two endpoints; bits of InFlight::carriers.
+  static constexpr std::size_t paths_max =
+      32;  ///< 16 ports with two endpoints; bits of InFlight::carriers.
 
   /// `random` draws ids and jitter; seed it from the kernel in production.
   Session(SessionOptions options, Random random);
@@ -225,6 +227,7 @@ class Session {
  private:
   struct Path {
     PathId id{0};
+    std::uint32_t bit = 0;  ///< In InFlight::carriers; no two live paths share one.
     PathFacts facts;
     PathHealth health;
     TokenBucket
@@ -257,8 +260,8 @@ class Session {
   // session_paths.cpp
   Path* find(PathId path);
   const Path* find(PathId path) const;
-  std::uint32_t slot_bit(PathId path) const;
-  std::size_t path_count() const;
+  std::uint32_t bit_of(PathId path) const;
+  std::uint32_t free_bit() const;
   void add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
   void make_room_for(const PathFacts& facts, MonoTime now);
   void remove_path(PathId id, PathCause cause, bool by_peer, std::string detail, MonoTime now);
@@ -311,7 +314,8 @@ class Session {
   std::vector<MonoTime> violation_times_;
   std::optional<MonoTime> quarantined_until_;
 
-  std::array<std::optional<Path>, paths_max> paths_;  ///< A frame's carriers are a mask of slots.
+  std::list<Path>
+      paths_;  ///< In order of arrival; a list, because removal must not move the others.
   std::optional<PathId> active_;
   std::uint32_t active_serial_ = 0;  ///< Host: of its last choice. Console: of the last one heard.
   bool choice_dirty_ = false;        ///< Something that the choice looks at has changed.

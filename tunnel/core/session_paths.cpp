@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "base/assert.hpp"
 #include "tunnel/core/session.hpp"
@@ -40,26 +41,24 @@ bool may_be_our_stall(PathCause cause) {
 }  // namespace
 
 const Session::Path* Session::find(PathId path) const {
-  for (const auto& candidate : paths_) {
-    if (candidate && candidate->id == path) { return &*candidate; }
-  }
-  return nullptr;
+  const auto it = std::ranges::find(paths_, path, &Path::id);
+  return it == paths_.end() ? nullptr : &*it;
 }
 
 Session::Path* Session::find(PathId path) {
   return const_cast<Path*>(std::as_const(*this).find(path));
 }
 
-std::uint32_t Session::slot_bit(PathId path) const {
-  for (std::size_t i = 0; i < paths_.size(); ++i) {
-    if (paths_[i] && paths_[i]->id == path) { return 1U << i; }
-  }
-  return 0;
+std::uint32_t Session::bit_of(PathId path) const {
+  const Path* found = find(path);
+  return found == nullptr ? 0 : found->bit;
 }
 
-std::size_t Session::path_count() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(paths_, [](const auto& path) { return path.has_value(); }));
+/// Pre: fewer than paths_max paths.
+std::uint32_t Session::free_bit() const {
+  std::uint32_t used = 0;
+  for (const Path& path : paths_) { used |= path.bit; }
+  return std::uint32_t{1} << std::countr_one(used);
 }
 
 /// A new connection is never refused because of an old one: over the same adapter and endpoint the
@@ -68,20 +67,19 @@ void Session::make_room_for(const PathFacts& facts, MonoTime now) {
   std::optional<PathId> same;
   std::optional<PathId> quietest;
   Duration quietest_for{-1};
-  for (const auto& path : paths_) {
-    if (!path) { continue; }
-    if (path->facts.adapter == facts.adapter && path->facts.endpoint == facts.endpoint) {
-      same = path->id;
+  for (const Path& path : paths_) {
+    if (path.facts.adapter == facts.adapter && path.facts.endpoint == facts.endpoint) {
+      same = path.id;
     }
-    if (path->id != active_ && path->health.silence(now) > quietest_for) {
-      quietest = path->id;
-      quietest_for = path->health.silence(now);
+    if (path.id != active_ && path.health.silence(now) > quietest_for) {
+      quietest = path.id;
+      quietest_for = path.health.silence(now);
     }
   }
   if (same) {
     remove_path(*same, PathCause::superseded, false, "a newer connection over the same adapter",
                 now);
-  } else if (path_count() == paths_max) {
+  } else if (paths_.size() == paths_max) {
     remove_path(*quietest, PathCause::superseded, false, "too many paths, this was the quietest",
                 now);
   }
@@ -89,15 +87,14 @@ void Session::make_room_for(const PathFacts& facts, MonoTime now) {
 
 void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now) {
   EDGE_ASSERT(find(id) == nullptr);
-  const auto slot =
-      std::ranges::find_if(paths_, [](const auto& path) { return !path.has_value(); });
-  EDGE_ASSERT(slot != paths_.end());
-  slot->emplace(Path{.id = id,
-                     .facts = std::move(facts),
-                     .health = PathHealth(negotiate(timers, timers), now),
-                     .control_budget = TokenBucket(control_frames_per_s, control_burst, now),
-                     .attached_at = now,
-                     .steady_since = now});
+  EDGE_ASSERT(paths_.size() < paths_max);
+  paths_.push_back({.id = id,
+                    .bit = free_bit(),
+                    .facts = std::move(facts),
+                    .health = PathHealth(negotiate(timers, timers), now),
+                    .control_budget = TokenBucket(control_frames_per_s, control_burst, now),
+                    .attached_at = now,
+                    .steady_since = now});
   if (detached_at_) {
     emit(SessionResumed{session_, now - *detached_at_});
     detached_at_.reset();
@@ -120,10 +117,9 @@ void Session::on_path_lost(PathId path, PathCause cause, std::string detail, Mon
 
 void Session::on_carrier_lost(std::string_view adapter, MonoTime now) {
   observe(now);
-  for (std::size_t i = 0; i < paths_.size(); ++i) {
-    if (paths_[i] && paths_[i]->facts.adapter == adapter) {
-      remove_path(paths_[i]->id, PathCause::carrier, false, {}, now);
-    }
+  for (auto it = paths_.begin(); it != paths_.end();) {
+    const Path& path = *it++;
+    if (path.facts.adapter == adapter) { remove_path(path.id, PathCause::carrier, false, {}, now); }
   }
   settle(now);
 }
@@ -148,30 +144,26 @@ void Session::remove_path(PathId id, PathCause cause, bool by_peer, std::string 
                           .last_rx_age = std::chrono::duration_cast<std::chrono::milliseconds>(
                               path->health.silence(now))};
   const std::string adapter = path->facts.adapter;
-  const auto gone = ~slot_bit(id);
+  const auto gone = ~path->bit;
   for (SendChannel& channel : send_) {
     for (InFlight& entry : channel.in_flight()) { entry.carriers &= gone; }
   }
-  std::ranges::find_if(paths_, [id](const auto& p) { return p && p->id == id; })->reset();
+  std::erase_if(paths_, [id](const Path& leaving) { return leaving.id == id; });
   emit(PathDead{id, cause, by_peer, std::move(detail)});
   if (active_ == id && is_failure(cause)) { chooser_.on_active_failed(adapter, now); }
   choice_dirty_ = true;
   resend_pending_ = true;
-  if (path_count() == 0) {
+  if (paths_.empty()) {
     detached_at_ = now;
     emit(SessionDetached{});
   } else if (!by_peer && cause != PathCause::superseded && cause != PathCause::shutdown) {
     const auto bytes = std::make_shared<const Bytes>(encode(status));
-    for (const auto& survivor : paths_) {
-      if (survivor) { write(survivor->id, SendKind::control, bytes); }
-    }
+    for (const Path& survivor : paths_) { write(survivor.id, SendKind::control, bytes); }
   }
 }
 
 void Session::remove_all(PathCause cause, MonoTime now) {
-  for (std::size_t i = 0; i < paths_.size(); ++i) {
-    if (paths_[i]) { remove_path(paths_[i]->id, cause, false, {}, now); }
-  }
+  while (!paths_.empty()) { remove_path(paths_.front().id, cause, false, {}, now); }
   choose_active(now);
 }
 
@@ -184,9 +176,8 @@ void Session::violate(PathId path, std::string what, MonoTime now) {
 }
 
 void Session::judge_paths(MonoTime now) {
-  for (std::size_t i = 0; i < paths_.size(); ++i) {
-    if (!paths_[i]) { continue; }
-    Path& path = *paths_[i];
+  for (auto it = paths_.begin(); it != paths_.end();) {
+    Path& path = *it++;
     const Verdict verdict = path.health.judge(now);
     if (verdict == Verdict::dead) {
       remove_path(path.id, PathCause::silence, false,
@@ -230,17 +221,16 @@ void Session::ping(Path& path, std::uint64_t nonce, MonoTime now) {
 
 std::vector<PathCandidate> Session::candidates() const {
   std::vector<PathCandidate> out;
-  out.reserve(paths_max);
-  for (const auto& path : paths_) {
-    if (!path) { continue; }
-    out.push_back({.path = path->id,
-                   .adapter = path->facts.adapter,
-                   .path_class = path->facts.path_class,
-                   .rank = path->facts.rank,
-                   .draining = path->draining,
-                   .suspect = path->suspect,
-                   .srtt = path->health.srtt(),
-                   .steady_since = path->steady_since});
+  out.reserve(paths_.size());
+  for (const Path& path : paths_) {
+    out.push_back({.path = path.id,
+                   .adapter = path.facts.adapter,
+                   .path_class = path.facts.path_class,
+                   .rank = path.facts.rank,
+                   .draining = path.draining,
+                   .suspect = path.suspect,
+                   .srtt = path.health.srtt(),
+                   .steady_since = path.steady_since});
   }
   return out;
 }
@@ -264,15 +254,11 @@ void Session::choose_active(MonoTime now) {
 
 void Session::set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now) {
   const auto from = std::exchange(active_, path);
-  for (auto& candidate : paths_) {
-    if (candidate) { candidate->health.set_active(candidate->id == active_, now); }
-  }
+  for (Path& candidate : paths_) { candidate.health.set_active(candidate.id == active_, now); }
   emit(ActiveChanged{from, active_, reason});
   if (options_.role != Role::host || !active_) { return; }
   ++active_serial_;
-  for (const auto& candidate : paths_) {
-    if (candidate) { announce_active(candidate->id); }
-  }
+  for (const Path& candidate : paths_) { announce_active(candidate.id); }
 }
 
 /// Pre: role host, there is an active path.
@@ -293,18 +279,17 @@ void Session::adopt_active(PathId path, std::uint32_t serial, MonoTime now) {
 
 std::vector<PathView> Session::paths(MonoTime now) const {
   std::vector<PathView> out;
-  for (const auto& path : paths_) {
-    if (!path) { continue; }
-    const PathState healthy = path->id == active_ ? PathState::active : PathState::standby;
-    out.push_back({.path = path->id,
-                   .facts = path->facts,
-                   .state = path->suspect ? PathState::suspect : healthy,
-                   .draining = path->draining,
-                   .srtt = path->health.srtt(),
-                   .last_rx_age = path->health.silence(now),
-                   .attached_at = path->attached_at,
-                   .rx_frames = path->rx_frames,
-                   .tx_frames = path->tx_frames});
+  for (const Path& path : paths_) {
+    const PathState healthy = path.id == active_ ? PathState::active : PathState::standby;
+    out.push_back({.path = path.id,
+                   .facts = path.facts,
+                   .state = path.suspect ? PathState::suspect : healthy,
+                   .draining = path.draining,
+                   .srtt = path.health.srtt(),
+                   .last_rx_age = path.health.silence(now),
+                   .attached_at = path.attached_at,
+                   .rx_frames = path.rx_frames,
+                   .tx_frames = path.tx_frames});
   }
   return out;
 }

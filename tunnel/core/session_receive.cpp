@@ -74,14 +74,13 @@ Result<void> Session::on_pong(Path& path, ByteSpan payload, MonoTime now) {
 Result<void> Session::on_path_status(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(const PathStatus status, decode_path_status(payload));
   if (!path.control_budget.take(now)) { return fail(Errc::corrupt, "PATH_STATUS flood"); }
-  const auto about = std::ranges::find_if(paths_, [&status](const auto& candidate) {
-    return candidate && candidate->facts.wire_id == status.wire_id;
-  });
+  const auto about = std::ranges::find(
+      paths_, status.wire_id, [](const Path& candidate) { return candidate.facts.wire_id; });
   if (about == paths_.end()) { return {}; }  // Both ends may have noticed at once.
   if (status.state == PathStatus::State::active) {
-    adopt_active((*about)->id, status.active_serial, now);
+    adopt_active(about->id, status.active_serial, now);
   } else {
-    remove_path((*about)->id, status.cause, true,
+    remove_path(about->id, status.cause, true,
                 fmt::format("the peer last heard it {} ms ago", status.last_rx_age.count()), now);
   }
   return {};

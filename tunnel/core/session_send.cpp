@@ -29,7 +29,7 @@ void Session::write(PathId path, SendKind kind, SharedBytes bytes) {
 
 /// A path is a reliable pipe while it lives: the same frame never goes into it twice.
 void Session::write_entry(InFlight& entry, PathId path) {
-  const std::uint32_t bit = slot_bit(path);
+  const std::uint32_t bit = bit_of(path);
   EDGE_ASSERT(bit != 0 && (entry.carriers & bit) == 0 && !entry.sacked());
   entry.carriers |= bit;
   write(path, SendKind::data, entry.bytes);
@@ -117,9 +117,9 @@ void Session::copy_once_more(std::size_t channel, InFlight& entry, MonoTime now)
   if (!active_ || entry.carriers == 0) { return; }  // Resent as soon as there is an active path.
   auto unused = candidates();
   std::erase_if(unused, [&](const PathCandidate& path) {
-    return path.path != active_ && (entry.carriers & slot_bit(path.path)) != 0;
+    return path.path != active_ && (entry.carriers & bit_of(path.path)) != 0;
   });
-  const bool on_active = (entry.carriers & slot_bit(*active_)) != 0;
+  const bool on_active = (entry.carriers & bit_of(*active_)) != 0;
   const auto target = on_active ? second_path(unused, *active_) : active_;
   if (!target) { return; }  // Planned again when a path comes.
   ++stats_.copied;
@@ -131,8 +131,8 @@ void Session::copy_once_more(std::size_t channel, InFlight& entry, MonoTime now)
 /// What only suspect paths carry is due for a copy now.
 void Session::copy_off_suspects(MonoTime now) {
   std::uint32_t healthy = 0;
-  for (const auto& path : paths_) {
-    if (path && !path->suspect) { healthy |= slot_bit(path->id); }
+  for (const Path& path : paths_) {
+    if (!path.suspect) { healthy |= path.bit; }
   }
   for (std::size_t i = 0; i <= index_of(Channel::events); ++i) {
     for (InFlight& entry : send_[i].in_flight()) {
@@ -155,9 +155,7 @@ void Session::flush_acks() {
     ack.channels.push_back({static_cast<Channel>(i), channel.next_expected(), channel.sacks()});
   }
   const auto bytes = std::make_shared<const Bytes>(encode(ack));
-  for (const auto& path : paths_) {
-    if (path) { write(path->id, SendKind::ack, bytes); }
-  }
+  for (const Path& path : paths_) { write(path.id, SendKind::ack, bytes); }
 }
 
 }  // namespace edge::tunnel

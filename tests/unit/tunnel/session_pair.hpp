@@ -99,6 +99,14 @@ class SessionPair : public testing::Test {
     dial(id, adapter, rank);
     run();
   }
+  /// A HELLO as the test wants it, judged at once.
+  Result<void> accept(std::uint32_t id, const Hello& hello) {
+    Wire& wire = wires[id];
+    wire.facts = hello.path;
+    std::vector<Frame> frames;
+    EXPECT_TRUE(wire.from[kHost].decoder.feed(encode(hello), frames));
+    return console().accept(PathId{id}, hello, WallTime{}, now);
+  }
   void cut(std::uint32_t id, bool up = true, bool down = true) {
     wires[id].from[0].cut |= up;
     wires[id].from[1].cut |= down;

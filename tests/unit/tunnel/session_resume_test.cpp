@@ -181,7 +181,7 @@ TEST_F(ResumeTest, AHelloThatClaimsUnsentFramesStartsANewSession) {
   Hello liar = host().hello(facts(2, "eth1"), WallTime{});
   liar.next[1] = 2;
   const SessionId before = console().id();
-  ASSERT_TRUE(console().accept(PathId{2}, liar, WallTime{}, now));
+  ASSERT_TRUE(accept(2, liar));
   EXPECT_NE(console().id(), before);
   EXPECT_EQ(console().epoch(), 2U);
 }
@@ -189,7 +189,7 @@ TEST_F(ResumeTest, AHelloThatClaimsUnsentFramesStartsANewSession) {
 TEST_F(ResumeTest, TheEpochContinuesFromWhatTheHostHasSeen) {
   Hello hello = host().hello(facts(1, "eth0"), WallTime{});
   hello.epoch = 41;
-  ASSERT_TRUE(console().accept(PathId{1}, hello, WallTime{}, now));
+  ASSERT_TRUE(accept(1, hello));
   EXPECT_EQ(console().epoch(), 42U);
 }
 
@@ -198,7 +198,7 @@ TEST_F(ResumeTest, ACloneIsRefusedWhileTheFirstIsConnected) {
   Hello clone = host().hello(facts(2, "eth1"), WallTime{});
   clone.install_id = "other";
   clone.instance = InstanceId{5};
-  const auto refused = console().accept(PathId{2}, clone, WallTime{}, now);
+  const auto refused = accept(2, clone);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::conflict);
   run();
@@ -207,26 +207,25 @@ TEST_F(ResumeTest, ACloneIsRefusedWhileTheFirstIsConnected) {
             ErrorCode::clone);
   EXPECT_THAT(console().paths(now), SizeIs(1));
   lose_all();
-  EXPECT_TRUE(console().accept(PathId{3}, clone, WallTime{}, now))
-      << "reinstalled: the old one is gone";
+  EXPECT_TRUE(accept(3, clone)) << "reinstalled: the old one is gone";
 }
 
 TEST_F(ResumeTest, NoCommonVersionIsSaidClearly) {
   Hello future = host().hello(facts(1, "eth0"), WallTime{});
   future.version_min = 2;
   future.version_max = 3;
-  const auto refused = console().accept(PathId{1}, future, WallTime{}, now);
+  const auto refused = accept(1, future);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::unsupported);
   EXPECT_EQ(refused.error().what, "protocol versions 2..3 offered, 1..1 supported");
   future.version_min = 1;
-  EXPECT_TRUE(console().accept(PathId{2}, future, WallTime{}, now));
+  EXPECT_TRUE(accept(2, future));
 }
 
 TEST_F(ResumeTest, TheWelcomeNegotiatesTheHeartbeats) {
   Hello hello = host().hello(facts(1, "eth0"), WallTime{});
   hello.heartbeat = {.active = 700ms, .standby = 500ms, .dead_after = 5};
-  ASSERT_TRUE(console().accept(PathId{1}, hello, WallTime{}, now));
+  ASSERT_TRUE(accept(1, hello));
   run();
   const auto welcome = decode_welcome(written(kConsole, 1, FrameType::welcome).at(0).payload);
   EXPECT_EQ(welcome->heartbeat, (HeartbeatTimers{700ms, 1000ms, 5}));
