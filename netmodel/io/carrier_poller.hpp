@@ -46,6 +46,7 @@ class CarrierPoller {
   CarrierPoller& operator=(const CarrierPoller&) = delete;
 
   /// Begins or changes the watch of a link; the same name with another index is opened anew.
+  /// A new watch asks netlink once, which may wait for rtnl; later readings never do.
   /// Returns the first reading (no callback for it; for a known link: the last one).
   /// Errors: not_found; no_space above links_max.
   Result<CarrierReading> watch(const std::string& link, IfIndex index,

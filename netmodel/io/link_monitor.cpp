@@ -6,6 +6,7 @@
 
 #include <boost/asio/error.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "base/unique_fd.hpp"
@@ -15,6 +16,9 @@ namespace edge::netmodel {
 namespace {
 
 constexpr int datagrams_per_turn_max = 64;
+// A dump's next part is made inside recv() and waits for rtnl, which a bridge being deleted holds
+// for 17..60 ms: heartbeats on the same loop get their turn in between.
+constexpr std::chrono::milliseconds turn_max{5};
 constexpr std::size_t receive_bytes = 64 << 10;
 
 Result<UniqueFd> open_socket(const LinkMonitorOptions& options) {
@@ -108,7 +112,9 @@ void LinkMonitor::State::wait() {
 }
 
 void LinkMonitor::State::drain() {
+  const auto end = std::chrono::steady_clock::now() + turn_max;
   for (int count = 0; count < datagrams_per_turn_max && !stopped; ++count) {
+    if (std::chrono::steady_clock::now() >= end) { return; }
     sockaddr_nl sender{};
     socklen_t sender_bytes = sizeof sender;
     const ssize_t size =

@@ -34,7 +34,7 @@ struct LinkMonitorOptions {
 };
 
 /// Subscribes, then dumps the links on the same socket, so that no change falls between the two.
-/// Reads at most 64 datagrams per turn of the loop.
+/// Reads at most 64 datagrams or 5 ms per turn of the loop.
 ///
 /// A carrier loss of a physical NIC may be reported up to a second late (linkwatch): CarrierPoller
 /// is the fast way. Time: none. Threads: the executor's.
