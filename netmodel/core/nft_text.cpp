@@ -207,6 +207,7 @@ std::vector<std::string> difference_text(const NftState& from, const NftState& t
   if (from.drop_dhcp_unicast_renewals != to.drop_dhcp_unicast_renewals ||
       !from.foreign_edits.empty()) {
     lines.push_back(fmt::format("rebuild table inet {}", our_nft_table));
+    for (const std::string& edit : from.foreign_edits) { lines.push_back("# " + edit); }
     return lines;
   }
   const auto changes = nft::difference(from, to);

@@ -121,7 +121,7 @@ void PlanBuilder::routes() {
   std::vector<const Route*> wanted;
   for (const Route& route : desired_.routes) { wanted.push_back(&route); }
   // A gateway must be reachable when its route comes: on-link routes first.
-  std::ranges::stable_sort(wanted, {}, [](const Route* r) { return r->gateway.has_value(); });
+  put_first(wanted, [](const Route* r) { return !r->gateway; });
   for (const Route* route : wanted) {
     if (is_blocked(route->link)) { continue; }
     const auto [first, last] = ours.equal_range(key_of(*route));
@@ -182,7 +182,7 @@ void PlanBuilder::stale() {
                      [&](const auto& entry) { return *entry.second == *wanted->second; });
     if (!same && !replaced) { gone.push_back(route); }
   }
-  std::ranges::stable_sort(gone, {}, [](const Route* r) { return !r->gateway.has_value(); });
+  put_first(gone, [](const Route* r) { return r->gateway.has_value(); });
   for (const Route* route : gone) { emit(RemoveRoute{*route}); }
   for (const Address& address : observed_.addresses) {
     if (!address.ours || leaves(address.link)) { continue; }

@@ -83,6 +83,21 @@ class PlanBuilder {
 /// An adapter or anything else that we configure but did not make.
 inline bool is_adapter(const Link& link) { return link.alias.empty(); }
 
+/// Those for which `first` holds come first; within both parts the order stays. (std::stable_sort
+/// of libstdc++ 12 uses a deprecated function, which clang refuses.)
+template <class T, class Predicate>
+void put_first(std::vector<T>& items, Predicate&& first) {
+  std::vector<T> ordered;
+  ordered.reserve(items.size());
+  for (const T& item : items) {
+    if (first(item)) { ordered.push_back(item); }
+  }
+  for (const T& item : items) {
+    if (!first(item)) { ordered.push_back(item); }
+  }
+  items = std::move(ordered);
+}
+
 /// "br0" of "net/ipv4/conf/br0/rp_filter"; empty for a global one.
 std::string sysctl_link(const std::string& path);
 

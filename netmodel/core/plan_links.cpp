@@ -191,7 +191,7 @@ void PlanBuilder::move_routes(const Link& adapter) {
       replacing.push_back(route);
     }
   }
-  std::ranges::stable_sort(replacing, {}, [](const Route& r) { return r.gateway.has_value(); });
+  put_first(replacing, [](const Route& r) { return !r.gateway; });
   for (const Route& route : replacing) { emit(AddRoute{route}); }
   if (!replacing.empty()) { routes_done_.insert(bridge); }
 
@@ -200,7 +200,7 @@ void PlanBuilder::move_routes(const Link& adapter) {
     const bool v4 = route.destination.address.family == Family::v4;
     if (route.link == adapter.name && v4 && route.table != table_local) { riding.push_back(route); }
   }
-  std::ranges::stable_sort(riding, {}, [](const Route& r) { return r.gateway.has_value(); });
+  put_first(riding, [](const Route& r) { return !r.gateway; });
   for (const Route& route : riding) {
     const bool replaced = std::ranges::any_of(replacing, [&](const Route& r) {
       return r.table == route.table && r.destination == route.destination &&
@@ -272,8 +272,7 @@ void PlanBuilder::stale_links() {
     if (there.ours() && wanted_link(there.link.name) == nullptr) { gone.push_back(&there); }
   }
   // Taps before bridges: a bridge is not emptied by its end.
-  std::ranges::stable_sort(gone, {},
-                           [](const ObservedLink* l) { return l->link.kind == LinkKind::bridge; });
+  put_first(gone, [](const ObservedLink* l) { return l->link.kind != LinkKind::bridge; });
   for (const ObservedLink* link : gone) {
     if (link->link.kind == LinkKind::bridge) { release_ports(link->link.name); }
     emit(DeleteLink{link->link.name});

@@ -185,7 +185,7 @@ void render_rule(const Model& model, const GatewayRule& rule, const RenderFacts&
 /// Two adapters with one MAC address would be two owners of one bridge: the first by name gets it.
 RenderFacts with_unique_adapters(const RenderFacts& given, std::vector<Note>& notes) {
   RenderFacts facts = given;
-  std::ranges::stable_sort(facts.adapters, {}, &AdapterFacts::name);
+  std::ranges::sort(facts.adapters, {}, &AdapterFacts::name);
   std::map<MacAddress, std::string> owners;
   std::set<std::uint32_t> tables;
   std::erase_if(facts.adapters, [&](const AdapterFacts& adapter) {

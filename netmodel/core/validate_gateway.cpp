@@ -110,7 +110,9 @@ bool share_adapter(const GatewayRule& a, const GatewayRule& b) {
 /// adapters; beyond that each further one is itself a conflict, and the list of problems is
 /// bounded.
 void check_conflicts(std::vector<const Entry*> rules, Findings& findings) {
-  std::ranges::stable_sort(rules, {}, [](const Entry* e) { return e->second.port_first; });
+  std::ranges::sort(rules, {}, [](const Entry* e) {
+    return std::pair<std::uint16_t, std::string_view>(e->second.port_first, e->first);
+  });
   std::vector<const Entry*> open;
   for (const Entry* entry : rules) {
     const GatewayRule& rule = entry->second;
