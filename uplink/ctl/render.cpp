@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <functional>
@@ -367,6 +368,28 @@ std::string unplug_text(const json::object& data, const Style& style) {
       consequences.empty() ? "  nothing depends on it\n" : consequences);
 }
 
+/// A step of a plan may be several commands, a line each.
+std::string step_lines(std::string_view step) {
+  std::string out;
+  while (!step.empty()) {
+    const auto end = std::min(step.find('\n'), step.size());
+    out += fmt::format("  {}\n", printable(step.substr(0, end)));
+    step.remove_prefix(std::min(end + 1, step.size()));
+  }
+  return out;
+}
+
+/// "operation 3: ..." unless the text says so itself.
+std::string problem_line(const json::value& problem, const Style& style) {
+  const auto* row = problem.if_object();
+  const bool known = row != nullptr && row->contains("what");
+  const std::string text = printable(known ? field(*row, "what") : text_of(problem));
+  const std::string op = known ? field(*row, "op") : "-";
+  const bool named = !says_something(op) || text.starts_with("operation ");
+  return fmt::format("  {}{}\n", named ? "" : "operation " + op + ": ",
+                     paint(text, Tone::bad, style));
+}
+
 /// A command's result: state, what was wrong, what was or would be done.
 std::string result_text(const json::object& data, const Style& style) {
   const std::string state = field(data, "state");
@@ -376,20 +399,11 @@ std::string result_text(const json::object& data, const Style& style) {
   if (says_something(elapsed)) { out += fmt::format(", {} ms", elapsed); }
   out += '\n';
   if (const auto* problems = find(data, "problems"); problems != nullptr && problems->is_array()) {
-    for (const auto& problem : problems->get_array()) {
-      const bool known = problem.is_object() && find(problem.get_object(), "what") != nullptr;
-      const auto* op = known ? find(problem.get_object(), "op") : nullptr;
-      out += fmt::format(
-          "  {}{}\n", op != nullptr && !op->is_null() ? "operation " + text_of(*op) + ": " : "",
-          paint(printable(known ? field(problem.get_object(), "what") : text_of(problem)),
-                Tone::bad, style));
-    }
+    for (const auto& problem : problems->get_array()) { out += problem_line(problem, style); }
   }
   if (const auto* plan = find(data, "plan"); plan != nullptr && plan->is_array()) {
-    if (plan->get_array().empty()) { out += "  nothing to change\n"; }
-    for (const auto& step : plan->get_array()) {
-      out += fmt::format("  {}\n", printable(text_of(step)));
-    }
+    if (plan->get_array().empty() && state == "done") { out += "  nothing to change\n"; }
+    for (const auto& step : plan->get_array()) { out += step_lines(text_of(step)); }
   }
   return out + bullet_lines(data, "consequences");
 }

@@ -184,6 +184,15 @@ TEST_F(NftPacketTest, BridgedTrafficPassesWithBridgeNetfilterOnToo) {
   EXPECT_EQ(reach("vm", "192.0.2.2", 80, beyond), (Seen{"192.0.2.77", "hello"}));
 }
 
+TEST_F(NftPacketTest, HairpinToAnotherGuestWorksWithBridgeNetfilterOnToo) {
+  spaces.run("host",
+             "if [ -e /proc/sys/net/bridge ]; then sysctl -qw "
+             "net.bridge.bridge-nf-call-iptables=1; fi");
+  Server web(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);
+  EXPECT_TRUE(reach("guest2", "192.0.2.1", 80, web));
+  EXPECT_TRUE(reach("guest3", "192.0.2.1", 80, web));
+}
+
 TEST_F(NftPacketTest, ABridgeMadeAnewIsTheSameUplink) {
   Server web(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);
   spaces.run(

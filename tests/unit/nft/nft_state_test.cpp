@@ -205,6 +205,14 @@ TEST(NftTextTest, ADifferenceIsTheCommandsOfAPerson) {
   EXPECT_THAT(difference_text(from, to), testing::ElementsAre("rebuild table inet uplink"));
 }
 
+TEST(NftTextTest, ARepairSaysWhatSomeoneElseChanged) {
+  NftState edited = two_uplinks();
+  edited.foreign_edits = {"rule missing in chain forward: accept"};
+  EXPECT_THAT(
+      difference_text(edited, two_uplinks()),
+      testing::ElementsAre("rebuild table inet uplink", "# rule missing in chain forward: accept"));
+}
+
 TEST(NftTextTest, APublicationReadsAsOneLine) {
   EXPECT_EQ(to_text(publish("br1", 80, "10.200.0.5")), "br1: tcp 80 -> 10.200.0.5:80");
   EXPECT_EQ(to_text(publish("br1", 80, "fd00::5", {prefix("fd00::/8"), prefix("fe80::/10")})),

@@ -114,6 +114,16 @@ TEST(RenderTest, AResultListsEveryProblemAndThePlan) {
       "done, revision 8, 12 ms\n  ip link add n-lan type bridge\n");
 }
 
+TEST(RenderTest, AStepOfSeveralCommandsIsALineEach) {
+  EXPECT_EQ(shown("apply", R"({"state":"done","plan":["ip link a\nip link b","sysctl c"]})"),
+            "done\n  ip link a\n  ip link b\n  sysctl c\n");
+  EXPECT_EQ(
+      shown(
+          "apply",
+          R"({"state":"refused","problems":[{"op":1,"what":"operation 1: op \"x\" is unknown"}],"plan":[]})"),
+      "refused\n  operation 1: op \"x\" is unknown\n");
+}
+
 TEST(RenderTest, UnplugAnswersInWords) {
   EXPECT_EQ(
       shown(
