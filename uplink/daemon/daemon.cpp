@@ -125,7 +125,6 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (!conntrack) { return fail_in("open conntrack", conntrack.error()); }
   const netmodel::NftKernel& own_nft = **nft;
   box.nft = std::move(*nft);
-  box.conntrack = std::move(*conntrack);
   auto kernel = netmodel::RtnetlinkKernel::open(box.nft.get());
   if (!kernel) { return fail_in("open rtnetlink", kernel.error()); }
   box.kernel = std::move(*kernel);
@@ -135,13 +134,13 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (host_id.empty()) { host_id = read_line("/proc/sys/kernel/hostname"); }
 
   std::unique_ptr<Daemon> daemon(new Daemon(io, std::move(config), std::move(host_id), std::move(*opened),
-                                            std::move(*remembered), std::move(box), own_nft));
+                                            std::move(*remembered), std::move(box), own_nft, ConntrackBox{std::move(*conntrack)}));
   EDGE_TRY(daemon->listen());
   return daemon;
 }
 
 Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-               KernelBox kernel, const netmodel::NftKernel& nft)
+               KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack)
     : io_(io),
       config_(std::move(config)),
       host_id_(std::move(host_id)),
@@ -153,6 +152,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       memory_(std::move(memory)),
       store_(io, std::move(store)),
       kernel_(io, std::move(kernel)),
+      conntrack_(io, std::move(conntrack)),
       nft_(nft),
       events_(store_),
       ports_(io, config_, store_, events_,
@@ -357,8 +357,8 @@ void Daemon::purge_conntrack(const TurnResult& turn) {
   collect(nft_shown_, before);
   std::vector<IpAddress> addresses = std::exchange(conntrack_addresses_, {});
   if (publications.empty() && addresses.empty()) { return; }
-  kernel_.run(
-      [publications = std::move(publications), addresses = std::move(addresses)](KernelBox& box) -> Result<unsigned> {
+  conntrack_.run(
+      [publications = std::move(publications), addresses = std::move(addresses)](ConntrackBox& box) -> Result<unsigned> {
         unsigned removed = 0;
         for (const auto& address : addresses) { removed += box.conntrack->remove_for_address(address).value_or(0); }
         for (const auto& [publication, uplink] : publications) {

@@ -40,7 +40,7 @@ struct Memory {
 Result<Memory> remember(store::Store& store);
 
 /// Role: the composition root of uplinkd.
-/// Threads: its own io_context's, beside the store's and the kernel's workers.
+/// Threads: its own io_context's, beside the workers of store, kernel and conntrack.
 class Daemon {
  public:
   /// Opens everything; nothing is written to the kernel yet.
@@ -53,7 +53,7 @@ class Daemon {
 
  private:
   Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-         KernelBox kernel, const netmodel::NftKernel& nft);
+         KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack);
 
   netmodel::RenderFacts render_facts() const;
   netmodel::ModelFacts model_facts() const;
@@ -94,6 +94,7 @@ class Daemon {
   Memory memory_;
   store::StoreWorker store_;
   KernelWorker kernel_;
+  ConntrackWorker conntrack_;
   const netmodel::NftKernel& nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
   Ports ports_;

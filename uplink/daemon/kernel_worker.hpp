@@ -14,7 +14,6 @@ namespace edge::uplink {
 /// What the kernel thread owns. Value in, value out; no decisions.
 struct KernelBox {
   std::unique_ptr<netmodel::NftPort> nft;
-  std::unique_ptr<netmodel::ConntrackPort> conntrack;
   std::unique_ptr<netmodel::RtnetlinkKernel> kernel;
 
   /// Worker's group commit means nothing here: jobs run one by one.
@@ -25,5 +24,18 @@ struct KernelBox {
 };
 
 using KernelWorker = store::Worker<KernelBox>;
+
+/// Conntrack has a thread of its own: its filtered dump walks the whole table, and commands must not
+/// wait behind that at the very moment a cable is pulled.
+struct ConntrackBox {
+  std::unique_ptr<netmodel::ConntrackPort> conntrack;
+
+  template <class Body>
+  auto together(Body&& body) {
+    return body();
+  }
+};
+
+using ConntrackWorker = store::Worker<ConntrackBox>;
 
 }  // namespace edge::uplink
