@@ -20,7 +20,7 @@ def run(lab):
             time.sleep(chance.uniform(0.3, 0.8))
             lab.host.kill()
             lab.host.start()
-            lab.expect(10, "the host is back", lab.console.online)
+            lab.expect(20, "the host is back", lab.console.online)
         count = len(stream.replied())
         lab.expect(5, "commands flow again", lambda: len(stream.replied()) > count + 5)
     states = lab.settle(stream)

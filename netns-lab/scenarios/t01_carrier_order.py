@@ -44,7 +44,7 @@ def run(lab):
     lab.plug("eth0")
     lab.expect(10, "A is standby", lambda: lab.host.path_states()["eth0"] == "standby")
     with CommandStream(lab.console, lambda n: [lab.publish(f"g-{n}", port=40000 + n, to_port=1000)]) as stream:
-        lab.expect(10, "commands flow", lambda: len(stream.replied()) > 100)
+        lab.expect(20, "commands flow", lambda: len(stream.replied()) > 100)
         moment = time.monotonic()
         lab.pull(lab.host.active_port())
         time.sleep(0.6)

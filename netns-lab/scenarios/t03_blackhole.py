@@ -16,7 +16,7 @@ def run(lab):
         lab.step(f"cut {active}, way: {way}")
         with CommandStream(lab.console, lambda n: [lab.publish(f"r-{n}-{number}", port=20000 + 1000 * number + n)],
                            interval_s=0.01) as stream:
-            lab.expect(10, "commands flow", lambda: len(stream.replied()) > 50)
+            lab.expect(20, "commands flow", lambda: len(stream.replied()) > 50)
             moment = time.monotonic()
             lab.cut(active, way)
             lab.expect(3, "the tunnel is elsewhere", lambda: lab.host.active_port() not in (active, None))

@@ -14,7 +14,7 @@ def run(lab):
     lab.nat_interface()
     before, usage = lab.events_arrived(), lab.host.usage()
     with CommandStream(lab.console, lab.publishing(), interval_s=0.05, connections=4) as stream:
-        lab.expect(5, "commands flow", lambda: len(stream.replied()) > 10)
+        lab.expect(20, "commands flow", lambda: len(stream.replied()) > 10)
         moment, end = time.monotonic(), time.monotonic() + 12
         while time.monotonic() < end:
             for change in (lab.pull, lab.plug):

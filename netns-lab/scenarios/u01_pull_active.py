@@ -10,7 +10,7 @@ def run(lab):
     lab.nat_interface()
     session = lab.host.session()
     with CommandStream(lab.console, lab.publishing(), interval_s=0.02) as stream:
-        lab.expect(5, "commands flow", lambda: len(stream.replied()) > 20)
+        lab.expect(20, "commands flow", lambda: len(stream.replied()) > 20)
         lab.step("pull A")
         lab.pull("eth0")
         took = lab.expect(1.0, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")

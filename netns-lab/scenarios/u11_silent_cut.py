@@ -20,7 +20,7 @@ def run(lab):
     lab.nat_interface()
     lab.step("cut B under a command every 20 ms")
     with CommandStream(lab.console, lab.publishing(), interval_s=0.02) as stream:
-        lab.expect(5, "commands flow", lambda: len(stream.replied()) > 20)
+        lab.expect(20, "commands flow", lambda: len(stream.replied()) > 20)
         lab.cut("b")
         busy = lab.expect(5, "the tunnel is on A", lambda: lab.host.active_port() == "eth0")
         lab.figure("busy", busy * 1000)
