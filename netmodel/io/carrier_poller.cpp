@@ -123,6 +123,13 @@ void CarrierPoller::forget(const std::string& link) {
   state_->arm();
 }
 
+std::optional<CarrierReading> CarrierPoller::read(const std::string& link) {
+  const auto found = state_->watched.find(link);
+  if (found == state_->watched.end()) { return std::nullopt; }
+  const auto reading = found->second.reader.read();
+  return reading ? std::optional(*reading) : std::nullopt;
+}
+
 void CarrierPoller::on_link_event(const LinkEvent& event) {
   const auto found = state_->watched.find(event.name);
   if (found == state_->watched.end() || found->second.reader.index() != event.index) { return; }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -52,6 +53,10 @@ class CarrierPoller {
   Result<CarrierReading> watch(const std::string& link, IfIndex index,
                                std::chrono::milliseconds interval);
   void forget(const std::string& link);
+  /// The truth at this moment, for whoever holds an older statement: a dump or an event that was
+  /// queued may still say "carrier" after a cable was pulled. Changes nothing: what is new is still
+  /// called back at the next tick. nullopt: not watched, or the link is gone.
+  std::optional<CarrierReading> read(const std::string& link);
   /// Every LinkEvent of the monitor may be passed in: corrects the reader, and calls back at once
   /// when the carrier is another than last reported.
   void on_link_event(const LinkEvent& event);

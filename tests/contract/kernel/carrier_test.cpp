@@ -229,6 +229,17 @@ TEST_F(CarrierPollerTest, PollNowDoesNotWaitForTheInterval) {
   EXPECT_FALSE(changes.back().carrier);
 }
 
+TEST_F(CarrierPollerTest, ReadTellsTheTruthNowAndTheChangeIsStillReported) {
+  ASSERT_TRUE(poller->watch("eth0", index_of("eth0"), 1h));
+  EXPECT_FALSE(poller->read("eth9"));
+  ip("link set x-eth0 down");
+  ASSERT_TRUE(poller->read("eth0"));
+  EXPECT_FALSE(poller->read("eth0")->carrier);
+  EXPECT_TRUE(changes.empty());
+  poller->poll_now();
+  EXPECT_EQ(changes.size(), 1U);
+}
+
 TEST_F(CarrierPollerTest, ForgottenLinkIsSilent) {
   plug("eth1");
   ASSERT_TRUE(poller->watch("eth0", index_of("eth0"), 5ms));
