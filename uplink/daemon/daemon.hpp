@@ -75,6 +75,7 @@ class Daemon {
   void control_apply(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_rollback(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_plan(std::shared_ptr<ControlClient> client);
+  boost::asio::awaitable<void> plan_now(std::shared_ptr<ControlClient> client);
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void run_operations(boost::json::array operations, bool dry_run, std::shared_ptr<ControlClient> client);

@@ -1,6 +1,8 @@
 // What uplinkctl and the local page ask, and what the daemon answers.
 #include <algorithm>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
@@ -86,7 +88,7 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     client->answer(netmodel::to_json(reconciler_.model()));
   } else if (command == "drain") {
     const std::int64_t seconds = number_arg(request.args, "seconds", 600);
-    run_operations({json::object{{"op", "path.drain"}, {"adapter", text_arg(request.args, "port")}, {"duration_s", seconds}}},
+    run_operations({json::object{{"op", "path.drain"}, {"adapter", text_arg(request.args, "port")}, {"seconds", seconds}}},
                    false, std::move(client));
   } else if (command == "identify") {
     run_operations({json::object{{"op", "port.identify"}, {"adapter", text_arg(request.args, "port")}}}, false,
@@ -152,7 +154,19 @@ void Daemon::control_apply(const json::object& args, ClientPtr client) {
 }
 
 void Daemon::control_plan(ClientPtr client) {
-  run_operations({}, true, std::move(client));
+  boost::asio::co_spawn(io_, plan_now(std::move(client)), boost::asio::detached);
+}
+
+boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
+  netmodel::Model model = reconciler_.model();
+  TurnResult turn = co_await reconciler_.plan_only(std::move(model));
+  json::array lines;
+  for (const auto& line : turn.plan) { lines.emplace_back(line); }
+  json::array problems;
+  for (const auto& text : turn.conflicts) { problems.push_back(json::object{{"what", text}}); }
+  for (const auto& text : turn.errors) { problems.push_back(json::object{{"what", text}}); }
+  client->answer(json::object{{"state", lines.empty() ? "done" : "differs"}, {"plan", std::move(lines)},
+                              {"problems", std::move(problems)}, {"revision", commands_.revision()}});
 }
 
 void Daemon::control_rollback(const json::object& args, ClientPtr client) {
