@@ -76,7 +76,7 @@ void World::build() {
   options_.detach_ttl = std::chrono::seconds(random_.chance(20) ? 1 : 600);
   if (random_.chance(10)) { options_.queue_bytes_max = {2000, 2000, 2000, 2000, 2000}; }
 
-  command_period_ = random_.chance(4) ? Duration(5ms) : some_ms(40, 200);
+  command_period_ = random_.chance(4) ? Duration(5ms) : some_ms(50, 250);
   if (random_.chance(15)) {
     command_bytes_ = 1 + random_.below(30'000);
     command_period_ = std::max(command_period_, Duration(100ms));  // The slowest link must keep up.

@@ -7,7 +7,7 @@ namespace edge::sim {
 using namespace std::chrono_literals;
 
 void World::plan_faults() {
-  const std::size_t count = 1 + random_.below(7);
+  const std::size_t count = 1 + random_.below(5);
   MonoTime at = now_ + some_ms(300, 1000);
   MonoTime last_end = at;
   for (std::size_t i = 0; i < count; ++i) {
