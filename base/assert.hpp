@@ -1,4 +1,5 @@
-// The assertion that stays on in release: a broken invariant aborts, systemd restarts, the journal recovers.
+// The assertion that stays on in release: a broken invariant aborts, systemd restarts, the journal
+// recovers.
 #pragma once
 
 #include <cstdio>

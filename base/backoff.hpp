@@ -22,7 +22,8 @@ class Backoff {
   explicit Backoff(BackoffLimits limits = {}) : limits_(limits) {}
 
   Duration next(Random& random) {
-    const Duration ceiling = std::min(limits_.cap, Duration(limits_.base.count() << std::min(attempts_, 20)));
+    const Duration ceiling =
+        std::min(limits_.cap, Duration(limits_.base.count() << std::min(attempts_, 20)));
     ++attempts_;
     const auto jittered =
         Duration(static_cast<Duration::rep>(random.unit() * static_cast<double>(ceiling.count())));

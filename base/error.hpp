@@ -36,8 +36,7 @@ inline std::unexpected<Error> fail(Errc code, std::string_view what, int os_errn
 
 /// Adds where it happened in front: "open store: disk I/O error".
 inline std::unexpected<Error> fail_in(std::string_view where, const Error& cause) {
-  return std::unexpected(
-      Error{cause.code, cause.os_errno, std::string(where) + ": " + cause.what});
+  return std::unexpected(Error{cause.code, cause.os_errno, std::string(where) + ": " + cause.what});
 }
 
 /// The reaction that an errno calls for. Source: errno(3).
@@ -51,18 +50,18 @@ std::string_view to_string(Errc code);
 }  // namespace edge
 
 /// Returns the Error of a Result<void> expression from the enclosing function.
-#define EDGE_TRY(expr)                                              \
-  do {                                                              \
-    if (auto edge_try_result = (expr); !edge_try_result) {          \
-      return std::unexpected(std::move(edge_try_result).error());   \
-    }                                                               \
+#define EDGE_TRY(expr)                                            \
+  do {                                                            \
+    if (auto edge_try_result = (expr); !edge_try_result) {        \
+      return std::unexpected(std::move(edge_try_result).error()); \
+    }                                                             \
   } while (false)
 
 #define EDGE_CONCAT_(a, b) a##b
 #define EDGE_CONCAT(a, b) EDGE_CONCAT_(a, b)
 /// EDGE_ASSIGN(auto x, f()): declares x from the value of a Result, or returns its Error.
 #define EDGE_ASSIGN(decl, expr) EDGE_ASSIGN_(decl, expr, EDGE_CONCAT(edge_assign_, __LINE__))
-#define EDGE_ASSIGN_(decl, expr, tmp)                     \
-  auto tmp = (expr);                                      \
+#define EDGE_ASSIGN_(decl, expr, tmp)                             \
+  auto tmp = (expr);                                              \
   if (!(tmp)) { return std::unexpected(std::move(tmp).error()); } \
   decl = std::move(*(tmp))

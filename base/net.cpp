@@ -44,9 +44,13 @@ Result<MacAddress> parse_mac(std::string_view text) {
   return mac;
 }
 
-std::string to_string(const MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac.bytes, ":")); }
+std::string to_string(const MacAddress& mac) {
+  return fmt::format("{:02x}", fmt::join(mac.bytes, ":"));
+}
 
-std::string to_hex(const MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac.bytes, "")); }
+std::string to_hex(const MacAddress& mac) {
+  return fmt::format("{:02x}", fmt::join(mac.bytes, ""));
+}
 
 IpAddress IpAddress::v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
   IpAddress out;
@@ -58,8 +62,9 @@ IpAddress IpAddress::v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uin
 }
 
 IpAddress IpAddress::v4_from_u32(std::uint32_t host_order) {
-  return v4(static_cast<std::uint8_t>(host_order >> 24), static_cast<std::uint8_t>(host_order >> 16),
-            static_cast<std::uint8_t>(host_order >> 8), static_cast<std::uint8_t>(host_order));
+  return v4(static_cast<std::uint8_t>(host_order >> 24),
+            static_cast<std::uint8_t>(host_order >> 16), static_cast<std::uint8_t>(host_order >> 8),
+            static_cast<std::uint8_t>(host_order));
 }
 
 std::uint32_t IpAddress::v4_u32() const {
@@ -138,8 +143,8 @@ Result<IpPrefix> parse_prefix(std::string_view text) {
   EDGE_ASSIGN(const IpAddress address, parse_ip(text.substr(0, slash)));
   const auto length = parse_number(text.substr(slash + 1), 0, address.bits());
   if (!length) {
-    return fail(Errc::invalid_input, fmt::format("\"{}\": prefix length is out of range 0..{}", text,
-                                                 address.bits()));
+    return fail(Errc::invalid_input,
+                fmt::format("\"{}\": prefix length is out of range 0..{}", text, address.bits()));
   }
   return IpPrefix{address, static_cast<std::uint8_t>(*length)};
 }
@@ -150,8 +155,10 @@ std::string to_string(const IpPrefix& prefix) {
 
 Result<HostPort> parse_host_port(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Errc::invalid_input, fmt::format("\"{}\": {}; expected HOST:PORT or [IPV6]:PORT with "
-                                                 "port 1..65535", text, why));
+    return fail(Errc::invalid_input,
+                fmt::format("\"{}\": {}; expected HOST:PORT or [IPV6]:PORT with "
+                            "port 1..65535",
+                            text, why));
   };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) { return bad("no host or no port"); }

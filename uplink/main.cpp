@@ -8,13 +8,13 @@
 #include <fstream>
 #include <sstream>
 
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include "uplink/daemon/daemon.hpp"
 
@@ -28,7 +28,10 @@ constexpr int exit_usage = 2;
 
 std::expected<Config, ConfigProblems> load(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in) { return std::unexpected(ConfigProblems{fmt::format("{}: cannot be read: {}", file, std::strerror(errno))}); }
+  if (!in) {
+    return std::unexpected(
+        ConfigProblems{fmt::format("{}: cannot be read: {}", file, std::strerror(errno))});
+  }
   std::ostringstream text;
   text << in.rdbuf();
   const auto folder = std::filesystem::absolute(file).parent_path().string();
@@ -36,7 +39,8 @@ std::expected<Config, ConfigProblems> load(const std::string& file) {
 }
 
 void log_to_stderr(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("uplinkd", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  auto logger = std::make_shared<spdlog::logger>("uplinkd",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_st>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::info);
@@ -92,13 +96,12 @@ int main(int argc, char** argv) {
   bool purging = false;
   app.add_option("--config", file, "Configuration file (uplink.toml)")->required();
   app.add_flag("--check", check, "Only check the configuration");
-  app.add_flag("--purge", purging, "Remove all that is marked ours from this machine's network, then end");
+  app.add_flag("--purge", purging,
+               "Remove all that is marked ours from this machine's network, then end");
   app.set_version_flag("--version", std::string(edge::uplink::uplink_version));
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
-  }
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : exit_usage; }
 
   auto config = load(file);
   if (!config) {
@@ -116,10 +119,12 @@ int main(int argc, char** argv) {
   const auto end = run(*config);
   if (!end) { return end.error(); }
   if (*end == End::stop) { return 0; }
-  // A reload is a fresh start in the same process: the dataplane stays, leases and session state are
-  // in the store. A file with a mistake keeps the old configuration.
+  // A reload is a fresh start in the same process: the dataplane stays, leases and session state
+  // are in the store. A file with a mistake keeps the old configuration.
   const auto next = load(file);
-  for (const auto& problem : next ? ConfigProblems{} : next.error()) { spdlog::error("reload.refused {}", problem); }
+  for (const auto& problem : next ? ConfigProblems{} : next.error()) {
+    spdlog::error("reload.refused {}", problem);
+  }
   if (!next) {
     const auto again = run(*config);
     return again ? 0 : again.error();

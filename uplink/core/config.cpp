@@ -15,7 +15,8 @@ namespace {
 /// Collects problems while the tree is walked.
 class Reader {
  public:
-  Reader(std::string file, std::string folder) : file_(std::move(file)), folder_(std::move(folder)) {}
+  Reader(std::string file, std::string folder)
+      : file_(std::move(file)), folder_(std::move(folder)) {}
 
   void problem(const toml::source_region& where, std::string_view text) {
     problems_.push_back(fmt::format("{}:{}: {}", file_, where.begin.line, text));
@@ -34,12 +35,14 @@ class Reader {
     if (!out.empty() && out.front() != '/') { out = folder_ + "/" + out; }
   }
 
-  void number(const toml::node& node, std::string_view key, unsigned low, unsigned high, unsigned& out) {
+  void number(const toml::node& node, std::string_view key, unsigned low, unsigned high,
+              unsigned& out) {
     const auto* value = node.as_integer();
     if (value == nullptr) {
       problem(node.source(), fmt::format("{}: expected a whole number {}..{}", key, low, high));
     } else if (value->get() < low || value->get() > high) {
-      problem(node.source(), fmt::format("{}: {} is out of range {}..{}", key, value->get(), low, high));
+      problem(node.source(),
+              fmt::format("{}: {} is out of range {}..{}", key, value->get(), low, high));
     } else {
       out = static_cast<unsigned>(value->get());
     }
@@ -49,7 +52,8 @@ class Reader {
              std::vector<std::string>& out) {
     const auto* list = node.as_array();
     if (list == nullptr || list->size() > count_max) {
-      problem(node.source(), fmt::format("{}: expected a list of at most {} strings", key, count_max));
+      problem(node.source(),
+              fmt::format("{}: expected a list of at most {} strings", key, count_max));
       return;
     }
     out.clear();
@@ -93,24 +97,29 @@ void read_listen(Reader& in, const toml::node& node, std::string_view key, std::
   if (!parsed) {
     in.problem(node.source(), fmt::format("{}: {}", key, parsed.error().what));
   } else if (!parse_ip(parsed->host)) {
-    in.problem(node.source(), fmt::format("{}: \"{}\": expected an IP address before the port", key, out));
+    in.problem(node.source(),
+               fmt::format("{}: \"{}\": expected an IP address before the port", key, out));
   }
 }
 
 void read_host_id(Reader& in, const toml::node& node, std::string_view key, std::string& out) {
   in.text(node, key, out);
-  const bool fits = !out.empty() && out.size() <= 64 &&
-                    out.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
-                        std::string::npos;
+  const bool fits =
+      !out.empty() && out.size() <= 64 &&
+      out.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+          std::string::npos;
   if (!fits) {
-    in.problem(node.source(), fmt::format("{}: \"{}\": expected 1..64 of letters, digits, '-', '.', '_'", key, out));
+    in.problem(
+        node.source(),
+        fmt::format("{}: \"{}\": expected 1..64 of letters, digits, '-', '.', '_'", key, out));
   }
 }
 
 void read_level(Reader& in, const toml::node& node, std::string_view key, std::string& out) {
   in.text(node, key, out);
   if (out != "error" && out != "warn" && out != "info" && out != "debug") {
-    in.problem(node.source(), fmt::format("{}: \"{}\": expected error, warn, info or debug", key, out));
+    in.problem(node.source(),
+               fmt::format("{}: \"{}\": expected error, warn, info or debug", key, out));
   }
 }
 
@@ -130,7 +139,8 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
     };
   };
   const auto with = [](auto read, auto& out) {
-    return [read, &out](Reader& in, const toml::node& n, std::string_view k) { read(in, n, k, out); };
+    return
+        [read, &out](Reader& in, const toml::node& n, std::string_view k) { read(in, n, k, out); };
   };
   return {
       {"host", {{"id", with(read_host_id, c.host.id)}}},
@@ -159,12 +169,13 @@ std::string names_of(const Map& map) {
   return out;
 }
 
-void read_section(Reader& in, const std::string& name, const Section& section, const toml::table& table) {
+void read_section(Reader& in, const std::string& name, const Section& section,
+                  const toml::table& table) {
   for (const auto& [key, node] : table) {
     const auto found = section.find(key.str());
     if (found == section.end()) {
-      in.problem(key.source(), fmt::format("unknown key \"{}\" in [{}]; allowed: {}", key.str(), name,
-                                           names_of(section)));
+      in.problem(key.source(), fmt::format("unknown key \"{}\" in [{}]; allowed: {}", key.str(),
+                                           name, names_of(section)));
       continue;
     }
     found->second(in, node, fmt::format("{}.{}", name, key.str()));
@@ -173,15 +184,19 @@ void read_section(Reader& in, const std::string& name, const Section& section, c
 
 void check_console(Reader& in, const Config& c) {
   const auto missing = [&](std::string_view key, std::string_view what) {
-    in.problems().push_back(fmt::format("{}:1: [console] {} is missing; expected {}", in.file(), key, what));
+    in.problems().push_back(
+        fmt::format("{}:1: [console] {} is missing; expected {}", in.file(), key, what));
   };
   if (c.console.endpoints.empty() && in.problems().empty()) {
     missing("endpoints", "a list of 1..8 HOST:PORT");
   }
-  if (c.console.server_name.empty()) { missing("server_name", "the name in the Console's certificate"); }
+  if (c.console.server_name.empty()) {
+    missing("server_name", "the name in the Console's certificate");
+  }
   if (c.console.ca.empty()) { missing("ca", "a PEM file with the Console's CA"); }
   if (c.console.certificate.empty() != c.console.key.empty()) {
-    missing(c.console.key.empty() ? "key" : "certificate", "certificate and key together, or neither");
+    missing(c.console.key.empty() ? "key" : "certificate",
+            "certificate and key together, or neither");
   }
 }
 

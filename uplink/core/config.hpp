@@ -15,7 +15,8 @@ namespace edge::uplink {
 /// relative to the folder of the configuration file unless absolute.
 struct Config {
   struct Host {
-    std::string id;  ///< Must equal the certificate's URI SAN urn:gallium:host:<id>; "" = take it from there.
+    std::string id;  ///< Must equal the certificate's URI SAN urn:gallium:host:<id>; "" = take it
+                     ///< from there.
   } host;
   struct Paths {
     std::string state = "/var/lib/uplink";

@@ -28,11 +28,17 @@ std::string_view advice(Step step) {
   switch (step) {
     case Step::none: return "nothing to do";
     case Step::disabled: return "enable the port again: \"ip link set PORT up\", or end the drain";
-    case Step::carrier: return "check the cable and the switch port's lamp; try another cable or switch port";
-    case Step::lease: return "the switch port gives no DHCP lease: check its VLAN, or the router behind it";
-    case Step::gateway: return "the router does not answer: check that it is on and that this cable ends there";
-    case Step::dns: return "the router's DNS does not answer: restart it, or use an endpoint given as an address";
-    case Step::tcp: return "the Console cannot be reached through this router: check its internet side and firewall";
+    case Step::carrier:
+      return "check the cable and the switch port's lamp; try another cable or switch port";
+    case Step::lease:
+      return "the switch port gives no DHCP lease: check its VLAN, or the router behind it";
+    case Step::gateway:
+      return "the router does not answer: check that it is on and that this cable ends there";
+    case Step::dns:
+      return "the router's DNS does not answer: restart it, or use an endpoint given as an address";
+    case Step::tcp:
+      return "the Console cannot be reached through this router: check its internet side and "
+             "firewall";
     case Step::clock: return "the host's clock is wrong: set it, or check the battery of its clock";
     case Step::tls: return "certificates do not fit: check CA, names and dates named in the cause";
     case Step::console: return "the Console refuses or is overloaded: ask its operator";
@@ -48,8 +54,12 @@ bool PathEngine::usable(const PortFacts& facts) {
 }
 
 PathBreak PathEngine::blocker(const PortFacts& facts) {
-  if (!facts.admin_up) { return {Step::disabled, facts.name + " is disabled locally (admin down)"}; }
-  if (!facts.enabled) { return {Step::disabled, facts.name + " is disabled or drained by the Console"}; }
+  if (!facts.admin_up) {
+    return {Step::disabled, facts.name + " is disabled locally (admin down)"};
+  }
+  if (!facts.enabled) {
+    return {Step::disabled, facts.name + " is disabled or drained by the Console"};
+  }
   if (!facts.carrier) { return {Step::carrier, facts.name + " has no carrier"}; }
   return {Step::lease, facts.name + " has carrier, but no lease"};
 }
@@ -111,7 +121,8 @@ void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTi
 }
 
 void PathEngine::dial_at_once(Port& port, MonoTime now) {
-  const auto earned = static_cast<unsigned>(std::min<std::int64_t>((now - port.tokens_at) / immediate_refill, immediate_burst));
+  const auto earned = static_cast<unsigned>(
+      std::min<std::int64_t>((now - port.tokens_at) / immediate_refill, immediate_burst));
   if (earned > 0) {
     port.immediate_tokens = std::min(immediate_burst, port.immediate_tokens + earned);
     port.tokens_at = now;
@@ -186,7 +197,8 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   Path* path = find(key);
   if (path == nullptr) { return; }
   schedule(*path, {Step::console, "the Console asked to come back later"}, now);
-  const auto jitter = static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
+  const auto jitter =
+      static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
   path->dial_at = now + after + Duration(jitter);
   path->status.next_dial = path->dial_at;
 }
@@ -228,7 +240,8 @@ bool PathEngine::server_side() const {
   std::size_t refused = 0;
   for (const PathStatus& status : status()) {
     if (!usable(ports_.at(status.key.port).facts)) { continue; }
-    const bool theirs = status.last_failure && (status.broken == Step::tcp || status.broken == Step::console);
+    const bool theirs =
+        status.last_failure && (status.broken == Step::tcp || status.broken == Step::console);
     if (!theirs) { return false; }
     ++refused;
   }

@@ -15,7 +15,18 @@
 namespace edge::uplink {
 
 /// The rungs of the ladder, lowest first: the first one that is broken is what a person must mend.
-enum class Step : std::uint8_t { none, disabled, carrier, lease, gateway, dns, tcp, clock, tls, console };
+enum class Step : std::uint8_t {
+  none,
+  disabled,
+  carrier,
+  lease,
+  gateway,
+  dns,
+  tcp,
+  clock,
+  tls,
+  console
+};
 std::string_view to_string(Step step);
 /// What a person at the machine can do about it; one sentence.
 std::string_view advice(Step step);
@@ -29,14 +40,14 @@ struct PathKey {
 
 /// Facts about one layer-3 port, as they are now.
 struct PortFacts {
-  std::string port;  ///< Base MAC in hex.
-  std::string name;  ///< Adapter name, for people.
-  bool enabled = true;           ///< By the model, and not drained.
-  bool admin_up = true;          ///< False: someone at the machine took it down.
+  std::string port;      ///< Base MAC in hex.
+  std::string name;      ///< Adapter name, for people.
+  bool enabled = true;   ///< By the model, and not drained.
+  bool admin_up = true;  ///< False: someone at the machine took it down.
   bool carrier = false;
-  std::vector<IpAddress> addresses;  ///< Usable now; a change redials.
+  std::vector<IpAddress> addresses;       ///< Usable now; a change redials.
   std::optional<bool> gateway_reachable;  ///< nullopt: not known.
-  unsigned rank = 0;                 ///< Configured order; lower is preferred.
+  unsigned rank = 0;                      ///< Configured order; lower is preferred.
   bool operator==(const PortFacts&) const = default;
 };
 
@@ -45,8 +56,8 @@ enum class PathState : std::uint8_t { down, waiting, dialing, up };
 /// Why a dial failed or a path ended.
 struct PathBreak {
   Step step = Step::tcp;
-  std::string text;       ///< For people, names the thing and the value.
-  bool lasting = false;   ///< Identity problems: retry at most every 5 min.
+  std::string text;      ///< For people, names the thing and the value.
+  bool lasting = false;  ///< Identity problems: retry at most every 5 min.
 };
 
 struct PathStatus {
@@ -71,7 +82,8 @@ struct PathAction {
 /// Engine: feed facts and outcomes, take actions, call on_deadline when due.
 ///
 /// Time:    passed in as `now`. Threads: none.
-/// Invariant: at most one dial or connection per key; nothing is dialled without carrier and address.
+/// Invariant: at most one dial or connection per key; nothing is dialled without carrier and
+/// address.
 class PathEngine {
  public:
   static constexpr std::size_t ports_max = 128;

@@ -1,4 +1,5 @@
-// The daemon's two clocks; the only place of the product's own code that reads them for the engines.
+// The daemon's two clocks; the only place of the product's own code that reads them for the
+// engines.
 #pragma once
 
 #include <chrono>
@@ -9,8 +10,8 @@ namespace edge::uplink {
 
 /// CLOCK_MONOTONIC, as steady_timer uses it.
 inline MonoTime mono_now() {
-  return MonoTime(std::chrono::duration_cast<Duration>(
-      std::chrono::steady_clock::now().time_since_epoch()));
+  return MonoTime(
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 inline std::chrono::steady_clock::time_point to_steady(MonoTime t) {

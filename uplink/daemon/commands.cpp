@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "store/io/sha256.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -36,7 +36,9 @@ json::array problems_json(const std::vector<netmodel::Problem>& problems, std::s
     if (!problem.field.empty()) { row["field"] = problem.field; }
     out.push_back(std::move(row));
   }
-  if (dropped > 0) { out.push_back(json::object{{"what", fmt::format("and {} more problems", dropped)}}); }
+  if (dropped > 0) {
+    out.push_back(json::object{{"what", fmt::format("and {} more problems", dropped)}});
+  }
   return out;
 }
 
@@ -52,8 +54,8 @@ std::string class_of(const netmodel::Command& command) {
 
 }  // namespace
 
-Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& events, Reconciler& reconciler,
-                   Hooks hooks, std::string boot_id, std::int64_t revision)
+Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& events,
+                   Reconciler& reconciler, Hooks hooks, std::string boot_id, std::int64_t revision)
     : io_(io),
       store_(store),
       events_(events),
@@ -90,7 +92,8 @@ void Commands::on_message(std::string_view text) {
   const json::value* type = message == nullptr ? nullptr : message->if_contains("type");
   const json::value* id = message == nullptr ? nullptr : message->if_contains("id");
   if (type == nullptr || !type->is_string() || id == nullptr || !id->is_string()) {
-    spdlog::warn("command.malformed bytes={} reason=\"not an object with type and id\"", text.size());
+    spdlog::warn("command.malformed bytes={} reason=\"not an object with type and id\"",
+                 text.size());
     return;
   }
   const std::string command_id(id->as_string());
@@ -107,31 +110,44 @@ void Commands::on_message(std::string_view text) {
 void Commands::receive(std::string id, std::string payload, json::object message) {
   if (!store::is_command_id(id)) {
     spdlog::warn("command.malformed id=\"{}\" reason=\"not a UUID\"", id.substr(0, 64));
-    say({{"type", "result"}, {"id", id.substr(0, 64)}, {"state", "refused"},
-         {"problems", json::array{json::object{{"what", "id: expected a UUID of lower-case hex digits"}}}}});
+    say({{"type", "result"},
+         {"id", id.substr(0, 64)},
+         {"state", "refused"},
+         {"problems",
+          json::array{json::object{{"what", "id: expected a UUID of lower-case hex digits"}}}}});
     return;
   }
   if (queue_.size() >= queue_max) {
-    say({{"type", "result"}, {"id", id}, {"state", "refused"},
-         {"problems", json::array{json::object{{"what", fmt::format("{} commands are waiting; send it again later", queue_max)}}}}});
+    say({{"type", "result"},
+         {"id", id},
+         {"state", "refused"},
+         {"problems",
+          json::array{json::object{
+              {"what", fmt::format("{} commands are waiting; send it again later", queue_max)}}}}});
     return;
   }
   store::IncomingCommand command{id, std::move(payload), digest_of(message), "model"};
   store_.run([command, now = wall_now()](store::Store& s) { return s.receive(command, now); },
-             [this, command](const Result<store::ReceiveOutcome>& outcome) { on_receipt(command, outcome); });
+             [this, command](const Result<store::ReceiveOutcome>& outcome) {
+               on_receipt(command, outcome);
+             });
 }
 
-void Commands::on_receipt(const store::IncomingCommand& command, const Result<store::ReceiveOutcome>& outcome) {
+void Commands::on_receipt(const store::IncomingCommand& command,
+                          const Result<store::ReceiveOutcome>& outcome) {
   const auto refuse = [&](const std::string& what) {
-    const json::object result{{"type", "result"}, {"id", command.id}, {"state", "refused"},
-                              {"problems", json::array{json::object{{"what", what}}}}, {"revision", revision_}};
+    const json::object result{{"type", "result"},
+                              {"id", command.id},
+                              {"state", "refused"},
+                              {"problems", json::array{json::object{{"what", what}}}},
+                              {"revision", revision_}};
     answer(command.id, json::serialize(result));
   };
   if (!outcome) {
     const bool full = outcome.error().code == Errc::no_space;
     spdlog::error("command.not_stored id={} reason={}", command.id, outcome.error().what);
-    refuse(fmt::format("{}: the command was not stored and not run: {}", full ? "no_space" : "store",
-                       outcome.error().what));
+    refuse(fmt::format("{}: the command was not stored and not run: {}",
+                       full ? "no_space" : "store", outcome.error().what));
     return;
   }
   if (outcome->receipt == store::Receipt::id_reuse) {
@@ -183,7 +199,8 @@ void Commands::send_unacked() {
 void Commands::run_local(json::object command, std::function<void(json::object)> done) {
   const std::string id(command.at("id").as_string());
   if (local_.contains(id)) {
-    done({{"state", "refused"}, {"problems", json::array{json::object{{"what", "this id is running"}}}}});
+    done({{"state", "refused"},
+          {"problems", json::array{json::object{{"what", "this id is running"}}}}});
     return;
   }
   local_[id] = std::move(done);
@@ -207,7 +224,8 @@ asio::awaitable<void> Commands::run() {
     auto batch = std::make_shared<Batch>(take_batch(size_max));
     const bool whole = co_await apply(batch);
     if (!whole && batch->size() > 1) {
-      // One of them is to blame: put them back in order and go on singly until this batch is through.
+      // One of them is to blame: put them back in order and go on singly until this batch is
+      // through.
       for (auto it = batch->rbegin(); it != batch->rend(); ++it) {
         it->item.began = it->item.began || it->touches_kernel();
         queue_.push_front(std::move(it->item));
@@ -241,7 +259,8 @@ Commands::Batch Commands::take_batch(std::size_t size_max) {
   return batch;
 }
 
-Commands::Decision Commands::decide(Item item, const netmodel::Model& base, std::int64_t revision) const {
+Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
+                                    std::int64_t revision) const {
   Decision out;
   out.item = std::move(item);
   out.began = mono_now();
@@ -254,21 +273,25 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base, std:
   }
   if (out.item.began && class_of(*parsed) == "action") {
     out.state = CommandState::indeterminate;
-    out.problems.push_back({std::nullopt, "", "the daemon was stopped while it ran; it is not run twice"});
+    out.problems.push_back(
+        {std::nullopt, "", "the daemon was stopped while it ran; it is not run twice"});
     return out;
   }
   if (parsed->deadline && *parsed->deadline < wall_now() && !out.item.began) {
     out.state = CommandState::expired;
-    out.problems.push_back({std::nullopt, "deadline", "deadline " + to_iso8601(*parsed->deadline) + " has passed"});
+    out.problems.push_back(
+        {std::nullopt, "deadline", "deadline " + to_iso8601(*parsed->deadline) + " has passed"});
     return out;
   }
   if (parsed->revision && *parsed->revision != revision) {
     out.state = CommandState::superseded;
-    out.problems.push_back({std::nullopt, "revision",
-                            fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision)});
+    out.problems.push_back(
+        {std::nullopt, "revision",
+         fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision)});
     return out;
   }
-  netmodel::ApplyOutcome wanted = netmodel::apply_operations(base, parsed->operations, hooks_.facts());
+  netmodel::ApplyOutcome wanted =
+      netmodel::apply_operations(base, parsed->operations, hooks_.facts());
   if (!wanted.problems.empty() || !wanted.model) {
     out.state = CommandState::refused;
     out.problems = wanted.problems.items();
@@ -290,7 +313,9 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
       netmodel::Model candidate = *decision.model;
       TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
       batch->front().plan = std::move(planned.plan);
-      for (const auto& error : planned.errors) { batch->front().problems.push_back({std::nullopt, "", error}); }
+      for (const auto& error : planned.errors) {
+        batch->front().problems.push_back({std::nullopt, "", error});
+      }
       co_return true;
     }
     if (!decision.touches_kernel()) { continue; }
@@ -298,7 +323,8 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
     if (decision.model) { last = &*decision.model; }
   }
   if (!begin.empty()) {
-    // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with ASan).
+    // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen
+    // with ASan).
     auto start = [begin, boot = boot_id_, now = wall_now()](store::Store& s) -> Result<void> {
       for (const std::string& id : begin) { EDGE_TRY(s.start(id, boot, "", now)); }
       return {};
@@ -306,11 +332,15 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
     const auto started = co_await store_.call(std::move(start));
     if (!started) {
       for (Decision& decision : *batch) {
-        if (decision.touches_kernel()) { refuse(decision, "store: not run: " + started.error().what); }
+        if (decision.touches_kernel()) {
+          refuse(decision, "store: not run: " + started.error().what);
+        }
       }
       co_return true;
     }
-    for (const std::string& id : begin) { say({{"type", "state"}, {"id", id}, {"state", "applying"}}); }
+    for (const std::string& id : begin) {
+      say({{"type", "state"}, {"id", id}, {"state", "applying"}});
+    }
   }
   if (last == nullptr) { co_return true; }
 
@@ -321,7 +351,9 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   TurnResult turn = co_await reconciler_.converge(std::move(why));
   std::vector<std::string> reasons = turn.errors;
   for (const auto& conflict : turn.conflicts) {
-    if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) { reasons.push_back(conflict); }
+    if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) {
+      reasons.push_back(conflict);
+    }
   }
   if (turn.verified && reasons.size() == turn.errors.size()) {
     for (Decision& decision : *batch) {
@@ -333,9 +365,12 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   std::string undo = "undo of " + batch->front().item.id;
   TurnResult undone = co_await reconciler_.converge(std::move(undo));
   if (batch->size() == 1) {
-    refuse(batch->front(), fmt::format("the kernel did not take it; the network is as before{}",
-                                       undone.verified ? "" : " except for what is reported as drift"));
-    for (const auto& reason : reasons) { batch->front().problems.push_back({std::nullopt, "", reason}); }
+    refuse(batch->front(),
+           fmt::format("the kernel did not take it; the network is as before{}",
+                       undone.verified ? "" : " except for what is reported as drift"));
+    for (const auto& reason : reasons) {
+      batch->front().problems.push_back({std::nullopt, "", reason});
+    }
   }
   co_return false;
 }
@@ -354,14 +389,14 @@ std::string Commands::result_text(Decision& decision, std::int64_t revision) con
   }
   json::array plan;
   for (const auto& line : decision.plan) { plan.emplace_back(line); }
-  return json::serialize(json::object{
-      {"type", "result"},
-      {"id", decision.item.id},
-      {"state", std::string(store::to_string(decision.state))},
-      {"problems", problems_json(decision.problems, decision.problems_dropped)},
-      {"revision", revision},
-      {"plan", std::move(plan)},
-      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}});
+  return json::serialize(
+      json::object{{"type", "result"},
+                   {"id", decision.item.id},
+                   {"state", std::string(store::to_string(decision.state))},
+                   {"problems", problems_json(decision.problems, decision.problems_dropped)},
+                   {"revision", revision},
+                   {"plan", std::move(plan)},
+                   {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}});
 }
 
 asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
@@ -378,14 +413,17 @@ asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
     act(decision);
     std::optional<store::Revision> made = none;
     if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
-      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id, wall_now()};
+      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,
+                             wall_now()};
     }
     std::string result = result_text(decision, revision);
     ends->push_back({decision.item.id, decision.state, std::move(result), std::move(made)});
   }
   // One job: all of the batch in one commit, model and results together.
   auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
-    for (const End& end : *ends) { EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now)); }
+    for (const End& end : *ends) {
+      EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
+    }
     return {};
   };
   const auto stored = co_await store_.call(std::move(commit));

@@ -1,4 +1,5 @@
-// Commands, exactly once: journalled before they are acknowledged, executed in order, answered until heard.
+// Commands, exactly once: journalled before they are acknowledged, executed in order, answered
+// until heard.
 #pragma once
 
 #include <deque>
@@ -23,10 +24,10 @@ namespace edge::uplink {
 /// Role: the one executor of commands, from the Console and from uplinkctl alike.
 ///
 /// What makes it exactly once: the payload is on disk before "stored" is said; model operations are
-/// declarative and their revision and result are committed in one transaction, so that a command cut
-/// off before is simply run again; an action that cannot be verified (identify) is never run twice but
-/// answered `indeterminate`.
-/// Time: wall clock for deadlines and records. Threads: the io_context's.
+/// declarative and their revision and result are committed in one transaction, so that a command
+/// cut off before is simply run again; an action that cannot be verified (identify) is never run
+/// twice but answered `indeterminate`. Time: wall clock for deadlines and records. Threads: the
+/// io_context's.
 class Commands {
  public:
   struct Hooks {
@@ -39,12 +40,12 @@ class Commands {
   static constexpr std::chrono::seconds retry{1};
   static constexpr std::size_t queue_max = 4096;
   static constexpr std::size_t plan_lines_max = 400;
-  /// Commands that wait together share one turn of the kernel and one commit; each still has its own
-  /// revision and result. If the kernel refuses the whole, they are tried one by one.
+  /// Commands that wait together share one turn of the kernel and one commit; each still has its
+  /// own revision and result. If the kernel refuses the whole, they are tried one by one.
   static constexpr std::size_t batch_max = 64;
 
-  Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events, Reconciler& reconciler,
-           Hooks hooks, std::string boot_id, std::int64_t revision);
+  Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events,
+           Reconciler& reconciler, Hooks hooks, std::string boot_id, std::int64_t revision);
 
   /// What a former life of the daemon left: runs it, or says what can't be known. Call once.
   void recover(std::vector<store::CommandRecord> unfinished);
@@ -59,7 +60,10 @@ class Commands {
   std::int64_t revision() const { return revision_; }
   std::uint64_t executed() const { return executed_; }
   std::size_t pending() const { return queue_.size(); }
-  void stop() { stopped_ = true; retry_timer_.cancel(); }
+  void stop() {
+    stopped_ = true;
+    retry_timer_.cancel();
+  }
 
  private:
   struct Item {
@@ -78,17 +82,21 @@ class Commands {
     bool dry_run = false;
     std::optional<netmodel::Model> model;  ///< Set: it changes the model to this.
     std::vector<netmodel::HostAction> actions;
-    bool touches_kernel() const { return state == store::CommandState::done && (model || !actions.empty()) && !dry_run; }
+    bool touches_kernel() const {
+      return state == store::CommandState::done && (model || !actions.empty()) && !dry_run;
+    }
   };
   using Batch = std::vector<Decision>;
 
   void receive(std::string id, std::string payload, boost::json::object message);
-  void on_receipt(const store::IncomingCommand& command, const Result<store::ReceiveOutcome>& outcome);
+  void on_receipt(const store::IncomingCommand& command,
+                  const Result<store::ReceiveOutcome>& outcome);
   void enqueue(Item item);
   boost::asio::awaitable<void> run();
   Batch take_batch(std::size_t size_max);
   Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
-  /// Makes the kernel show the batch's last model. False: it refused, and shows the former model again.
+  /// Makes the kernel show the batch's last model. False: it refused, and shows the former model
+  /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
   void act(Decision& decision);
@@ -105,7 +113,8 @@ class Commands {
   std::string boot_id_;
   std::int64_t revision_;
   std::deque<Item> queue_;
-  std::set<std::string> queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
+  std::set<std::string>
+      queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
   std::map<std::string, std::function<void(boost::json::object)>> local_;
   boost::asio::steady_timer retry_timer_;
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.

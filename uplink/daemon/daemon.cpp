@@ -9,9 +9,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <boost/json.hpp>
 
 #include "tunnel/io/certificate.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -41,7 +41,8 @@ std::uint64_t random_u64() {
 std::string host_id_of_file(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
   if (!file) { return {}; }
-  const std::unique_ptr<X509, void (*)(X509*)> cert(PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
+  const std::unique_ptr<X509, void (*)(X509*)> cert(
+      PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
   if (!cert) { return {}; }
   return tunnel::host_id_of(*cert).value_or("");
 }
@@ -50,7 +51,10 @@ Result<void> make_folder(const std::string& path) {
   std::error_code ec;
   fs::create_directories(path, ec);
   if (ec) { return fail_errno(ec.value(), fmt::format("make folder {}", path)); }
-  fs::permissions(path, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_exec, ec);
+  fs::permissions(
+      path,
+      fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_exec,
+      ec);
   return {};
 }
 
@@ -67,7 +71,9 @@ std::map<std::string, IpPrefix> subnets_of(const std::string& text) {
   if (ec || !parsed.is_object()) { return out; }
   for (const auto& [network, value] : parsed.as_object()) {
     if (!value.is_string()) { continue; }
-    if (const auto prefix = parse_prefix(std::string_view(value.as_string()))) { out[network] = *prefix; }
+    if (const auto prefix = parse_prefix(std::string_view(value.as_string()))) {
+      out[network] = *prefix;
+    }
   }
   return out;
 }
@@ -99,8 +105,8 @@ Result<Memory> remember(store::Store& store) {
       out.model = std::move(*model);
       return out;
     }
-    out.notes.push_back(fmt::format("revision {} cannot be read ({}); trying the one before", summary.number,
-                                    model.error().what));
+    out.notes.push_back(fmt::format("revision {} cannot be read ({}); trying the one before",
+                                    summary.number, model.error().what));
   }
   return out;
 }
@@ -114,8 +120,9 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (!remembered) { return fail_in("read the store", remembered.error()); }
   const auto& outcome = opened->opened();
   if (outcome.corrupt_file) {
-    remembered->notes.push_back(fmt::format("the store was damaged ({}); it is kept as {} and a new one was made",
-                                            outcome.corrupt_reason, *outcome.corrupt_file));
+    remembered->notes.push_back(
+        fmt::format("the store was damaged ({}); it is kept as {} and a new one was made",
+                    outcome.corrupt_reason, *outcome.corrupt_file));
   }
 
   KernelBox box;
@@ -130,17 +137,21 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   box.kernel = std::move(*kernel);
 
   std::string host_id = config.host.id;
-  if (host_id.empty() && !config.console.certificate.empty()) { host_id = host_id_of_file(config.console.certificate); }
+  if (host_id.empty() && !config.console.certificate.empty()) {
+    host_id = host_id_of_file(config.console.certificate);
+  }
   if (host_id.empty()) { host_id = read_line("/proc/sys/kernel/hostname"); }
 
-  std::unique_ptr<Daemon> daemon(new Daemon(io, std::move(config), std::move(host_id), std::move(*opened),
-                                            std::move(*remembered), std::move(box), own_nft, ConntrackBox{std::move(*conntrack)}));
+  std::unique_ptr<Daemon> daemon(new Daemon(
+      io, std::move(config), std::move(host_id), std::move(*opened), std::move(*remembered),
+      std::move(box), own_nft, ConntrackBox{std::move(*conntrack)}));
   EDGE_TRY(daemon->listen());
   return daemon;
 }
 
-Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-               KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack)
+Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,
+               Memory memory, KernelBox kernel, const netmodel::NftKernel& nft,
+               ConntrackBox conntrack)
     : io_(io),
       config_(std::move(config)),
       host_id_(std::move(host_id)),
@@ -173,16 +184,19 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                     if (port.lease) { conntrack_addresses_.push_back(port.lease->address.address); }
                   },
               .address_lost =
-                  [this](const Port&, const IpAddress& address) { conntrack_addresses_.push_back(address); }}),
+                  [this](const Port&, const IpAddress& address) {
+                    conntrack_addresses_.push_back(address);
+                  }}),
       reconciler_(io, kernel_, memory_.model,
                   {.facts = [this] { return render_facts(); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
       services_(io, config_, events_),
       tunnel_(io, config_,
-              {host_id_, memory_.identity.install_id, boot_id_, fmt::format("uplink {}", uplink_version),
-               memory_.identity.clock_floor},
+              {host_id_, memory_.identity.install_id, boot_id_,
+               fmt::format("uplink {}", uplink_version), memory_.identity.clock_floor},
               ports_, store_, events_,
-              {.on_message = [this](tunnel::Channel c, std::string_view text) { on_tunnel_message(c, text); },
+              {.on_message = [this](tunnel::Channel c,
+                                    std::string_view text) { on_tunnel_message(c, text); },
                .on_session_started =
                    [this] {
                      commands_.send_unacked();
@@ -198,17 +212,23 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       commands_(io, store_, events_, reconciler_,
                 {.facts = [this] { return model_facts(); },
                  .act = [this](const netmodel::HostAction& action) { return act(action); },
-                 .send = [this](std::string_view text) { return tunnel_.send(tunnel::Channel::commands, text); },
+                 .send =
+                     [this](std::string_view text) {
+                       return tunnel_.send(tunnel::Channel::commands, text);
+                     },
                  .changed = [this] { changed(); }},
                 boot_id_, memory_.revision),
-      outbox_(io, store_, [this](tunnel::Channel c, std::string_view text) { return tunnel_.send(c, text); },
-              [this] { return snapshot_view(views()); }),
+      outbox_(
+          io, store_,
+          [this](tunnel::Channel c, std::string_view text) { return tunnel_.send(c, text); },
+          [this] { return snapshot_view(views()); }),
       watch_timer_(io),
       retry_timer_(io) {
   if (const passwd* owner = ::getpwnam(config_.taps.owner.c_str()); owner != nullptr) {
     tap_owner_uid_ = owner->pw_uid;
   } else {
-    memory_.notes.push_back(fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
+    memory_.notes.push_back(
+        fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
   }
   ports_.remember(memory_.adapters, memory_.leases);
   events_.listen([this](const store::EventRecord& event) {
@@ -231,7 +251,8 @@ Result<void> Daemon::listen() {
            [this](const netmodel::KernelChange& change) {
              if (!change.by_us) { reconciler_.request(change.text); }
            },
-       .on_neighbour = [this](const netmodel::NeighbourEvent& event) { ports_.on_neighbour(event); },
+       .on_neighbour =
+           [this](const netmodel::NeighbourEvent& event) { ports_.on_neighbour(event); },
        .on_overrun = [this] { reconciler_.request("netlink overrun"); }},
       {.own_port = kernel_port_id_});
   if (!monitor) { return fail_in("listen to netlink", monitor.error()); }
@@ -243,15 +264,17 @@ Result<void> Daemon::listen() {
       });
   if (!nft) { return fail_in("listen to nftables", nft.error()); }
   nft_monitor_.emplace(std::move(*nft));
-  auto control = ControlSocket::listen(io_, config_.paths.runtime + "/control.sock",
-                                       [this](ControlRequest request, std::shared_ptr<ControlClient> client) {
-                                         on_control(std::move(request), std::move(client));
-                                       });
+  auto control =
+      ControlSocket::listen(io_, config_.paths.runtime + "/control.sock",
+                            [this](ControlRequest request, std::shared_ptr<ControlClient> client) {
+                              on_control(std::move(request), std::move(client));
+                            });
   if (!control) { return std::unexpected(control.error()); }
   control_ = std::move(*control);
   if (!config_.status.listen.empty()) {
-    auto server = StatusServer::listen(io_, parse_host_port(config_.status.listen).value(),
-                                       [this](const std::string& target) { return on_http(target); });
+    auto server =
+        StatusServer::listen(io_, parse_host_port(config_.status.listen).value(),
+                             [this](const std::string& target) { return on_http(target); });
     if (server) {
       status_server_ = std::move(*server);
     } else {
@@ -263,14 +286,16 @@ Result<void> Daemon::listen() {
 
 void Daemon::start() {
   for (const auto& note : memory_.notes) { events_.add("start.note", {{"what", note}}); }
-  events_.add("daemon.started", {{"version", std::string(uplink_version)}, {"revision", memory_.revision},
+  events_.add("daemon.started", {{"version", std::string(uplink_version)},
+                                 {"revision", memory_.revision},
                                  {"boot_id", boot_id_}});
   link_monitor_->start();
   first_look();
 }
 
 void Daemon::first_look() {
-  // What stands is looked at before anything is planned: a restart must not see its own bridges as strange.
+  // What stands is looked at before anything is planned: a restart must not see its own bridges as
+  // strange.
   kernel_.run([](KernelBox& box) { return box.kernel->dump({}); },
               [this](const Result<netmodel::ObservedState>& observed) {
                 if (stopping_) { return; }
@@ -295,15 +320,17 @@ void Daemon::on_turn(const TurnResult& turn) {
   purge_conntrack(turn);
   if (turn.rendered.automatic_subnets != automatic_subnets_) {
     automatic_subnets_ = turn.rendered.automatic_subnets;
-    store_.run([text = json::serialize(subnets_json(automatic_subnets_))](store::Store& s) {
-                 return s.put_setting("automatic_subnets", text);
-               },
+    store_.run([text = json::serialize(subnets_json(automatic_subnets_))](
+                   store::Store& s) { return s.put_setting("automatic_subnets", text); },
                [](const Result<void>& stored) {
-                 if (!stored) { spdlog::error("subnets.not_stored reason={}", stored.error().what); }
+                 if (!stored) {
+                   spdlog::error("subnets.not_stored reason={}", stored.error().what);
+                 }
                });
     reconciler_.request("automatic subnets");
   }
-  if (!turn.verified && !stopping_) {  // The kernel refused or changed meanwhile: look again, not in a spin.
+  if (!turn.verified &&
+      !stopping_) {  // The kernel refused or changed meanwhile: look again, not in a spin.
     retry_timer_.expires_after(std::chrono::milliseconds(turn.errors.empty() ? 50 : 1000));
     retry_timer_.async_wait([this](boost::system::error_code ec) {
       if (!ec) { reconciler_.request("not verified"); }
@@ -318,7 +345,8 @@ void Daemon::on_turn(const TurnResult& turn) {
 
 void Daemon::tell_drift(const TurnResult& turn) {
   const auto& before = reconciler_.last();
-  const bool same_wish = before && before->verified && before->rendered.state == turn.rendered.state &&
+  const bool same_wish = before && before->verified &&
+                         before->rendered.state == turn.rendered.state &&
                          before->rendered.nft == turn.rendered.nft;
   if (!same_wish || turn.plan.empty()) { return; }
   json::array lines;
@@ -326,18 +354,24 @@ void Daemon::tell_drift(const TurnResult& turn) {
     if (lines.size() == 20) { break; }
     lines.emplace_back(line.substr(0, 400));
   }
-  events_.add("drift.repaired", {{"writes", turn.plan.size()}, {"lines", std::move(lines)}, {"verified", turn.verified}});
+  events_.add(
+      "drift.repaired",
+      {{"writes", turn.plan.size()}, {"lines", std::move(lines)}, {"verified", turn.verified}});
 }
 
 void Daemon::tell_notes(const TurnResult& turn) {
   std::vector<std::string> now;
   for (const auto& note : turn.rendered.notes) {
     now.push_back(note.what);
-    if (std::ranges::find(notes_told_, note.what) == notes_told_.end()) { events_.add(note.kind, {{"what", note.what}}); }
+    if (std::ranges::find(notes_told_, note.what) == notes_told_.end()) {
+      events_.add(note.kind, {{"what", note.what}});
+    }
   }
   for (const auto& conflict : turn.conflicts) {
     now.push_back(conflict);
-    if (std::ranges::find(notes_told_, conflict) == notes_told_.end()) { events_.add("conflict", {{"what", conflict}}); }
+    if (std::ranges::find(notes_told_, conflict) == notes_told_.end()) {
+      events_.add("conflict", {{"what", conflict}});
+    }
   }
   notes_told_ = std::move(now);
 }
@@ -349,7 +383,9 @@ void Daemon::purge_conntrack(const TurnResult& turn) {
     for (const auto& publication : from.publications) {
       if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
       for (const auto& uplink : from.uplinks) {
-        if (uplink.bridge == publication.in_link) { publications.emplace_back(publication, uplink); }
+        if (uplink.bridge == publication.in_link) {
+          publications.emplace_back(publication, uplink);
+        }
       }
     }
   };
@@ -358,9 +394,12 @@ void Daemon::purge_conntrack(const TurnResult& turn) {
   std::vector<IpAddress> addresses = std::exchange(conntrack_addresses_, {});
   if (publications.empty() && addresses.empty()) { return; }
   conntrack_.run(
-      [publications = std::move(publications), addresses = std::move(addresses)](ConntrackBox& box) -> Result<unsigned> {
+      [publications = std::move(publications),
+       addresses = std::move(addresses)](ConntrackBox& box) -> Result<unsigned> {
         unsigned removed = 0;
-        for (const auto& address : addresses) { removed += box.conntrack->remove_for_address(address).value_or(0); }
+        for (const auto& address : addresses) {
+          removed += box.conntrack->remove_for_address(address).value_or(0);
+        }
         for (const auto& [publication, uplink] : publications) {
           removed += box.conntrack->remove_for_publication(publication, uplink).value_or(0);
         }
@@ -406,7 +445,8 @@ Result<void> Daemon::act(const netmodel::HostAction& action) {
     ports_.drain(drain->adapter, drain->duration);
     return {};
   }
-  return fail(Errc::unsupported, "port.identify is not supported by this version; nothing was done");
+  return fail(Errc::unsupported,
+              "port.identify is not supported by this version; nothing was done");
 }
 
 void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
@@ -415,7 +455,9 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
     case tunnel::Channel::events: outbox_.on_message(text); return;
     case tunnel::Channel::control:
     case tunnel::Channel::telemetry:
-    case tunnel::Channel::bulk: spdlog::debug("tunnel.ignored channel={}", static_cast<int>(channel)); return;
+    case tunnel::Channel::bulk:
+      spdlog::debug("tunnel.ignored channel={}", static_cast<int>(channel));
+      return;
   }
 }
 
@@ -437,8 +479,10 @@ void Daemon::changed() {
 }
 
 void Daemon::push_watch() {
-  const json::object line{{"exit", 0}, {"data", json::object{{"status", status_view(views())}, {"ports", ports_view(views())},
-                                                            {"paths", tunnel_.paths_json()}}}};
+  const json::object line{{"exit", 0},
+                          {"data", json::object{{"status", status_view(views())},
+                                                {"ports", ports_view(views())},
+                                                {"paths", tunnel_.paths_json()}}}};
   for (const auto& weak : watchers_) {
     if (const auto client = weak.lock()) { client->send(line); }
   }
@@ -447,10 +491,10 @@ void Daemon::push_watch() {
 std::string Daemon::new_uuid() const {
   std::uint64_t high = random_u64();
   std::uint64_t low = random_u64();
-  high = (high & ~0xf000ULL) | 0x4000ULL;                          // RFC 4122 version 4,
-  low = (low & ~(0xc0ULL << 56)) | (0x80ULL << 56);                // ... variant 1.
-  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff, high & 0xffff, low >> 48,
-                     low & 0xffffffffffffULL);
+  high = (high & ~0xf000ULL) | 0x4000ULL;            // RFC 4122 version 4,
+  low = (low & ~(0xc0ULL << 56)) | (0x80ULL << 56);  // ... variant 1.
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff,
+                     high & 0xffff, low >> 48, low & 0xffffffffffffULL);
 }
 
 void Daemon::stop(std::function<void()> done) {

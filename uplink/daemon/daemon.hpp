@@ -52,8 +52,8 @@ class Daemon {
   void stop(std::function<void()> done);
 
  private:
-  Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store, Memory memory,
-         KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack);
+  Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,
+         Memory memory, KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack);
 
   netmodel::RenderFacts render_facts() const;
   netmodel::ModelFacts model_facts() const;
@@ -78,7 +78,8 @@ class Daemon {
   boost::asio::awaitable<void> plan_now(std::shared_ptr<ControlClient> client);
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
-  void run_operations(boost::json::array operations, bool dry_run, std::shared_ptr<ControlClient> client);
+  void run_operations(boost::json::array operations, bool dry_run,
+                      std::shared_ptr<ControlClient> client);
   StatusPage on_http(const std::string& target);
   ViewSources views() const;
   std::string new_uuid() const;
@@ -96,7 +97,8 @@ class Daemon {
   store::StoreWorker store_;
   KernelWorker kernel_;
   ConntrackWorker conntrack_;
-  const netmodel::NftKernel& nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
+  const netmodel::NftKernel&
+      nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
   Ports ports_;
   Reconciler reconciler_;

@@ -1,10 +1,10 @@
 // What uplinkctl and the local page ask, and what the daemon answers.
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -33,13 +33,17 @@ bool flag_arg(const json::object& args, std::string_view key) {
 }
 
 json::object revision_row(const store::RevisionSummary& revision) {
-  return {{"revision", revision.number}, {"cause", revision.cause}, {"time", to_iso8601(revision.time)},
+  return {{"revision", revision.number},
+          {"cause", revision.cause},
+          {"time", to_iso8601(revision.time)},
           {"bytes", revision.model_bytes}};
 }
 
 json::object command_row(const store::CommandRecord& command) {
-  json::object row{{"id", command.id}, {"state", std::string(store::to_string(command.state))},
-                   {"received", to_iso8601(command.received)}, {"result_acked", command.result_acked}};
+  json::object row{{"id", command.id},
+                   {"state", std::string(store::to_string(command.state))},
+                   {"received", to_iso8601(command.received)},
+                   {"result_acked", command.result_acked}};
   if (command.finished) { row["finished"] = to_iso8601(*command.finished); }
   return row;
 }
@@ -88,31 +92,39 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     client->answer(netmodel::to_json(reconciler_.model()));
   } else if (command == "drain") {
     const std::int64_t seconds = number_arg(request.args, "seconds", 600);
-    run_operations({json::object{{"op", "path.drain"}, {"adapter", text_arg(request.args, "port")}, {"seconds", seconds}}},
+    run_operations({json::object{{"op", "path.drain"},
+                                 {"adapter", text_arg(request.args, "port")},
+                                 {"seconds", seconds}}},
                    false, std::move(client));
   } else if (command == "identify") {
-    run_operations({json::object{{"op", "port.identify"}, {"adapter", text_arg(request.args, "port")}}}, false,
-                   std::move(client));
+    run_operations(
+        {json::object{{"op", "port.identify"}, {"adapter", text_arg(request.args, "port")}}}, false,
+        std::move(client));
   } else {
-    client->refuse(fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));
+    client->refuse(
+        fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));
   }
 }
 
 void Daemon::control_events(const json::object& args, ClientPtr client) {
   const bool follow = flag_arg(args, "follow");
   const std::int64_t after = number_arg(args, "after", -1);
-  const auto limit = static_cast<std::size_t>(std::clamp<std::int64_t>(number_arg(args, "limit", 200), 1, 10000));
-  store_.run([after, limit](store::Store& s) { return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit); },
-             [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
-               if (!events) {
-                 client->refuse(events.error().what);
-                 return;
-               }
-               json::array rows;
-               for (const auto& event : *events) { rows.push_back(to_json(event)); }
-               client->answer(std::move(rows));
-               if (follow) { event_followers_.push_back(client); }
-             });
+  const auto limit =
+      static_cast<std::size_t>(std::clamp<std::int64_t>(number_arg(args, "limit", 200), 1, 10000));
+  store_.run(
+      [after, limit](store::Store& s) {
+        return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit);
+      },
+      [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
+        if (!events) {
+          client->refuse(events.error().what);
+          return;
+        }
+        json::array rows;
+        for (const auto& event : *events) { rows.push_back(to_json(event)); }
+        client->answer(std::move(rows));
+        if (follow) { event_followers_.push_back(client); }
+      });
 }
 
 void Daemon::control_history(ClientPtr client) {
@@ -124,7 +136,8 @@ void Daemon::control_history(ClientPtr client) {
         for (const auto& revision : revisions) { revision_rows.push_back(revision_row(revision)); }
         json::array command_rows;
         for (const auto& command : commands) { command_rows.push_back(command_row(command)); }
-        return json::object{{"revisions", std::move(revision_rows)}, {"commands", std::move(command_rows)}};
+        return json::object{{"revisions", std::move(revision_rows)},
+                            {"commands", std::move(command_rows)}};
       },
       [client](const Result<json::object>& history) {
         if (history) {
@@ -136,7 +149,8 @@ void Daemon::control_history(ClientPtr client) {
 }
 
 void Daemon::run_operations(json::array operations, bool dry_run, ClientPtr client) {
-  json::object command{{"type", "command"}, {"id", new_uuid()}, {"operations", std::move(operations)}};
+  json::object command{
+      {"type", "command"}, {"id", new_uuid()}, {"operations", std::move(operations)}};
   if (dry_run) { command["dry_run"] = true; }
   commands_.run_local(std::move(command), [client](json::object result) {
     const bool done = result.at("state").as_string() == "done";
@@ -165,27 +179,32 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
   json::array problems;
   for (const auto& text : turn.conflicts) { problems.push_back(json::object{{"what", text}}); }
   for (const auto& text : turn.errors) { problems.push_back(json::object{{"what", text}}); }
-  client->answer(json::object{{"state", lines.empty() ? "done" : "differs"}, {"plan", std::move(lines)},
-                              {"problems", std::move(problems)}, {"revision", commands_.revision()}});
+  client->answer(json::object{{"state", lines.empty() ? "done" : "differs"},
+                              {"plan", std::move(lines)},
+                              {"problems", std::move(problems)},
+                              {"revision", commands_.revision()}});
 }
 
 void Daemon::control_rollback(const json::object& args, ClientPtr client) {
   const std::int64_t wanted = number_arg(args, "revision", commands_.revision() - 1);
-  store_.run([wanted](store::Store& s) { return s.revision(wanted); },
-             [this, wanted, client](const Result<std::optional<store::Revision>>& revision) {
-               if (!revision || !*revision) {
-                 client->refuse(revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
-                                         : revision.error().what);
-                 return;
-               }
-               boost::system::error_code ec;
-               json::value model = json::parse((*revision)->model, ec);
-               if (ec) {
-                 client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
-                 return;
-               }
-               run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, false, client);
-             });
+  store_.run(
+      [wanted](store::Store& s) { return s.revision(wanted); },
+      [this, wanted, client](const Result<std::optional<store::Revision>>& revision) {
+        if (!revision || !*revision) {
+          client->refuse(
+              revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
+                       : revision.error().what);
+          return;
+        }
+        boost::system::error_code ec;
+        json::value model = json::parse((*revision)->model, ec);
+        if (ec) {
+          client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
+          return;
+        }
+        run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, false,
+                       client);
+      });
 }
 
 void Daemon::control_unplug(const json::object& args, ClientPtr client) {
@@ -203,16 +222,26 @@ void Daemon::control_unplug(const json::object& args, ClientPtr client) {
   json::array consequences;
   const std::string state = tunnel_.path_state(port->key);
   if (alive(state)) {
-    consequences.emplace_back(others.empty() ? "the Console loses this host: no other port reaches it"
-                                             : fmt::format("the Console stays reachable over {}", std::string_view(others.front().as_string())));
+    consequences.emplace_back(others.empty()
+                                  ? "the Console loses this host: no other port reaches it"
+                                  : fmt::format("the Console stays reachable over {}",
+                                                std::string_view(others.front().as_string())));
   }
   for (const auto& [id, rule] : reconciler_.model().gateway) {
-    const bool here = rule.adapters.empty() || std::ranges::find(rule.adapters, port->base_mac) != rule.adapters.end();
-    if (here) { consequences.emplace_back(fmt::format("publication \"{}\" ends on {}", id, port->name)); }
+    const bool here = rule.adapters.empty() ||
+                      std::ranges::find(rule.adapters, port->base_mac) != rule.adapters.end();
+    if (here) {
+      consequences.emplace_back(fmt::format("publication \"{}\" ends on {}", id, port->name));
+    }
   }
-  if (port->carrier) { consequences.emplace_back(fmt::format("guests on the bridge network {} lose their network", port->bridge)); }
+  if (port->carrier) {
+    consequences.emplace_back(
+        fmt::format("guests on the bridge network {} lose their network", port->bridge));
+  }
   const bool safe = !alive(state) || !others.empty();
-  client->answer(json::object{{"port", port->name}, {"safe", safe}, {"consequences", std::move(consequences)},
+  client->answer(json::object{{"port", port->name},
+                              {"safe", safe},
+                              {"consequences", std::move(consequences)},
                               {"other_paths", std::move(others)}},
                  safe ? 0 : 3);
 }
@@ -227,12 +256,14 @@ void Daemon::control_doctor(const json::object& args, ClientPtr client) {
   bool all_well = true;
   for (const auto& [key, port] : ports_.all()) {
     if (!name.empty() && ports_.find_by_name(name)->key != key) { continue; }
-    json::object row{{"port", port.name}, {"broken_step", nullptr}, {"cause", ""}, {"advice", "nothing to do"}};
+    json::object row{
+        {"port", port.name}, {"broken_step", nullptr}, {"cause", ""}, {"advice", "nothing to do"}};
     if (!port.present) {
       row["broken_step"] = "carrier";
       row["cause"] = "the adapter is not in this machine";
       row["advice"] = "insert the card again, or check its driver with dmesg";
-    } else if (const auto status = tunnel_.worst_status(key); status && status->broken != Step::none) {
+    } else if (const auto status = tunnel_.worst_status(key);
+               status && status->broken != Step::none) {
       row["broken_step"] = std::string(to_string(status->broken));
       row["cause"] = status->cause;
       row["advice"] = std::string(advice(status->broken));
@@ -249,7 +280,9 @@ StatusPage Daemon::on_http(const std::string& target) {
   if (target == "/") { return {200, "text/html; charset=utf-8", page_view(v)}; }
   if (target == "/metrics") { return {200, "text/plain; version=0.0.4", metrics_view(v)}; }
   if (target == "/status.json") {
-    const json::object all{{"status", status_view(v)}, {"ports", ports_view(v)}, {"paths", tunnel_.paths_json()},
+    const json::object all{{"status", status_view(v)},
+                           {"ports", ports_view(v)},
+                           {"paths", tunnel_.paths_json()},
                            {"networks", networks_view(v)}};
     return {200, "application/json", json::serialize(all)};
   }

@@ -1,7 +1,7 @@
 #include "uplink/daemon/events.hpp"
 
-#include <boost/json.hpp>
 #include <spdlog/spdlog.h>
+#include <boost/json.hpp>
 
 #include "uplink/daemon/clock.hpp"
 

@@ -1,5 +1,5 @@
-// The kernel on a thread of its own: rtnl is one lock for the whole machine, and a bridge deleted by
-// anybody holds it for up to seconds (facts: apply, traps); heartbeats must not wait for that.
+// The kernel on a thread of its own: rtnl is one lock for the whole machine, and a bridge deleted
+// by anybody holds it for up to seconds (facts: apply, traps); heartbeats must not wait for that.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@ struct KernelBox {
 
 using KernelWorker = store::Worker<KernelBox>;
 
-/// Conntrack has a thread of its own: its filtered dump walks the whole table, and commands must not
-/// wait behind that at the very moment a cable is pulled.
+/// Conntrack has a thread of its own: its filtered dump walks the whole table, and commands must
+/// not wait behind that at the very moment a cable is pulled.
 struct ConntrackBox {
   std::unique_ptr<netmodel::ConntrackPort> conntrack;
 

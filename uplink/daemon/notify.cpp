@@ -15,7 +15,10 @@ void notify_systemd(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path == nullptr || (path[0] != '/' && path[0] != '@') || std::strlen(path) >= sizeof(address.sun_path)) { return; }
+  if (path == nullptr || (path[0] != '/' && path[0] != '@') ||
+      std::strlen(path) >= sizeof(address.sun_path)) {
+    return;
+  }
   const std::size_t length = std::strlen(path);
   std::memcpy(address.sun_path, path, length);
   if (path[0] == '@') { address.sun_path[0] = '\0'; }  // Abstract socket.
@@ -23,8 +26,8 @@ void notify_systemd(std::string_view state) {
   if (!fd) { return; }
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   // A lost note is systemd's start timeout, which it reports itself.
-  [[maybe_unused]] const auto sent =
-      ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+  [[maybe_unused]] const auto sent = ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
+                                              reinterpret_cast<const sockaddr*>(&address), size);
 }
 
 }  // namespace edge::uplink

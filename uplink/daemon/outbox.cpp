@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <boost/json.hpp>
 #include <spdlog/spdlog.h>
+#include <boost/json.hpp>
 
 #include "uplink/daemon/events.hpp"
 
@@ -53,28 +53,29 @@ void Outbox::pump() {
   if (generation_ == 0 || static_cast<std::size_t>(sent_ - acked_) >= in_flight_max) { return; }
   fetching_ = true;
   again_ = false;
-  store_.run([after = sent_](store::Store& s) { return s.events_after(after, batch); },
-             [this, generation = generation_](const Result<std::vector<store::EventRecord>>& events) {
-               if (generation != generation_) { return; }
-               fetching_ = false;
-               if (!events) {
-                 spdlog::error("events.unreadable reason={}", events.error().what);
-                 return;
-               }
-               for (const auto& event : *events) {
-                 json::object message = to_json(event);
-                 message["type"] = "event";
-                 if (const auto sent = send_(Channel::events, json::serialize(message)); !sent) {
-                   retry_timer_.expires_after(std::chrono::seconds(1));
-                   retry_timer_.async_wait([this](boost::system::error_code ec) {
-                     if (!ec) { pump(); }
-                   });
-                   return;
-                 }
-                 sent_ = event.number;
-               }
-               if (again_ || events->size() == batch) { pump(); }
-             });
+  store_.run(
+      [after = sent_](store::Store& s) { return s.events_after(after, batch); },
+      [this, generation = generation_](const Result<std::vector<store::EventRecord>>& events) {
+        if (generation != generation_) { return; }
+        fetching_ = false;
+        if (!events) {
+          spdlog::error("events.unreadable reason={}", events.error().what);
+          return;
+        }
+        for (const auto& event : *events) {
+          json::object message = to_json(event);
+          message["type"] = "event";
+          if (const auto sent = send_(Channel::events, json::serialize(message)); !sent) {
+            retry_timer_.expires_after(std::chrono::seconds(1));
+            retry_timer_.async_wait([this](boost::system::error_code ec) {
+              if (!ec) { pump(); }
+            });
+            return;
+          }
+          sent_ = event.number;
+        }
+        if (again_ || events->size() == batch) { pump(); }
+      });
 }
 
 void Outbox::on_message(std::string_view text) {

@@ -1,4 +1,5 @@
-// Durable events to the Console over channel 2, in order, until it has them; snapshots over channel 3.
+// Durable events to the Console over channel 2, in order, until it has them; snapshots over
+// channel 3.
 #pragma once
 
 #include <functional>
@@ -23,7 +24,8 @@ class Outbox {
   static constexpr std::size_t in_flight_max = 256;
   static constexpr std::size_t batch = 64;
   static constexpr std::chrono::milliseconds snapshot_delay{100};  ///< Changes come in bursts.
-  static constexpr std::chrono::seconds snapshot_period{10};       ///< RTT and counters move without events.
+  static constexpr std::chrono::seconds snapshot_period{
+      10};  ///< RTT and counters move without events.
   static constexpr std::size_t snapshot_bytes_max = tunnel::frame_bytes_max - 1024;
 
   Outbox(boost::asio::io_context& io, store::StoreWorker& store, Send send, Snapshot snapshot);
@@ -53,7 +55,8 @@ class Outbox {
   bool fetching_ = false;
   bool again_ = false;
   bool snapshot_armed_ = false;
-  std::uint64_t generation_ = 0;  ///< Grows with each session: a fetch of the former one is dropped.
+  std::uint64_t generation_ =
+      0;  ///< Grows with each session: a fetch of the former one is dropped.
 };
 
 }  // namespace edge::uplink

@@ -12,14 +12,15 @@ namespace edge::uplink {
 using netmodel::ObservedLink;
 using netmodel::ObservedState;
 
-Ports::Ports(boost::asio::io_context& io, const Config& config, store::StoreWorker& store, EventLog& events,
-             Hooks hooks)
+Ports::Ports(boost::asio::io_context& io, const Config& config, store::StoreWorker& store,
+             EventLog& events, Hooks hooks)
     : io_(io),
       config_(config),
       store_(store),
       events_(events),
       hooks_(std::move(hooks)),
-      poller_(io.get_executor(), [this](const netmodel::CarrierChange& change) { on_carrier(change); }),
+      poller_(io.get_executor(),
+              [this](const netmodel::CarrierChange& change) { on_carrier(change); }),
       drain_timer_(io) {
   if (!config.adapters.match.empty()) { globs_.match = config.adapters.match; }
   globs_.ignore = config.adapters.ignore;
@@ -95,9 +96,10 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
     if (!here) { continue; }
     const ObservedLink* bridge = observed.find_link(port.bridge);
     port.bridge_ready = bridge != nullptr && bridge->ours() && bridge->link.admin_up;
-    const bool ready = port.lease && std::ranges::any_of(observed.addresses, [&](const auto& address) {
-      return address.link == port.bridge && address.prefix == port.lease->address;
-    });
+    const bool ready =
+        port.lease && std::ranges::any_of(observed.addresses, [&](const auto& address) {
+          return address.link == port.bridge && address.prefix == port.lease->address;
+        });
     const bool readiness_changed = std::exchange(port.address_ready, ready) != ready;
     read_v6(port, observed);
     if (readiness_changed) { hooks_.changed(port); }
@@ -106,9 +108,14 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
     if (port.bridge_ready && enabled && !port.dhcp && !stopping_) { start_dhcp(port); }
     if (!enabled && port.dhcp) {
       port.dhcp.reset();
-      on_lease(key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none, .cause = dhcp::LeaseCause::carrier_lost, .lease = std::nullopt, .effect_changed = true});
+      on_lease(key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none,
+                                      .cause = dhcp::LeaseCause::carrier_lost,
+                                      .lease = std::nullopt,
+                                      .effect_changed = true});
     }
-    if (port.dhcp && bridge != nullptr) { port.dhcp->renew_v6(bridge->ra_managed, bridge->ra_other); }
+    if (port.dhcp && bridge != nullptr) {
+      port.dhcp->renew_v6(bridge->ra_managed, bridge->ra_other);
+    }
   }
   std::erase_if(base_by_index_, [&](const auto& item) {
     return std::ranges::find(seen, item.first) == seen.end();
@@ -116,7 +123,8 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
   foreign_.clear();
   for (const auto& address : observed.addresses) {
     const ObservedLink* link = observed.find_link(address.link);
-    const bool skip = address.ours || link == nullptr || link->ours() || address.prefix.address.is_loopback() ||
+    const bool skip = address.ours || link == nullptr || link->ours() ||
+                      address.prefix.address.is_loopback() ||
                       address.prefix.address.is_link_local();
     if (!skip) { foreign_.push_back({address.prefix, "an address of \"" + address.link + "\""}); }
   }
@@ -136,8 +144,10 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
     }
     if (other != nullptr && base_by_index_.contains(port.index.value)) {
       if (port.trouble.empty()) {
-        port.trouble = "\"" + link.link.name + "\" has the same MAC address; only \"" + port.name + "\" is used";
-        events_.add("port.duplicate_mac", {{"port", port.name}, {"other", link.link.name}, {"mac", to_string(base)}});
+        port.trouble = "\"" + link.link.name + "\" has the same MAC address; only \"" + port.name +
+                       "\" is used";
+        events_.add("port.duplicate_mac",
+                    {{"port", port.name}, {"other", link.link.name}, {"mac", to_string(base)}});
       }
       return;
     }
@@ -161,7 +171,8 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
   }
   if (renamed) {
     poller_.forget(old_name);
-    events_.add("port.renamed", {{"port", port.name}, {"from", old_name}, {"mac", to_string(base)}});
+    events_.add("port.renamed",
+                {{"port", port.name}, {"from", old_name}, {"mac", to_string(base)}});
   }
   if (arrived || renamed) {
     number(port);
@@ -172,20 +183,18 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
 }
 
 void Ports::number(Port& port) {
-  store_.run(
-      [mac = port.base_mac, name = port.name, now = wall_now()](store::Store& s) {
-        return s.remember_adapter(mac, name, now);
-      },
-      [this, key = port.key](const Result<store::AdapterRecord>& record) {
-        if (!record) {
-          spdlog::error("adapter.number port={} reason={}", key, record.error().what);
-          return;
-        }
-        const std::uint32_t table = netmodel::table_first + record->number;
-        if (ports_.at(key).table == table) { return; }
-        ports_.at(key).table = table;
-        hooks_.dirty("adapter numbered");
-      });
+  store_.run([mac = port.base_mac, name = port.name,
+              now = wall_now()](store::Store& s) { return s.remember_adapter(mac, name, now); },
+             [this, key = port.key](const Result<store::AdapterRecord>& record) {
+               if (!record) {
+                 spdlog::error("adapter.number port={} reason={}", key, record.error().what);
+                 return;
+               }
+               const std::uint32_t table = netmodel::table_first + record->number;
+               if (ports_.at(key).table == table) { return; }
+               ports_.at(key).table = table;
+               hooks_.dirty("adapter numbered");
+             });
 }
 
 void Ports::watch(Port& port) {
@@ -210,8 +219,11 @@ void Ports::on_link(const netmodel::LinkEvent& event) {
   if (port != nullptr && port->index == event.index && !event.gone) {
     set_carrier(*port, event.admin_up, event.carrier, false);
   }
-  const bool expected = event.by_us && !event.gone && !event.appeared;  // The turn that did it looks anyway.
-  if (!expected) { hooks_.dirty(event.gone ? "link gone" : event.appeared ? "link appeared" : "link changed"); }
+  const bool expected =
+      event.by_us && !event.gone && !event.appeared;  // The turn that did it looks anyway.
+  if (!expected) {
+    hooks_.dirty(event.gone ? "link gone" : event.appeared ? "link appeared" : "link changed");
+  }
 }
 
 void Ports::on_carrier(const netmodel::CarrierChange& change) {
@@ -296,12 +308,14 @@ void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
   const std::optional<dhcp::Lease> before = std::exchange(port.lease, update.lease);
   const dhcp::LeasePhase phase_before = std::exchange(port.phase, update.phase);
   if (update.lease) {
-    store_.run([record = store::LeaseRecord{port.base_mac, Family::v4, dhcp::to_json(*update.lease), wall_now()}](
-                   store::Store& s) { return s.put_lease(record); },
-               [](const Result<void>& stored) {
-                 if (!stored) { spdlog::error("lease.not_stored reason={}", stored.error().what); }
-               });
-  } else if (update.cause == dhcp::LeaseCause::expired || update.cause == dhcp::LeaseCause::refused ||
+    store_.run(
+        [record = store::LeaseRecord{port.base_mac, Family::v4, dhcp::to_json(*update.lease),
+                                     wall_now()}](store::Store& s) { return s.put_lease(record); },
+        [](const Result<void>& stored) {
+          if (!stored) { spdlog::error("lease.not_stored reason={}", stored.error().what); }
+        });
+  } else if (update.cause == dhcp::LeaseCause::expired ||
+             update.cause == dhcp::LeaseCause::refused ||
              update.cause == dhcp::LeaseCause::conflict) {
     store_.run([mac = port.base_mac](store::Store& s) { return s.remove_lease(mac, Family::v4); },
                [](const Result<void>&) {});  // A stale row is harmless: its own expiry decides.
@@ -315,7 +329,8 @@ void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
   if (update.lease) { data["address"] = to_string(update.lease->address); }
   if (!update.detail.empty()) { data["detail"] = update.detail; }
   events_.add(update.lease ? "lease.changed" : "lease.lost", std::move(data));
-  port.address_ready = port.address_ready && before && update.lease && before->address == update.lease->address;
+  port.address_ready =
+      port.address_ready && before && update.lease && before->address == update.lease->address;
   hooks_.dirty("lease");
   hooks_.changed(port);
 }
@@ -326,7 +341,9 @@ void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) 
   port.v6.owned.clear();
   port.v6.dns.clear();
   if (update.lease) {
-    for (const auto& address : update.lease->addresses) { port.v6.owned.push_back({address.address, 128}); }
+    for (const auto& address : update.lease->addresses) {
+      port.v6.owned.push_back({address.address, 128});
+    }
     port.v6.dns = update.lease->dns;
   }
   hooks_.dirty("lease6");
@@ -337,13 +354,15 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
   std::vector<IpPrefix> seen;
   for (const auto& address : observed.addresses) {
     const IpAddress& ip = address.prefix.address;
-    if (address.link == port.bridge && ip.family == Family::v6 && !address.ours && !ip.is_link_local()) {
+    if (address.link == port.bridge && ip.family == Family::v6 && !address.ours &&
+        !ip.is_link_local()) {
       seen.push_back(address.prefix);
     }
   }
   std::optional<IpAddress> gateway;
   for (const auto& route : observed.routes) {
-    const bool from_ra = route.link == port.bridge && route.destination.address.family == Family::v6 &&
+    const bool from_ra = route.link == port.bridge &&
+                         route.destination.address.family == Family::v6 &&
                          route.destination.length == 0 && route.protocol != netmodel::our_protocol;
     if (from_ra && route.gateway) { gateway = route.gateway; }
   }
@@ -357,8 +376,8 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
 void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {
   const netmodel::Neighbour& neighbour = event.neighbour;
   for (auto& [key, port] : ports_) {
-    const bool is_gateway =
-        port.bridge == neighbour.link && port.lease && port.lease->default_gateway() == neighbour.address;
+    const bool is_gateway = port.bridge == neighbour.link && port.lease &&
+                            port.lease->default_gateway() == neighbour.address;
     if (!is_gateway) { continue; }
     std::optional<bool> reachable = port.gateway_reachable;
     if (neighbour.failed) { reachable = false; }
@@ -401,7 +420,9 @@ void Ports::arm_drain_timer() {
   drain_timer_.async_wait([this](boost::system::error_code ec) {
     if (ec) { return; }
     for (auto& [key, port] : ports_) {
-      if (port.drained_until && *port.drained_until <= mono_now()) { drain(port.base_mac, std::chrono::seconds(0)); }
+      if (port.drained_until && *port.drained_until <= mono_now()) {
+        drain(port.base_mac, std::chrono::seconds(0));
+      }
     }
     arm_drain_timer();
   });
@@ -418,7 +439,8 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     facts.mtu = port.mtu;
     facts.mtu_min = port.mtu_min;
     facts.mtu_max = port.mtu_max;
-    // A lease that is not proven on the wire as it is plugged now keeps its address, not its routes.
+    // A lease that is not proven on the wire as it is plugged now keeps its address, not its
+    // routes.
     facts.carrier = port.carrier && (!port.lease || port.lease_usable());
     facts.locally_disabled = port.locally_disabled();
     facts.drained = port.drained_until.has_value();
@@ -427,7 +449,9 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
       netmodel::LeaseFacts lease;
       lease.address = port.lease->address;
       lease.routers = port.lease->routers;
-      for (const auto& route : port.lease->routes) { lease.classless_routes.push_back({route.destination, route.gateway}); }
+      for (const auto& route : port.lease->routes) {
+        lease.classless_routes.push_back({route.destination, route.gateway});
+      }
       lease.dns = port.lease->dns;
       lease.mtu = port.lease->mtu;
       facts.lease = std::move(lease);
@@ -448,7 +472,9 @@ std::vector<netmodel::KnownAdapter> Ports::known_adapters() const {
 std::vector<netmodel::TakenPrefix> Ports::taken() const {
   std::vector<netmodel::TakenPrefix> out = foreign_;
   for (const auto& [key, port] : ports_) {
-    if (port.lease) { out.push_back({port.lease->address.network(), "the lease of port \"" + port.name + "\""}); }
+    if (port.lease) {
+      out.push_back({port.lease->address.network(), "the lease of port \"" + port.name + "\""});
+    }
   }
   return out;
 }
@@ -460,7 +486,9 @@ PortFacts Ports::path_facts(const Port& port, unsigned rank) const {
   facts.enabled = !port.drained_until;
   facts.admin_up = port.admin_up || !port.was_up;
   facts.carrier = port.carrier;
-  if (port.lease_usable() && port.address_ready) { facts.addresses.push_back(port.lease->address.address); }
+  if (port.lease_usable() && port.address_ready) {
+    facts.addresses.push_back(port.lease->address.address);
+  }
   if (port.carrier) {
     for (const auto& prefix : port.v6.seen) { facts.addresses.push_back(prefix.address); }
     for (const auto& prefix : port.v6.owned) { facts.addresses.push_back(prefix.address); }

@@ -59,8 +59,8 @@ struct Port {
 class Ports {
  public:
   struct Hooks {
-    std::function<void(const std::string& why)> dirty;     ///< The kernel must be looked at again.
-    std::function<void(const Port&)> changed;              ///< Facts of a path changed.
+    std::function<void(const std::string& why)> dirty;  ///< The kernel must be looked at again.
+    std::function<void(const Port&)> changed;           ///< Facts of a path changed.
     std::function<void(const Port&)> gone;
     /// The carrier of a port was lost: before everything else.
     std::function<void(const Port&)> carrier_lost;
@@ -68,15 +68,16 @@ class Ports {
     std::function<void(const Port&, const IpAddress&)> address_lost;
   };
 
-  Ports(boost::asio::io_context& io, const Config& config, store::StoreWorker& store, EventLog& events,
-        Hooks hooks);
+  Ports(boost::asio::io_context& io, const Config& config, store::StoreWorker& store,
+        EventLog& events, Hooks hooks);
   ~Ports();
 
   /// Adapters and leases of earlier runs. Call before the first dump.
   void remember(const std::vector<store::AdapterRecord>& adapters,
                 const std::vector<store::LeaseRecord>& leases);
 
-  /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel made.
+  /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel
+  /// made.
   void on_dump(const netmodel::ObservedState& observed, const netmodel::Model& model);
   /// Faster than a dump, for carrier and admin state of known ports.
   void on_link(const netmodel::LinkEvent& event);
@@ -104,7 +105,8 @@ class Ports {
 
  private:
   void adopt(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed);
-  MacAddress base_mac_of(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed);
+  MacAddress base_mac_of(const netmodel::ObservedLink& link,
+                         const netmodel::ObservedState& observed);
   void number(Port& port);
   void watch(Port& port);
   void on_carrier(const netmodel::CarrierChange& change);

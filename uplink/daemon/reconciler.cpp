@@ -1,10 +1,10 @@
 #include "uplink/daemon/reconciler.hpp"
 
+#include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <spdlog/spdlog.h>
 
 namespace edge::uplink {
 
@@ -45,7 +45,8 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
 
 }  // namespace
 
-Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model, Hooks hooks)
+Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model,
+                       Hooks hooks)
     : io_(io),
       kernel_(kernel),
       model_(std::move(model)),
@@ -77,8 +78,8 @@ asio::awaitable<void> Reconciler::run() {
     TurnResult result = co_await turn(model_, true);
     ++turns_;
     if (!result.plan.empty()) {
-      spdlog::info("reconcile.turn reason=\"{}\" writes={} verified={}", reason_, result.plan.size(),
-                   result.verified);
+      spdlog::info("reconcile.turn reason=\"{}\" writes={} verified={}", reason_,
+                   result.plan.size(), result.verified);
       for (const auto& line : result.plan) { spdlog::debug("reconcile.write {}", line); }
     }
     for (const auto& error : result.errors) { spdlog::warn("reconcile.refused {}", error); }
@@ -97,7 +98,8 @@ void Reconciler::notify_waiters() { turn_done_.cancel(); }
 
 asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) {
   Rendered rendered = netmodel::render(model, hooks_.facts());
-  // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with ASan).
+  // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with
+  // ASan).
   auto work = [rendered, write](KernelBox& box) { return write_turn(box, rendered, write); };
   Result<TurnResult> done = co_await kernel_.call(std::move(work));
   if (done) { co_return std::move(*done); }
@@ -112,7 +114,8 @@ asio::awaitable<TurnResult> Reconciler::converge(std::string reason) {
   TurnResult result;
   std::vector<std::string> written;
   for (int tries = 0; tries < tries_max && !stopped_; ++tries) {
-    // A turn that is in flight may have read the facts before this change: wait for one begun after.
+    // A turn that is in flight may have read the facts before this change: wait for one begun
+    // after.
     const std::uint64_t needed = turns_ + (running_ ? 2 : 1);
     while (turns_ < needed && !stopped_) {
       request(reason);

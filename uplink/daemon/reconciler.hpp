@@ -21,7 +21,7 @@ struct TurnResult {
   std::vector<std::string> plan;    ///< What was written, in tool syntax.
   std::vector<std::string> errors;  ///< What the kernel refused, each with its operation.
   std::vector<std::string> conflicts;
-  bool verified = false;            ///< The dump after it showed the model.
+  bool verified = false;  ///< The dump after it showed the model.
   netmodel::ObservedState observed;
   netmodel::Rendered rendered;
 };
@@ -39,7 +39,8 @@ class Reconciler {
 
   /// Events come in bursts (a bridge brings ten): one turn for all of them.
   static constexpr std::chrono::milliseconds debounce{15};
-  /// A change of the kernel in the middle of a turn makes it try again this often before it gives up.
+  /// A change of the kernel in the middle of a turn makes it try again this often before it gives
+  /// up.
   static constexpr int tries_max = 4;
 
   Reconciler(boost::asio::io_context& io, KernelWorker& kernel, netmodel::Model model, Hooks hooks);

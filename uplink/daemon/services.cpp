@@ -19,7 +19,9 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
     out.range_to = service.range->to;
   }
   if (service.mtu != 1500) { out.mtu = service.mtu; }
-  for (const auto& r : service.reservations) { out.reservations.push_back({r.mac, r.address, r.name}); }
+  for (const auto& r : service.reservations) {
+    out.reservations.push_back({r.mac, r.address, r.name});
+  }
   for (const auto& u : service.upstreams) { out.upstreams.push_back({u.address, u.link}); }
   return out;
 }
@@ -28,7 +30,8 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
 
 void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
   for (auto it = services_.begin(); it != services_.end();) {
-    const bool keep = std::ranges::any_of(wanted, [&](const auto& w) { return w.network == it->first; });
+    const bool keep =
+        std::ranges::any_of(wanted, [&](const auto& w) { return w.network == it->first; });
     if (keep) {
       ++it;
       continue;
@@ -44,10 +47,13 @@ void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
       dhcp::DnsmasqOptions options;
       options.runtime_dir = config_.paths.runtime;
       options.state_dir = config_.paths.state;
-      entry.child = std::make_unique<dhcp::Dnsmasq>(io_, options, [this, name = service.network](const std::string& text) {
-        services_[name].trouble = text;
-        if (!text.empty()) { events_.add("network.trouble", {{"network", name}, {"what", text}}); }
-      });
+      entry.child = std::make_unique<dhcp::Dnsmasq>(
+          io_, options, [this, name = service.network](const std::string& text) {
+            services_[name].trouble = text;
+            if (!text.empty()) {
+              events_.add("network.trouble", {{"network", name}, {"what", text}});
+            }
+          });
     }
     entry.wanted = service;
     if (const auto applied = entry.child->apply(settings_of(service)); !applied) {

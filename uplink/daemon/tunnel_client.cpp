@@ -1,8 +1,8 @@
 #include "uplink/daemon/tunnel_client.hpp"
 
-#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
 
 #include "uplink/daemon/clock.hpp"
 
@@ -31,8 +31,8 @@ namespace {
 
 Step step_of(tunnel::PathFailure cause) {
   const std::string_view name = tunnel::classify(cause);
-  for (const Step step : {Step::carrier, Step::lease, Step::gateway, Step::dns, Step::tcp, Step::clock,
-                          Step::tls, Step::console}) {
+  for (const Step step : {Step::carrier, Step::lease, Step::gateway, Step::dns, Step::tcp,
+                          Step::clock, Step::tls, Step::console}) {
     if (to_string(step) == name) { return step; }
   }
   return Step::tcp;
@@ -108,9 +108,9 @@ std::string_view to_string(tunnel::PathState state) {
 
 }  // namespace
 
-TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
-                           Ports& ports, store::StoreWorker& store, EventLog& events, Hooks hooks,
-                           std::uint64_t seed)
+TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
+                           TunnelIdentity identity, Ports& ports, store::StoreWorker& store,
+                           EventLog& events, Hooks hooks, std::uint64_t seed)
     : io_(io),
       config_(config),
       identity_(std::move(identity)),
@@ -206,7 +206,9 @@ void TunnelClient::arm_timer() {
   const auto dial_due = engine_.next_deadline();
   if (dial_due && (!due || *dial_due < *due)) { due = dial_due; }
   if (!due || stopping_) { return; }
-  if (timer_.expiry() == to_steady(*due) && timer_.expiry() > std::chrono::steady_clock::now()) { return; }
+  if (timer_.expiry() == to_steady(*due) && timer_.expiry() > std::chrono::steady_clock::now()) {
+    return;
+  }
   timer_.expires_at(to_steady(*due));
   timer_.async_wait([this](boost::system::error_code ec) {
     if (ec) { return; }
@@ -221,10 +223,11 @@ void TunnelClient::run(const tunnel::Action& action) {
   if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
     Connection* c = by_id(send->path);
     if (c == nullptr) { return; }
-    const auto priority =
-        send->kind == tunnel::SendKind::data ? tunnel::SendPriority::normal : tunnel::SendPriority::urgent;
+    const auto priority = send->kind == tunnel::SendKind::data ? tunnel::SendPriority::normal
+                                                               : tunnel::SendPriority::urgent;
     if (!c->stream->send(send->bytes, priority)) {
-      session_.on_path_lost(c->id, tunnel::PathCause::write_stall, "the write queue is full", mono_now());
+      session_.on_path_lost(c->id, tunnel::PathCause::write_stall, "the write queue is full",
+                            mono_now());
     }
   } else if (const auto* deliver = std::get_if<tunnel::Deliver>(&action)) {
     hooks_.on_message(deliver->channel, tunnel::as_text(deliver->payload));
@@ -233,8 +236,10 @@ void TunnelClient::run(const tunnel::Action& action) {
     if (c == nullptr) { return; }
     const PathKey key = c->key;
     const PathBreak why = break_of(*dead);
-    events_.add("path.down", {{"path", path_name(key)}, {"cause", std::string(to_string(dead->cause))},
-                              {"detail", dead->detail}, {"by_peer", dead->by_peer}});
+    events_.add("path.down", {{"path", path_name(key)},
+                              {"cause", std::string(to_string(dead->cause))},
+                              {"detail", dead->detail},
+                              {"by_peer", dead->by_peer}});
     const bool was_attached = c->attached;
     drop(key);
     if (was_attached) {
@@ -242,30 +247,38 @@ void TunnelClient::run(const tunnel::Action& action) {
     } else {
       engine_.on_dial_failed(key, why, mono_now());
     }
-    if (dead->cause == tunnel::PathCause::silence) { ports_.revalidate(key.port, "the path fell silent"); }
+    if (dead->cause == tunnel::PathCause::silence) {
+      ports_.revalidate(key.port, "the path fell silent");
+    }
     hooks_.on_change();
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
     Connection* to = changed->to ? by_id(*changed->to) : nullptr;
-    json::object data{{"to", to == nullptr ? json::value(nullptr) : json::value(path_name(to->key))},
-                      {"reason", std::string(to_string(changed->reason))}};
-    if (changed->from && labels_.contains(*changed->from)) { data["from"] = labels_.at(*changed->from); }
+    json::object data{
+        {"to", to == nullptr ? json::value(nullptr) : json::value(path_name(to->key))},
+        {"reason", std::string(to_string(changed->reason))}};
+    if (changed->from && labels_.contains(*changed->from)) {
+      data["from"] = labels_.at(*changed->from);
+    }
     std::erase_if(labels_, [this](const auto& item) { return by_id(item.first) == nullptr; });
     events_.add("path.switch", std::move(data));
     ports_.set_active(to == nullptr ? "" : to->key.port);
     hooks_.on_change();
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
-    events_.add("session.started", {{"session", tunnel::to_hex(started->session)}, {"reset", started->reset}});
+    events_.add("session.started",
+                {{"session", tunnel::to_hex(started->session)}, {"reset", started->reset}});
     hooks_.on_session_started();
   } else if (const auto* resumed = std::get_if<tunnel::SessionResumed>(&action)) {
-    events_.add("session.resumed", {{"session", tunnel::to_hex(resumed->session)},
-                                    {"detached_ms", resumed->detached_for / std::chrono::milliseconds(1)}});
+    events_.add("session.resumed",
+                {{"session", tunnel::to_hex(resumed->session)},
+                 {"detached_ms", resumed->detached_for / std::chrono::milliseconds(1)}});
     hooks_.on_change();
   } else if (std::holds_alternative<tunnel::SessionDetached>(action)) {
     events_.add("session.detached", {});
     hooks_.on_change();
   } else if (const auto* goaway = std::get_if<tunnel::PeerGoaway>(&action)) {
     if (Connection* c = by_id(goaway->path); c != nullptr) {
-      engine_.on_retry_later(c->key, goaway->goaway.reconnect_in, goaway->goaway.spread, mono_now());
+      engine_.on_retry_later(c->key, goaway->goaway.reconnect_in, goaway->goaway.spread,
+                             mono_now());
     }
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
     const auto late_ms = stall->lateness / std::chrono::milliseconds(1);
@@ -287,7 +300,8 @@ void TunnelClient::run_path_action(const PathAction& action) {
     const auto cause = action.reason.step == Step::carrier    ? tunnel::PathCause::carrier
                        : action.reason.step == Step::disabled ? tunnel::PathCause::drained
                                                               : tunnel::PathCause::address;
-    events_.add("path.down", {{"path", path_name(action.key)}, {"cause", std::string(to_string(cause))},
+    events_.add("path.down", {{"path", path_name(action.key)},
+                              {"cause", std::string(to_string(cause))},
                               {"detail", action.reason.text}});
     session_.on_path_lost(found->second->id, cause, action.reason.text, mono_now());
     // Its PathDead finds no connection any more: the engine already knows why it closed it.
@@ -318,7 +332,8 @@ std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem
     options.server_name = config_.console.server_name;
     options.clock_floor = identity_.clock_floor;
     auto opened = tunnel::TlsContext::open(
-        tunnel::TlsRole::client, {config_.console.ca, config_.console.certificate, config_.console.key}, options);
+        tunnel::TlsRole::client,
+        {config_.console.ca, config_.console.certificate, config_.console.key}, options);
     if (!opened) {
       problem = opened.error().what;
       return nullptr;
@@ -343,7 +358,9 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
   } else if (!port.v6.seen.empty()) {
     request.binding.source6 = port.v6.seen.front().address;
   }
-  if (const auto known = last_good_.find(key); known != last_good_.end()) { request.last_good = known->second; }
+  if (const auto known = last_good_.find(key); known != last_good_.end()) {
+    request.last_good = known->second;
+  }
   return request;
 }
 
@@ -376,14 +393,16 @@ void TunnelClient::dial(const PathKey& key) {
 }
 
 void TunnelClient::fail_dial(const PathKey& key, PathBreak why) {
-  spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step), why.text);
+  spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step),
+               why.text);
   drop(key);
   engine_.on_dial_failed(key, std::move(why), mono_now());
   hooks_.on_change();
   pump();
 }
 
-void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt, tunnel::DialResult result) {
+void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
+                              tunnel::DialResult result) {
   const auto found = connections_.find(key);
   if (found == connections_.end() || found->second->attempt != attempt) { return; }
   if (!result) {
@@ -401,7 +420,9 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt, tunnel:
   const PathId id = c.id;
   c.stream->start({.on_bytes =
                        [this, id](std::span<const std::byte> bytes) {
-                         if (Connection* alive = by_id(id); alive != nullptr) { on_bytes(*alive, bytes); }
+                         if (Connection* alive = by_id(id); alive != nullptr) {
+                           on_bytes(*alive, bytes);
+                         }
                        },
                    .on_closed =
                        [this, id](const tunnel::PathError& error) {
@@ -411,7 +432,8 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt, tunnel:
                            fail_dial(alive->key, break_of(error));
                            return;
                          }
-                         session_.on_path_lost(id, session_cause(error.cause), error.text, mono_now());
+                         session_.on_path_lost(id, session_cause(error.cause), error.text,
+                                               mono_now());
                          pump();
                        }});
   const Port* port = ports_.find(key.port);
@@ -424,7 +446,9 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt, tunnel:
   facts.rank = ranks_.contains(key.port) ? ranks_.at(key.port) : 0;
   std::string last_failure;
   for (const auto& status : engine_.status()) {
-    if (status.key == key && status.last_failure) { last_failure = status.last_failure->text.substr(0, 200); }
+    if (status.key == key && status.last_failure) {
+      last_failure = status.last_failure->text.substr(0, 200);
+    }
   }
   const auto hello = session_.hello(facts, wall_now(), last_failure);
   if (!c.stream->send(std::make_shared<const tunnel::Bytes>(tunnel::encode(hello)))) {
@@ -435,7 +459,8 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt, tunnel:
   c.welcome_timer.async_wait([this, id](boost::system::error_code ec) {
     Connection* alive = by_id(id);
     if (ec || alive == nullptr || alive->attached) { return; }
-    fail_dial(alive->key, {Step::console, fmt::format("no WELCOME within {} s", welcome_timeout.count())});
+    fail_dial(alive->key,
+              {Step::console, fmt::format("no WELCOME within {} s", welcome_timeout.count())});
   });
 }
 
@@ -459,7 +484,8 @@ void TunnelClient::on_bytes(Connection& c, std::span<const std::byte> bytes) {
     session_.on_decode_error(id, fed.error(), mono_now());
     pump();
   } else {
-    fail_dial(alive->key, {Step::console, "the Console does not speak our protocol: " + fed.error().what, true});
+    fail_dial(alive->key, {Step::console,
+                           "the Console does not speak our protocol: " + fed.error().what, true});
   }
 }
 
@@ -478,8 +504,11 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
     const auto error = tunnel::decode_error(frame.payload);
     const bool lasting = error && error->code != tunnel::ErrorCode::retry_later &&
                          error->code != tunnel::ErrorCode::protocol;
-    fail_dial(key, {Step::console, error ? fmt::format("the Console refused: {} ({})", error->what, to_string(error->code))
-                                         : error.error().what, lasting});
+    fail_dial(key, {Step::console,
+                    error ? fmt::format("the Console refused: {} ({})", error->what,
+                                        to_string(error->code))
+                          : error.error().what,
+                    lasting});
     return;
   }
   if (frame.header.type == tunnel::FrameType::goaway) {
@@ -490,7 +519,8 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
       return;
     }
   }
-  fail_dial(key, {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
+  fail_dial(key,
+            {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
 }
 
 void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
@@ -519,9 +549,8 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   good.insert(good.begin(), c.address);
   if (last_good_[key] != good && port != nullptr) {
     last_good_[key] = good;
-    store_.run([mac = port->base_mac, endpoint = facts.endpoint, good, now = wall_now()](store::Store& s) {
-                 return s.put_good_addresses(mac, endpoint, good, now);
-               },
+    store_.run([mac = port->base_mac, endpoint = facts.endpoint, good, now = wall_now()](
+                   store::Store& s) { return s.put_good_addresses(mac, endpoint, good, now); },
                [](const Result<void>&) {});  // Only a cache: the next WELCOME tries again.
   }
   hooks_.on_console_time(welcome.time);
@@ -541,27 +570,34 @@ json::array TunnelClient::paths_json() const {
   json::array out;
   for (const PathStatus& status : engine_.status()) {
     const Port* port = ports_.find(status.key.port);
-    json::object row{{"path", path_name(status.key)},
-                     {"port", port == nullptr ? status.key.port : port->name},
-                     {"endpoint", edge::to_string(config_.console.endpoints.at(status.key.endpoint))}};
+    json::object row{
+        {"path", path_name(status.key)},
+        {"port", port == nullptr ? status.key.port : port->name},
+        {"endpoint", edge::to_string(config_.console.endpoints.at(status.key.endpoint))}};
     const auto view = views.find(status.key);
     if (view != views.end()) {
       row["state"] = std::string(to_string(view->second.state));
       row["broken_step"] = nullptr;
       row["cause"] = "";
-      if (view->second.srtt) { row["rtt_ms"] = static_cast<double>(view->second.srtt->count() / 10000) / 100.0; }
+      if (view->second.srtt) {
+        row["rtt_ms"] = static_cast<double>(view->second.srtt->count() / 10000) / 100.0;
+      }
       row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
     } else {
       row["state"] = status.state == PathState::dialing ? "dialing" : "down";
       row["broken_step"] = std::string(to_string(status.broken));
       row["cause"] = status.cause;
       row["advice"] = std::string(advice(status.broken));
-      if (status.next_dial) { row["retry_in_ms"] = (*status.next_dial - now) / std::chrono::milliseconds(1); }
+      if (status.next_dial) {
+        row["retry_in_ms"] = (*status.next_dial - now) / std::chrono::milliseconds(1);
+      }
     }
-    row["since"] = to_iso8601(wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - status.since));
+    row["since"] = to_iso8601(
+        wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - status.since));
     row["dials"] = status.dials;
     if (status.last_failure) {
-      row["last_failure"] = fmt::format("{}: {}", to_string(status.last_failure->step), status.last_failure->text);
+      row["last_failure"] =
+          fmt::format("{}: {}", to_string(status.last_failure->step), status.last_failure->text);
     }
     out.push_back(std::move(row));
   }
@@ -579,9 +615,9 @@ json::object TunnelClient::console_json() const {
     }
   }
   const auto& stats = session_.stats();
-  out["frames"] = json::object{{"sent", stats.sent}, {"mirrored", stats.mirrored}, {"copied", stats.copied},
-                               {"resent", stats.resent}, {"delivered", stats.delivered},
-                               {"duplicates", stats.duplicates}};
+  out["frames"] = json::object{{"sent", stats.sent},           {"mirrored", stats.mirrored},
+                               {"copied", stats.copied},       {"resent", stats.resent},
+                               {"delivered", stats.delivered}, {"duplicates", stats.duplicates}};
   return out;
 }
 
@@ -592,7 +628,9 @@ std::string TunnelClient::path_state(const std::string& port_key) const {
     const Port* port = ports_.find(port_key);
     if (port == nullptr || row.at("port").as_string() != port->name) { continue; }
     const std::string state(row.at("state").as_string());
-    if (state == "active" || best == "none" || (state == "standby" && best != "active")) { best = state; }
+    if (state == "active" || best == "none" || (state == "standby" && best != "active")) {
+      best = state;
+    }
   }
   return best;
 }
@@ -601,7 +639,8 @@ std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key
   std::optional<PathStatus> worst;
   for (const PathStatus& status : engine_.status()) {
     if (status.key.port != port_key) { continue; }
-    if (!worst || (status.broken != Step::none && (worst->broken == Step::none || status.broken < worst->broken))) {
+    if (!worst || (status.broken != Step::none &&
+                   (worst->broken == Step::none || status.broken < worst->broken))) {
       worst = status;
     }
   }

@@ -43,8 +43,9 @@ class TunnelClient {
   /// From the connection's WELCOME on, or the path does not count. Source: facts/tunnel.md 5.5.
   static constexpr std::chrono::seconds welcome_timeout{3};
 
-  TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity, Ports& ports,
-               store::StoreWorker& store, EventLog& events, Hooks hooks, std::uint64_t seed);
+  TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
+               Ports& ports, store::StoreWorker& store, EventLog& events, Hooks hooks,
+               std::uint64_t seed);
   ~TunnelClient();
 
   void on_port(const Port& port, unsigned rank);
@@ -102,7 +103,8 @@ class TunnelClient {
   std::map<PathKey, std::vector<IpAddress>> last_good_;
   std::map<PathKey, unsigned> attempts_;
   std::map<std::string, unsigned> ranks_;
-  std::map<PathId, std::string> labels_;  ///< Of attached paths; outlives them until the switch is told.
+  std::map<PathId, std::string>
+      labels_;  ///< Of attached paths; outlives them until the switch is told.
   std::shared_ptr<const tunnel::TlsContext> tls_;
   std::uint32_t next_path_id_ = 1;
   std::uint64_t next_attempt_ = 1;

@@ -1,7 +1,7 @@
 #include "uplink/daemon/views.hpp"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -30,12 +30,15 @@ netmodel::RenderFacts facts_of(const ViewSources& s) {
   netmodel::RenderFacts facts;
   facts.host_id = s.host_id;
   facts.adapters = s.ports.adapter_facts();
-  if (s.reconciler.last()) { facts.automatic_subnets = s.reconciler.last()->rendered.automatic_subnets; }
+  if (s.reconciler.last()) {
+    facts.automatic_subnets = s.reconciler.last()->rendered.automatic_subnets;
+  }
   return facts;
 }
 
 std::map<std::string, IpPrefix> automatic_subnets(const ViewSources& s) {
-  return s.reconciler.last() ? s.reconciler.last()->rendered.automatic_subnets : std::map<std::string, IpPrefix>{};
+  return s.reconciler.last() ? s.reconciler.last()->rendered.automatic_subnets
+                             : std::map<std::string, IpPrefix>{};
 }
 
 json::array names_json(const ViewSources& s, const std::vector<MacAddress>& adapters) {
@@ -65,7 +68,9 @@ json::object status_view(const ViewSources& s) {
   if (s.reconciler.last()) {
     for (const auto& text : s.reconciler.last()->conflicts) { problems.emplace_back(text); }
     for (const auto& text : s.reconciler.last()->errors) { problems.emplace_back(text); }
-    for (const auto& note : s.reconciler.last()->rendered.notes) { problems.emplace_back(note.what); }
+    for (const auto& note : s.reconciler.last()->rendered.notes) {
+      problems.emplace_back(note.what);
+    }
   }
   for (const auto& text : s.services.problems()) { problems.emplace_back(text); }
   const auto& model = s.reconciler.model();
@@ -74,9 +79,13 @@ json::object status_view(const ViewSources& s) {
           {"uptime_s", (mono_now() - s.started) / std::chrono::seconds(1)},
           {"revision", s.commands.revision()},
           {"console", s.tunnel.console_json()},
-          {"counts", json::object{{"ports", s.ports.all().size()}, {"carriers", carriers}, {"leases", leases},
-                                  {"networks", model.networks.size()}, {"interfaces", model.interfaces.size()},
-                                  {"gateway", model.gateway.size()}, {"commands_executed", s.commands.executed()},
+          {"counts", json::object{{"ports", s.ports.all().size()},
+                                  {"carriers", carriers},
+                                  {"leases", leases},
+                                  {"networks", model.networks.size()},
+                                  {"interfaces", model.interfaces.size()},
+                                  {"gateway", model.gateway.size()},
+                                  {"commands_executed", s.commands.executed()},
                                   {"reconcile_turns", s.reconciler.turns()}}},
           {"verified", s.reconciler.last() && s.reconciler.last()->verified},
           {"problems", std::move(problems)}};
@@ -103,7 +112,8 @@ json::array ports_view(const ViewSources& s) {
     if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
     if (port.dhcp) {
       const auto dhcp = port.dhcp->status();
-      row["dhcp"] = json::object{{"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
+      row["dhcp"] = json::object{
+          {"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
     }
     const auto status = s.tunnel.worst_status(key);
     if (status && status->broken != Step::none) {
@@ -121,10 +131,14 @@ json::array leases_view(const ViewSources& s) {
   for (const auto& [key, port] : s.ports.all()) {
     const auto& lease = port.lease ? port.lease : port.stored;
     json::object row{{"port", port.name}, {"mac", edge::to_string(port.base_mac)}};
-    row["state"] = port.lease ? std::string(to_string(port.phase)) : port.stored ? "stored, port absent" : "none";
+    row["state"] = port.lease    ? std::string(to_string(port.phase))
+                   : port.stored ? "stored, port absent"
+                                 : "none";
     if (lease) {
       row["address"] = edge::to_string(lease->address);
-      if (const auto gateway = lease->default_gateway()) { row["gateway"] = edge::to_string(*gateway); }
+      if (const auto gateway = lease->default_gateway()) {
+        row["gateway"] = edge::to_string(*gateway);
+      }
       row["dns"] = texts(lease->dns);
       if (lease->server) { row["server"] = edge::to_string(*lease->server); }
       if (const auto expires = lease->expires()) { row["expires"] = to_iso8601(*expires); }
@@ -133,7 +147,9 @@ json::array leases_view(const ViewSources& s) {
     }
     if (port.lease6) {
       json::array addresses;
-      for (const auto& address : port.lease6->addresses) { addresses.emplace_back(edge::to_string(address.address)); }
+      for (const auto& address : port.lease6->addresses) {
+        addresses.emplace_back(edge::to_string(address.address));
+      }
       row["address6"] = std::move(addresses);
     }
     out.push_back(std::move(row));
@@ -146,13 +162,16 @@ json::array groups_view(const ViewSources& s) {
   const auto& model = s.reconciler.model();
   std::vector<MacAddress> grouped;
   for (const auto& [id, group] : model.groups) {
-    out.push_back(json::object{{"group", id}, {"adapters", names_json(s, group.adapters)},
+    out.push_back(json::object{{"group", id},
+                               {"adapters", names_json(s, group.adapters)},
                                {"mode", std::string(netmodel::to_string(group.mode))}});
     grouped.insert(grouped.end(), group.adapters.begin(), group.adapters.end());
   }
   for (const auto& [key, port] : s.ports.all()) {
     if (std::ranges::find(grouped, port.base_mac) != grouped.end()) { continue; }
-    out.push_back(json::object{{"group", port.bridge}, {"adapters", json::array{port.name}}, {"mode", "single"},
+    out.push_back(json::object{{"group", port.bridge},
+                               {"adapters", json::array{port.name}},
+                               {"mode", "single"},
                                {"implicit", true}});
   }
   return out;
@@ -163,13 +182,20 @@ json::array networks_view(const ViewSources& s) {
   const auto& model = s.reconciler.model();
   const auto subnets = automatic_subnets(s);
   for (const auto& [key, port] : s.ports.all()) {
-    out.push_back(json::object{{"network", port.bridge}, {"kind", "untagged"}, {"bridge", port.bridge},
-                               {"adapter", port.name}, {"interfaces", 0}, {"implicit", true},
-                               {"state", port.present ? (port.bridge_ready ? "up" : "pending") : "adapter absent"}});
+    out.push_back(json::object{
+        {"network", port.bridge},
+        {"kind", "untagged"},
+        {"bridge", port.bridge},
+        {"adapter", port.name},
+        {"interfaces", 0},
+        {"implicit", true},
+        {"state", port.present ? (port.bridge_ready ? "up" : "pending") : "adapter absent"}});
   }
   for (const auto& [id, network] : model.networks) {
     std::size_t attached = 0;
-    for (const auto& [name, interface] : model.interfaces) { attached += interface.network == id ? 1 : 0; }
+    for (const auto& [name, interface] : model.interfaces) {
+      attached += interface.network == id ? 1 : 0;
+    }
     json::object row{{"network", id},
                      {"kind", std::string(netmodel::to_string(network.kind))},
                      {"bridge", netmodel::network_bridge_name(id)},
@@ -194,14 +220,17 @@ json::array interfaces_view(const ViewSources& s) {
   const auto guests = s.services.guests();
   for (const auto& [id, interface] : model.interfaces) {
     const std::string tap = netmodel::tap_name(id);
-    const auto* observed = s.reconciler.last() ? s.reconciler.last()->observed.find_link(tap) : nullptr;
+    const auto* observed =
+        s.reconciler.last() ? s.reconciler.last()->observed.find_link(tap) : nullptr;
     json::object row{{"interface", id},
                      {"vm", interface.vm},
                      {"network", interface.network},
                      {"tap", tap},
                      {"mac", edge::to_string(interface.mac)},
                      {"hardware", std::string(netmodel::to_string(interface.hardware))},
-                     {"state", observed == nullptr ? "missing" : observed->carrier ? "connected" : "waiting for the VM"}};
+                     {"state", observed == nullptr ? "missing"
+                               : observed->carrier ? "connected"
+                                                   : "waiting for the VM"}};
     if (const auto guest = guests.find(interface.mac); guest != guests.end()) {
       row["address"] = edge::to_string(guest->second.address);
     } else if (const auto fixed = netmodel::address_of(model, interface, subnets)) {
@@ -220,13 +249,14 @@ json::array gateway_view(const ViewSources& s) {
     const auto port_text = [](unsigned first, unsigned last) {
       return first == last ? json::value(first) : json::value(fmt::format("{}-{}", first, last));
     };
-    json::object row{{"rule", id},
-                     {"protocol", std::string(netmodel::to_string(rule.protocol))},
-                     {"port", port_text(rule.port_first, rule.port_last)},
-                     {"to_port", port_text(rule.to_port, rule.to_port + (rule.port_last - rule.port_first))},
-                     {"adapters", names_json(s, rule.adapters)},
-                     {"sources", texts(rule.sources)},
-                     {"state", netmodel::state_of(model, rule, facts)}};
+    json::object row{
+        {"rule", id},
+        {"protocol", std::string(netmodel::to_string(rule.protocol))},
+        {"port", port_text(rule.port_first, rule.port_last)},
+        {"to_port", port_text(rule.to_port, rule.to_port + (rule.port_last - rule.port_first))},
+        {"adapters", names_json(s, rule.adapters)},
+        {"sources", texts(rule.sources)},
+        {"state", netmodel::state_of(model, rule, facts)}};
     if (!rule.interface.empty()) { row["interface"] = rule.interface; }
     if (rule.address) { row["address"] = edge::to_string(*rule.address); }
     out.push_back(std::move(row));
@@ -249,28 +279,37 @@ json::object snapshot_view(const ViewSources& s) {
 
 std::string metrics_view(const ViewSources& s) {
   std::string out;
-  const auto gauge = [&out](std::string_view name, std::string_view help, auto value, std::string_view type = "gauge") {
+  const auto gauge = [&out](std::string_view name, std::string_view help, auto value,
+                            std::string_view type = "gauge") {
     out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value);
   };
-  gauge("uplink_online", "1 while the Console is reached over at least one path", s.tunnel.online() ? 1 : 0);
+  gauge("uplink_online", "1 while the Console is reached over at least one path",
+        s.tunnel.online() ? 1 : 0);
   gauge("uplink_revision", "Model revision in force", s.commands.revision());
-  gauge("uplink_commands_executed_total", "Commands ended since start", s.commands.executed(), "counter");
-  gauge("uplink_reconcile_turns_total", "Dumps compared with the model", s.reconciler.turns(), "counter");
+  gauge("uplink_commands_executed_total", "Commands ended since start", s.commands.executed(),
+        "counter");
+  gauge("uplink_reconcile_turns_total", "Dumps compared with the model", s.reconciler.turns(),
+        "counter");
   const auto& stats = s.tunnel.stats();
   gauge("uplink_frames_sent_total", "DATA frames, first transmissions", stats.sent, "counter");
-  gauge("uplink_frames_mirrored_total", "DATA frames sent on two paths at once", stats.mirrored, "counter");
+  gauge("uplink_frames_mirrored_total", "DATA frames sent on two paths at once", stats.mirrored,
+        "counter");
   gauge("uplink_frames_copied_total", "DATA frames copied after a wait", stats.copied, "counter");
-  gauge("uplink_frames_resent_total", "DATA frames sent again after a path died", stats.resent, "counter");
+  gauge("uplink_frames_resent_total", "DATA frames sent again after a path died", stats.resent,
+        "counter");
   out += "# HELP uplink_port_carrier 1 while the cable carries\n# TYPE uplink_port_carrier gauge\n";
   for (const auto& [key, port] : s.ports.all()) {
-    out += fmt::format("uplink_port_carrier{{port=\"{}\",mac=\"{}\"}} {}\n", port.name, edge::to_string(port.base_mac), port.carrier ? 1 : 0);
+    out += fmt::format("uplink_port_carrier{{port=\"{}\",mac=\"{}\"}} {}\n", port.name,
+                       edge::to_string(port.base_mac), port.carrier ? 1 : 0);
   }
-  out += "# HELP uplink_path_up 1 while the path is welcomed and alive\n# TYPE uplink_path_up gauge\n";
+  out +=
+      "# HELP uplink_path_up 1 while the path is welcomed and alive\n# TYPE uplink_path_up gauge\n";
   for (const auto& value : s.tunnel.paths_json()) {
     const auto& row = value.as_object();
     const std::string_view state = row.at("state").as_string();
     const bool up = state == "active" || state == "standby" || state == "suspect";
-    out += fmt::format("uplink_path_up{{path=\"{}\"}} {}\n", std::string_view(row.at("path").as_string()), up ? 1 : 0);
+    out += fmt::format("uplink_path_up{{path=\"{}\"}} {}\n",
+                       std::string_view(row.at("path").as_string()), up ? 1 : 0);
   }
   return out;
 }

@@ -3,11 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 namespace edge::uplink {
 
@@ -21,18 +21,19 @@ ControlClient::ControlClient(Local::socket socket, Handler handler)
 void ControlClient::start() { read(); }
 
 void ControlClient::read() {
-  asio::async_read_until(socket_, input_, '\n',
-                         [self = shared_from_this()](boost::system::error_code ec, std::size_t bytes) {
-                           if (ec) {
-                             self->close();
-                             return;
-                           }
-                           const auto* data = static_cast<const char*>(self->input_.data().data());
-                           const std::string line(data, bytes - 1);
-                           self->input_.consume(bytes);
-                           self->on_line(line);
-                           self->read();
-                         });
+  asio::async_read_until(
+      socket_, input_, '\n',
+      [self = shared_from_this()](boost::system::error_code ec, std::size_t bytes) {
+        if (ec) {
+          self->close();
+          return;
+        }
+        const auto* data = static_cast<const char*>(self->input_.data().data());
+        const std::string line(data, bytes - 1);
+        self->input_.consume(bytes);
+        self->on_line(line);
+        self->read();
+      });
 }
 
 void ControlClient::on_line(std::string_view line) {
@@ -94,11 +95,13 @@ void ControlClient::close() {
 ControlSocket::ControlSocket(asio::io_context& io, std::string path, ControlClient::Handler handler)
     : acceptor_(io), path_(std::move(path)), handler_(std::move(handler)) {}
 
-Result<std::unique_ptr<ControlSocket>> ControlSocket::listen(asio::io_context& io, const std::string& path,
+Result<std::unique_ptr<ControlSocket>> ControlSocket::listen(asio::io_context& io,
+                                                             const std::string& path,
                                                              ControlClient::Handler handler) {
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return fail(Errc::invalid_input, fmt::format("control socket \"{}\": path longer than {} characters", path,
-                                                 sizeof(sockaddr_un::sun_path) - 1));
+    return fail(Errc::invalid_input,
+                fmt::format("control socket \"{}\": path longer than {} characters", path,
+                            sizeof(sockaddr_un::sun_path) - 1));
   }
   boost::system::error_code ec;
   Local::socket probe(io);

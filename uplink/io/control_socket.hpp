@@ -29,8 +29,7 @@ class ControlClient : public std::enable_shared_from_this<ControlClient> {
   static constexpr std::size_t queued_bytes_max = 4 << 20;
   static constexpr std::size_t request_bytes_max = 2 << 20;
 
-  using Handler =
-      std::function<void(ControlRequest, std::shared_ptr<ControlClient>)>;
+  using Handler = std::function<void(ControlRequest, std::shared_ptr<ControlClient>)>;
 
   ControlClient(boost::asio::local::stream_protocol::socket socket, Handler handler);
   void start();

@@ -27,8 +27,8 @@ class StatusServer {
   static constexpr int connections_max = 32;
 
   /// Errors: conflict (address in use), not_found (address not on this machine), denied.
-  static Result<std::unique_ptr<StatusServer>> listen(boost::asio::io_context& io, const HostPort& where,
-                                                      Handler handler);
+  static Result<std::unique_ptr<StatusServer>> listen(boost::asio::io_context& io,
+                                                      const HostPort& where, Handler handler);
   ~StatusServer();
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;

@@ -8,7 +8,8 @@ namespace {
 TEST(MacAddressTest, RoundTripsAndRejectsEveryOtherForm) {
   EXPECT_EQ(to_string(parse_mac("02:Ab:00:ff:10:01").value()), "02:ab:00:ff:10:01");
   EXPECT_EQ(to_hex(parse_mac("02:ab:00:ff:10:01").value()), "02ab00ff1001");
-  for (const char* bad : {"", "02:ab:00:ff:10", "02:ab:00:ff:10:0g", "02-ab-00-ff-10-01", "02:ab:00:ff:10:011"}) {
+  for (const char* bad :
+       {"", "02:ab:00:ff:10", "02:ab:00:ff:10:0g", "02-ab-00-ff-10-01", "02:ab:00:ff:10:011"}) {
     EXPECT_FALSE(parse_mac(bad)) << bad;
   }
 }
@@ -39,7 +40,8 @@ TEST(IpPrefixTest, LengthBeyondTheFamilyNamesTheRange) {
 }
 
 TEST(HostPortTest, KnowsNamesAddressesAndBrackets) {
-  EXPECT_EQ(parse_host_port("console.example.net:8443").value(), (HostPort{"console.example.net", 8443}));
+  EXPECT_EQ(parse_host_port("console.example.net:8443").value(),
+            (HostPort{"console.example.net", 8443}));
   EXPECT_EQ(parse_host_port("[fd00::1]:1").value(), (HostPort{"fd00::1", 1}));
   EXPECT_EQ(to_string(HostPort{"fd00::1", 1}), "[fd00::1]:1");
   for (const char* bad : {"", ":1", "a:", "a:0", "a:65536", "fd00::1:80", "[fd00::1", "a"}) {

@@ -27,18 +27,31 @@ TEST(ConfigTest, OnlyConsoleIsNeeded_FilesAreRelativeToTheConfiguration) {
 }
 
 TEST(ConfigTest, EveryProblemIsListedWithItsLineAndWhatIsAllowed) {
-  const auto problems = problems_of(std::string(kMinimal) +
-                                    "certificate = 7\n[tunnel]\nheartbeat_ms = 49\nspeed = 1\n[nonsense]\n");
+  const auto problems =
+      problems_of(std::string(kMinimal) +
+                  "certificate = 7\n[tunnel]\nheartbeat_ms = 49\nspeed = 1\n[nonsense]\n");
   ASSERT_EQ(problems.size(), 4U);
-  EXPECT_NE(problems[0].find("uplink.toml:6: console.certificate: expected a string"), std::string::npos) << problems[0];
-  EXPECT_NE(problems[1].find("unknown section [nonsense]; allowed: adapters"), std::string::npos) << problems[1];
-  EXPECT_NE(problems[2].find("uplink.toml:8: tunnel.heartbeat_ms: 49 is out of range 50..10000"), std::string::npos) << problems[2];
-  EXPECT_NE(problems[3].find("unknown key \"speed\" in [tunnel]; allowed: dead_after"), std::string::npos) << problems[3];
+  EXPECT_NE(problems[0].find("uplink.toml:6: console.certificate: expected a string"),
+            std::string::npos)
+      << problems[0];
+  EXPECT_NE(problems[1].find("unknown section [nonsense]; allowed: adapters"), std::string::npos)
+      << problems[1];
+  EXPECT_NE(problems[2].find("uplink.toml:8: tunnel.heartbeat_ms: 49 is out of range 50..10000"),
+            std::string::npos)
+      << problems[2];
+  EXPECT_NE(problems[3].find("unknown key \"speed\" in [tunnel]; allowed: dead_after"),
+            std::string::npos)
+      << problems[3];
 }
 
 TEST(ConfigTest, BoundsHoldOnBothSides) {
-  for (const auto& [value, good] : std::vector<std::pair<int, bool>>{{49, false}, {50, true}, {10000, true}, {10001, false}}) {
-    EXPECT_EQ(problems_of(std::string(kMinimal) + "[tunnel]\nheartbeat_ms = " + std::to_string(value)).empty(), good) << value;
+  for (const auto& [value, good] :
+       std::vector<std::pair<int, bool>>{{49, false}, {50, true}, {10000, true}, {10001, false}}) {
+    EXPECT_EQ(
+        problems_of(std::string(kMinimal) + "[tunnel]\nheartbeat_ms = " + std::to_string(value))
+            .empty(),
+        good)
+        << value;
   }
 }
 

@@ -2,12 +2,12 @@
 
 #include <unistd.h>
 
+#include <gtest/gtest.h>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/json.hpp>
-#include <gtest/gtest.h>
 
 namespace edge::uplink {
 namespace {
@@ -32,14 +32,15 @@ class ControlSocketTest : public testing::Test {
     ::rmdir(folder_.c_str());
   }
   void listen() {
-    auto made = ControlSocket::listen(io_, path_, [this](ControlRequest request, std::shared_ptr<ControlClient> client) {
-      last_ = request;
-      if (request.command == "big") {
-        client->answer(json::value(std::string(ControlClient::queued_bytes_max + 1, 'x')));
-      } else {
-        client->answer(json::object{{"you", "asked"}}, 3);
-      }
-    });
+    auto made = ControlSocket::listen(
+        io_, path_, [this](ControlRequest request, std::shared_ptr<ControlClient> client) {
+          last_ = request;
+          if (request.command == "big") {
+            client->answer(json::value(std::string(ControlClient::queued_bytes_max + 1, 'x')));
+          } else {
+            client->answer(json::object{{"you", "asked"}}, 3);
+          }
+        });
     ASSERT_TRUE(made) << made.error().what;
     server_ = std::move(*made);
   }
@@ -50,10 +51,12 @@ class ControlSocketTest : public testing::Test {
     asio::write(socket, asio::buffer(line));
     asio::streambuf input;
     std::string out = "no answer";
-    asio::async_read_until(socket, input, '\n', [&](boost::system::error_code ec, std::size_t bytes) {
-      out = ec ? "closed" : std::string(static_cast<const char*>(input.data().data()), bytes - 1);
-      io_.stop();
-    });
+    asio::async_read_until(
+        socket, input, '\n', [&](boost::system::error_code ec, std::size_t bytes) {
+          out =
+              ec ? "closed" : std::string(static_cast<const char*>(input.data().data()), bytes - 1);
+          io_.stop();
+        });
     io_.restart();
     io_.run_for(10s);
     return out;
@@ -68,7 +71,8 @@ class ControlSocketTest : public testing::Test {
 
 TEST_F(ControlSocketTest, AnswersWithExitAndData) {
   listen();
-  EXPECT_EQ(ask("{\"command\":\"status\",\"args\":{\"port\":\"eth0\"}}\n"), R"({"exit":3,"data":{"you":"asked"}})");
+  EXPECT_EQ(ask("{\"command\":\"status\",\"args\":{\"port\":\"eth0\"}}\n"),
+            R"({"exit":3,"data":{"you":"asked"}})");
   EXPECT_EQ(last_.command, "status");
   EXPECT_EQ(last_.args.at("port").as_string(), "eth0");
 }
@@ -93,7 +97,7 @@ TEST_F(ControlSocketTest, SecondDaemonIsRefused_StaleFileIsReplaced) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::conflict);
   server_.reset();
-  { // What a killed daemon leaves: the file, and nobody behind it.
+  {  // What a killed daemon leaves: the file, and nobody behind it.
     Local::acceptor stale(io_, Local::endpoint(path_));
     stale.close();
   }
