@@ -178,7 +178,10 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
     number(port);
     watch(port);
   }
-  set_carrier(port, link.link.admin_up, link.carrier, false);
+  // The dump may be older than a pull that was seen meanwhile; the poller knows the present.
+  const auto present = poller_.read(port.name);
+  set_carrier(port, present ? present->admin_up : link.link.admin_up,
+              present ? present->carrier : link.carrier, false);
   if (arrived || renamed) { hooks_.changed(port); }
 }
 
@@ -215,9 +218,14 @@ void Ports::set_active(const std::string& key) {
 }
 
 void Ports::on_link(const netmodel::LinkEvent& event) {
+  poller_.on_link_event(event);  // Calls back at once where the carrier differs from what is known.
   Port* port = by_name(event.name);
-  if (port != nullptr && port->index == event.index && !event.gone) {
-    set_carrier(*port, event.admin_up, event.carrier, false);
+  const bool admin_changed = port != nullptr && port->index == event.index && !event.gone &&
+                             port->admin_up != event.admin_up;
+  if (admin_changed) {
+    const auto present = poller_.read(port->name);
+    set_carrier(*port, present ? present->admin_up : event.admin_up,
+                present ? present->carrier : event.carrier, false);
   }
   const bool expected =
       event.by_us && !event.gone && !event.appeared;  // The turn that did it looks anyway.
