@@ -78,6 +78,12 @@ class Lab(Network):
                 raise NotMet(f"happened and must not: {text} (seen: {seen!r})")
             time.sleep(interval)
 
+    @staticmethod
+    def lasts(seconds):
+        """A duration that is part of the fault itself: an outage this long, a flap at this pace. Never a wait for
+        something to happen: that is expect()."""
+        time.sleep(seconds)
+
     def check(self, text, condition, seen=None):
         """A condition that must hold now."""
         if not condition:

@@ -17,7 +17,7 @@ def run(lab):
     lab.nat_interface()
     with CommandStream(lab.console, lab.publishing(), interval_s=0.01) as stream:
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.3, 0.8))
+            lab.lasts(chance.uniform(0.3, 0.8))
             lab.host.kill()
             lab.host.start()
             lab.expect(20, "the host is back", lab.console.online)

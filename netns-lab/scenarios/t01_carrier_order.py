@@ -23,7 +23,7 @@ def run(lab):
         lab.check("the Console takes the command", status == 202, [status, answer])
         if n == 150:
             lab.pull("eth0")
-        time.sleep(0.002)
+        lab.lasts(0.002)
     records = []
 
     def all_done():
@@ -47,7 +47,7 @@ def run(lab):
         lab.expect(20, "commands flow", lambda: len(stream.replied()) > 100)
         moment = time.monotonic()
         lab.pull(lab.host.active_port())
-        time.sleep(0.6)
+        lab.lasts(0.6)
     lab.settle(stream)
     gap = stream.gap_s(moment)
     lab.figure("gap", gap * 1000)

@@ -24,7 +24,7 @@ def run(lab):
                 lab.expect(3, "the cause is silence", lambda: any(
                     w in str(lab.host.path(active)["cause"]) + str(lab.host.path(active).get("last_failure"))
                     for w in ("silen", "heartbeat", "no answer")))
-            time.sleep(0.3)
+            lab.lasts(0.3)
         states = lab.settle(stream)
         lab.check("every command is done", set(states.values()) == {"done"}, stream.states())
         gap = stream.gap_s(moment)

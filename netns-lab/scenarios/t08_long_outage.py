@@ -19,9 +19,9 @@ def run(lab):
     while time.monotonic() < end:
         for port in ("eth0", "eth1"):
             lab.plug(port, into="dead")
-            time.sleep(0.15)
+            lab.lasts(0.15)
             lab.pull(port)
-            time.sleep(0.15)
+            lab.lasts(0.15)
     outage = [e["n"] for e in lab.host.events() if e["n"] > first]
     lab.check("the outage made events", len(outage) >= 10, outage)
     lab.plug("eth1", into="b")

@@ -19,7 +19,7 @@ def run(lab):
         while time.monotonic() < end:
             for change in (lab.pull, lab.plug):
                 change("eth0")
-                time.sleep(0.05)
+                lab.lasts(0.05)
         count = len(stream.replied())
         lab.expect(1, "commands still flow", lambda: len(stream.replied()) > count + 5)
     gap = stream.gap_s(moment)

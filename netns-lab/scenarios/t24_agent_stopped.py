@@ -1,6 +1,5 @@
 """T24. The daemon is stopped for 5 s and continued: no path is reported as a network failure, commands go on."""
 import signal
-import time
 
 TOPOLOGY = "two"
 
@@ -10,7 +9,7 @@ def run(lab):
     lab.wait_paths()
     last = lab.events_arrived()
     lab.host.daemon.send_signal(signal.SIGSTOP)
-    time.sleep(5)
+    lab.lasts(5)
     lab.host.daemon.send_signal(signal.SIGCONT)
     took = lab.expect(5, "the Console sees the host online", lab.console.online)
     lab.figure("continue_to_online", took * 1000)

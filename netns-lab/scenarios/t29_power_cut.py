@@ -4,7 +4,6 @@ The daemon runs with a library that copies what it fsyncs to a second folder; a 
 that holds no more than that copy."""
 import shutil
 import subprocess
-import time
 import uuid
 
 from lablib.product import HOST_ID, REPOSITORY
@@ -41,4 +40,4 @@ def run(lab):
     lab.check("each done command has its effect", all(f"r-{n}" in lab.rules() for n, s in states.items() if s == "done"),
               [states, lab.rules()])
     lab.check("nothing else happened", lab.rules() <= {f"r-{n}" for n in ids}, lab.rules())
-    time.sleep(0.5)
+    lab.lasts(0.5)

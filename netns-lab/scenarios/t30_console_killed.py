@@ -24,7 +24,7 @@ def run(lab):
             status, answer = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {
                 "id": ids[key], "operations": [lab.publish(f"r-{key}", port=20000 + key)]})
             lab.check("the Console took it", status == 202, [status, answer])
-        time.sleep(chance.uniform(0, 0.03))
+        lab.lasts(chance.uniform(0, 0.03))
         lab.console.kill()
         lab.console.start()
         lab.expect(20, "the host is back", lab.console.online)     # back-off has grown: no path was stable

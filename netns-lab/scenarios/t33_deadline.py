@@ -1,6 +1,5 @@
 """T33. A command's deadline passes while all paths are out: expired, no effect."""
 import datetime
-import time
 import uuid
 
 from lablib.product import HOST_ID
@@ -20,7 +19,7 @@ def run(lab):
         status, answer = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {
             "id": id, "operations": [lab.publish(rule, port=20000 + len(rule))], **fields})
         lab.check("the Console takes it", status == 202, [status, answer])
-    time.sleep(3)
+    lab.lasts(3)
     lab.plug("eth0")
     lab.expect(10, "the other command is done", lambda: lab.console.command_state(later)["state"] == "done")
     lab.expect(5, "the late one is expired", lambda: lab.console.command_state(late)["state"] == "expired")

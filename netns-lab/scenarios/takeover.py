@@ -1,6 +1,5 @@
 """Taking over: the daemon starts on a machine whose ports are in use. A connection over a port that is not ours never
 notices; one over a port that becomes ours lives on, because the address moves to the bridge in one step."""
-import time
 
 from lablib.traffic import TcpEcho, UdpEcho, UdpFlow
 
@@ -25,7 +24,7 @@ def run(lab):
         lab.expect(3, "the flow over the foreign port runs", flow.flowing)
         lab.start()
         lab.expect(10, "the port is ours", lambda: lab.host.path_states().get("eth0") in ("active", "standby"))
-        time.sleep(0.5)
+        lab.lasts(0.5)
         near.sendall(b"still there?")
         lab.check("the connection over the port that became ours lives", near.recv(100) == b"still there?")
         lab.figure("foreign_gap", flow.gap_s() * 1000)

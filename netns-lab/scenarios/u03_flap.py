@@ -1,5 +1,4 @@
 """U3. Flap A 20 times at 0.5 s: the tunnel stays on B, one switch at most, no fd or process leak, one DHCP client per port."""
-import time
 
 TOPOLOGY = "two"
 FLAPS = 20
@@ -14,7 +13,7 @@ def run(lab):
     for _ in range(FLAPS):
         for change in (lab.pull, lab.plug):
             change("eth0")
-            time.sleep(0.25)
+            lab.lasts(0.25)
             left_b.append(lab.host.active_port())
     first_b = left_b.index("eth1")
     lab.check("the tunnel went to B with the first pull", first_b <= 1, left_b)

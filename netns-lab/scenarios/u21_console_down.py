@@ -1,6 +1,5 @@
 """U21. The Console refuses TCP on both paths: the host says that the fault is on the server's side, tears nothing down,
 and is back 5 s or less after the Console is."""
-import time
 
 TOPOLOGY = "two"
 
@@ -12,7 +11,7 @@ def run(lab):
     revision, before = lab.host.ctl("status")["revision"], lab.host.picture()
     lab.console.kill()
     lab.expect(5, "the host knows that the Console is at fault", lambda: lab.host.ctl("status")["console"]["server_side"])
-    time.sleep(8)
+    lab.lasts(8)
     lab.check("the ports are leased", all(p["state"] == "leased" for p in lab.host.ctl("ports")))
     lab.check("the kernel is as before", lab.host.picture() == before)
     lab.console.start()

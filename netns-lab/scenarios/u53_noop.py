@@ -1,6 +1,5 @@
 """U53. An identical configuration again: not one netlink write, not one packet lost."""
 import json
-import time
 
 from lablib.traffic import UdpEcho, UdpFlow
 
@@ -16,14 +15,14 @@ def run(lab):
     lab.step("watch the kernel while the same model is applied again")
     host.spawn(["ip", "monitor", "link", "address", "route", "rule"], log="monitor-ip.log")
     host.spawn(["nft", "monitor"], log="monitor-nft.log")
-    time.sleep(0.5)
+    lab.lasts(0.5)
 
     def written():
         return [(host.dir / f"monitor-{x}.log").read_text() for x in ("ip", "nft")]
 
     with UdpEcho(lab.node("console"), 9000), UdpFlow(vm.node, ("203.0.113.10", 9000), interval_s=0.005) as flow:
         lab.expect(3, "the VM's flow is answered", flow.flowing)
-        time.sleep(0.3)
+        lab.lasts(0.3)
         before, first = written(), max(flow.sent)
         _, text, _ = lab.host.uplinkctl("export")
         (host.dir / "model.json").write_text(text)
@@ -32,9 +31,9 @@ def run(lab):
         model = json.loads(text)
         record = lab.console.command({"op": "model.replace", "model": model.get("model", model)})
         lab.check("the Console's replace by the same model is done", record["state"] == "done", record)
-        time.sleep(0.5)
+        lab.lasts(0.5)
         last = max(flow.sent)
-    time.sleep(0.1)
+    lab.lasts(0.1)
     after = written()
     lab.check("nothing was written", after == before, [a[len(b):][:600] for a, b in zip(after, before)])
     lost = [n for n in range(first, last - 20) if n not in flow.received]
