@@ -53,7 +53,7 @@ struct HookEvent {
       notes;  ///< One line per dropped value: variable, value, what is allowed.
 };
 
-inline constexpr std::size_t hook_datagram_bytes_max = 16 * 1024;
+inline constexpr std::size_t hook_datagram_bytes_max = 16UL * 1024;
 inline constexpr std::size_t hook_notes_max = 32;
 
 /// `datagram`: NUL-separated NAME=VALUE entries, as in environ(7).

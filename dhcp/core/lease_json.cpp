@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t text_bytes_max = 16 * 1024;
+constexpr std::size_t text_bytes_max = 16UL * 1024;
 constexpr std::size_t entries_max = 64;
 /// The year 9999; keeps sums with a lease time far from overflow.
 constexpr std::int64_t wall_ms_max = 253402300799000;

@@ -73,6 +73,8 @@ struct Dnsmasq::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void start() {
+    // Again: a network of the same id that was just deleted may have taken its files along.
+    if (const auto written = write_files(*settings); !written) { trouble(written.error().what); }
     const ChildCommand command{
         .keeper = options.keeper,
         .lock_file = lock_file(),
@@ -147,7 +149,7 @@ struct Dnsmasq::Impl : std::enable_shared_from_this<Impl> {
       unlink((folder() + "/" + name).c_str());
     }
     rmdir(folder().c_str());
-    unlink(lock_file().c_str());
+    // The lock file stays: a successor may hold it already, and a second inode would be a second lock.
   }
 
   asio::io_context& io;

@@ -307,7 +307,7 @@ TEST_F(DhcpcdTest, WithTheOwnerAllProcessesEnd) {
   const std::string keeper =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "uplink-dhcp-keeper";
   const std::string script =
-      fmt::format("{} --parent $$ --lock {}/owner.lock -- /bin/sleep 60 & wait", keeper, folder);
+      fmt::format("{} --parent $$ --lock {}/owner.lock -- /usr/bin/tail -f /dev/null & wait", keeper, folder);
   const pid_t owner = fork();
   if (owner == 0) {
     execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
@@ -322,7 +322,7 @@ TEST_F(DhcpcdTest, WithTheOwnerAllProcessesEnd) {
     }
     std::string name;
     std::getline(std::ifstream(fmt::format("/proc/{}/comm", all.back())), name);
-    return all.size() == 4 && name == "sleep";
+    return all.size() == 4 && name == "tail";
   }));
   kill(owner, SIGKILL);
   const auto start = Clock::now();
