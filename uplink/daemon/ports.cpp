@@ -1,8 +1,10 @@
 #include "uplink/daemon/ports.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
 
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -271,6 +273,7 @@ void Ports::lose(Port& port) {
   port.bridge_ready = false;
   port.address_ready = false;
   port.dhcp.reset();
+  port.gateway_probe.reset();
   if (port.lease) { port.stored = port.lease; }
   port.lease.reset();
   port.lease6.reset();
@@ -402,6 +405,32 @@ void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {
 void Ports::revalidate(const std::string& key, std::string_view reason) {
   const auto found = ports_.find(key);
   if (found != ports_.end() && found->second.dhcp) { found->second.dhcp->revalidate(reason); }
+}
+
+void Ports::probe_gateway(const std::string& key) {
+  const auto found = ports_.find(key);
+  if (found == ports_.end()) { return; }
+  Port& port = found->second;
+  const auto gateway = port.lease ? port.lease->default_gateway() : std::nullopt;
+  if (!gateway || !port.carrier || !port.lease_usable() || port.gateway_probe) { return; }
+  port.gateway_probe = std::make_unique<dhcp::ArpProbe>(io_);
+  dhcp::ArpQuestion question;
+  question.interface = port.bridge;
+  question.target = *gateway;
+  question.source = port.lease->address.address;
+  question.timeout = std::chrono::milliseconds(1500);
+  question.ignore = port.base_mac;
+  port.gateway_probe->ask(std::move(question), [this, key](const Result<dhcp::ArpAnswer>& answer) {
+    const auto asked = ports_.find(key);
+    if (asked == ports_.end()) { return; }
+    // The probe is the one that calls us: it goes when the loop has left it.
+    boost::asio::post(
+        io_, [probe = std::shared_ptr<dhcp::ArpProbe>(std::move(asked->second.gateway_probe))] {});
+    if (!answer && answer.error().os_errno != ETIMEDOUT) { return; }  // We could not even ask.
+    if (asked->second.gateway_reachable == answer.has_value()) { return; }
+    asked->second.gateway_reachable = answer.has_value();
+    hooks_.changed(asked->second);
+  });
 }
 
 void Ports::drain(const MacAddress& base_mac, std::chrono::seconds duration) {

@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/array.hpp>
 
+#include "dhcp/io/arp_probe.hpp"
 #include "dhcp/io/dhcp_client.hpp"
 #include "netmodel/core/render.hpp"
 #include "netmodel/io/carrier_poller.hpp"
@@ -49,6 +50,7 @@ struct Port {
   std::optional<MonoTime> drained_until;
   std::string trouble;
   std::unique_ptr<dhcp::DhcpClient> dhcp;
+  std::unique_ptr<dhcp::ArpProbe> gateway_probe;  ///< Set while a question runs.
 
   bool locally_disabled() const { return present && was_up && !admin_up; }
   bool lease_usable() const { return lease && dhcp::usable(phase); }
@@ -87,6 +89,8 @@ class Ports {
 
   void drain(const MacAddress& base_mac, std::chrono::seconds duration);
   void revalidate(const std::string& key, std::string_view reason);
+  /// Asks the port's gateway by ARP; the answer, or its absence, becomes a path fact.
+  void probe_gateway(const std::string& key);
 
   const std::map<std::string, Port>& all() const { return ports_; }
   const Port* find(const std::string& key) const;

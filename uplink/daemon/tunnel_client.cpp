@@ -247,8 +247,9 @@ void TunnelClient::run(const tunnel::Action& action) {
     } else {
       engine_.on_dial_failed(key, why, mono_now());
     }
-    if (dead->cause == tunnel::PathCause::silence) {
+    if (why.step == Step::tcp) {  // The carrier stayed: is it the router, or what lies behind it?
       ports_.revalidate(key.port, "the path fell silent");
+      ports_.probe_gateway(key.port);
     }
     hooks_.on_change();
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
@@ -396,6 +397,7 @@ void TunnelClient::fail_dial(const PathKey& key, PathBreak why) {
   spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step),
                why.text);
   drop(key);
+  if (why.step == Step::tcp || why.step == Step::dns) { ports_.probe_gateway(key.port); }
   engine_.on_dial_failed(key, std::move(why), mono_now());
   hooks_.on_change();
   pump();
