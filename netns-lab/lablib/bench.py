@@ -110,7 +110,7 @@ def one_gap(lab, name, sent):
     reference = Reference(lab, mode, active, other)
     with CommandStream(lab.console, lambda n: [lab.publish(f"b-{sent + n}", port=1024 + (sent + n) % 64000)],
                        INTERVAL_S, fields={"dry_run": True}) as stream:
-        lab.expect(10, "commands flow", lambda: len(stream.replied()) > 60)
+        lab.expect(30, "commands flow", lambda: len(stream.replied()) > 60)
         moment = time.monotonic()
         fault(lab, active)
         lab.expect(10, "the tunnel is on the other port",

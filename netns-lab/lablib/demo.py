@@ -98,7 +98,7 @@ class Demo:
         make = lambda n: [lab.publish(f"d-{base + n}", port=20000 + base + n, to_port=1000)]
         say(f"a command every 5 ms goes to the host; {what.format(port=active)}")
         with CommandStream(lab.console, make) as stream:
-            self.until(10, "commands flow", lambda: len(stream.replied()) > 60)
+            self.until(30, "commands flow", lambda: len(stream.replied()) > 60)
             moment = time.monotonic()
             action(active)
             self.until(5, "the tunnel is on another port", lambda: lab.host.active_port() not in (active, None))

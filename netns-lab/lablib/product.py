@@ -44,6 +44,14 @@ def program_folder(build=None):
     return REPOSITORY / "build/release/bin"
 
 
+def write_stacks(program):
+    """Where in the kernel a program is, into stacks.log: tells a stall of ours from one of the machine."""
+    lines = []
+    for task in sorted(pathlib.Path(f"/proc/{program.daemon.pid}/task").iterdir()):
+        lines += [f"thread {task.name} {(task / 'comm').read_text().strip()}", (task / "stack").read_text()]
+    (program.node.dir / "stacks.log").write_text("\n".join(lines))
+
+
 class Host:
     """uplinkd on node hv, and what it says about itself."""
 
@@ -95,7 +103,9 @@ class Host:
         try:
             status = self.daemon.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}") from None
+            write_stacks(self)
+            raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}\n"
+                           + (self.node.dir / "stacks.log").read_text()) from None
         if status != 0:
             raise LabError(f"uplinkd ended with status {status} after SIGTERM: {self.log_tail()}")
         self.daemon = None

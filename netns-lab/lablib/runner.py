@@ -13,7 +13,7 @@ import traceback
 
 from . import network, ns
 from .ns import LabError
-from .product import REPOSITORY
+from .product import REPOSITORY, write_stacks
 from .scenario import Lab, NotMet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
@@ -79,7 +79,9 @@ def run_here(name, programs, kernel):
         module.run(lab)
         problems += lab.finish()
     except NotMet as error:
-        write_stacks(lab)
+        for program in (lab.host, lab.console):
+            if program and program.running():
+                write_stacks(program)
         problems.append(str(error))
     except LabError as error:
         problems.append(str(error))
@@ -100,16 +102,6 @@ def ignore_signals():
     """From here on the lab is being taken away; that must not be interrupted."""
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)
-
-
-def write_stacks(lab):
-    """Where in the kernel our programs are at the moment of failure: tells a stall of ours from one of the machine."""
-    for program in (lab.host, lab.console):
-        if program and program.running():
-            lines = []
-            for task in sorted(pathlib.Path(f"/proc/{program.daemon.pid}/task").iterdir()):
-                lines += [f"thread {task.name} {(task / 'comm').read_text().strip()}", (task / "stack").read_text()]
-            (program.node.dir / "stacks.log").write_text("\n".join(lines))
 
 
 def keep_logs(name, lab):
