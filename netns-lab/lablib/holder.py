@@ -1,4 +1,5 @@
 """A lab that stays: `lab up` starts a holder process that owns the instance; the other verbs talk to it."""
+import contextlib
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import sys
 
 from .network import REGISTRY, instances
 from .ns import LabError
-from .scenario import Lab
+from .scenario import Lab, NotMet
 
 DEFAULT_INSTANCE = "lab"
 
@@ -75,6 +76,8 @@ def hold(topology, instance, programs):
         lab.prepare()
         if programs:
             lab.start()
+            with contextlib.suppress(NotMet):
+                lab.wait_paths()
         listener = open_listener(instance)
         print("READY", flush=True)
         null = os.open(os.devnull, os.O_RDWR)
