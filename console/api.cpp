@@ -244,7 +244,9 @@ asio::awaitable<std::string> Api::next_events(std::shared_ptr<Subscriber> subscr
   }
   if (subscriber->ended) { co_return out; }
   if (*cursor < feed_.last_seq()) {
-    auto query = [after = *cursor](ConsoleDb& db) { return db.events_since(after, kEventsPerRead); };
+    auto query = [after = *cursor](ConsoleDb& db) {
+      return db.events_since(after, kEventsPerRead);
+    };
     auto rows = co_await db_.call(std::move(query));
     if (!rows) { co_return out; }  // The client comes again with Last-Event-ID.
     for (const EventRow& row : *rows) {

@@ -52,6 +52,7 @@ class Reader {
   void listen(const toml::node& node, std::string_view key, HostPort& out) {
     std::string value;
     text(node, key, value);
+    if (!node.is_string()) { return; }  // Said already.
     const auto parsed = parse_host_port(value);
     if (!parsed) {
       problem(node.source(), fmt::format("{}: {}", key, parsed.error().what));

@@ -23,6 +23,13 @@ std::shared_ptr<Subscriber> Feed::subscribe() {
   return subscriber;
 }
 
+bool Feed::heard() const {
+  for (const auto& one : subscribers_) {
+    if (!one.expired()) { return true; }
+  }
+  return false;
+}
+
 void Feed::events_stored(std::int64_t seq) {
   last_seq_ = std::max(last_seq_, seq);
   each([](Subscriber&) {});

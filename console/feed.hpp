@@ -34,6 +34,8 @@ class Feed {
   void events_stored(std::int64_t seq);
   std::int64_t last_seq() const { return last_seq_; }
   void set_last_seq(std::int64_t seq) { last_seq_ = seq; }
+  /// False: nobody would hear an update, so none need be made.
+  bool heard() const;
   /// An update that is only worth knowing now. `json` has no line breaks.
   void update(std::string_view event, std::string_view json);
   void end();

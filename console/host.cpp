@@ -107,7 +107,7 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
             });  // Said again with the next HELLO that differs, or when it goes.
   }
   pump();
-  feed_.update("host", boost::json::serialize(summary()));
+  announce();
 }
 
 void Host::on_frame(Connection& connection, tunnel::Frame frame) {
@@ -170,7 +170,7 @@ void Host::run(tunnel::Action action) {
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
     const std::string to = changed->to ? labels_[*changed->to] : "none";
     spdlog::info("path.switch host={} to={} reason={}", row_.id, to, to_string(changed->reason));
-    feed_.update("host", boost::json::serialize(summary()));
+    announce();
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
     spdlog::info("session.started host={} session={} reset={} unfinished={}", row_.id,
                  to_hex(started->session), started->reset, pending_.size());
@@ -238,7 +238,7 @@ void Host::bury(const tunnel::PathDead& dead) {
     // It may be the one that is calling us: freed when the stack is unwound.
     boost::asio::post(io_, [this, id = dead.path] { connections_.erase(id); });
   }
-  feed_.update("host", boost::json::serialize(summary()));
+  announce();
 }
 
 void Host::set_online(bool online) {
@@ -247,7 +247,11 @@ void Host::set_online(bool online) {
   row_.changed = wall_now();
   db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
   if (!online && snapshot_dirty_) { store_snapshot(); }
-  feed_.update("host", boost::json::serialize(summary()));
+  announce();
+}
+
+void Host::announce() {
+  if (feed_.heard()) { feed_.update("host", boost::json::serialize(summary())); }
 }
 
 void Host::submit(CommandRow row) {

@@ -106,6 +106,7 @@ class Host final : public ConnectionOwner {
   void write(const tunnel::SendBytes& send);
   void bury(const tunnel::PathDead& dead);
   void set_online(bool online);
+  void announce();
   void arm_timer();
   Connection* find(PathId path);
 

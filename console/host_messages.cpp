@@ -72,7 +72,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
   const auto state = parse_command_state(text_of(message, "state"));
   if (type == "state" && state && !is_final(*state)) {
     if (pending != nullptr && *state > pending->row.state) { set_state(*pending, *state); }
-  } else if (type == "result" && state && is_final(*state) && id.size() <= 64) {
+  } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
     on_result(id, *state, std::string(text));
   } else {
     ++counters_.bad_messages;
@@ -85,6 +85,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
 
 void Host::set_state(Pending& pending, CommandState state) {
   pending.row.state = state;
+  if (!feed_.heard()) { return; }
   feed_.update("command",
                json::serialize(json::object{
                    {"host", row_.id}, {"id", pending.row.id}, {"state", to_string(state)}}));
@@ -218,7 +219,7 @@ void Host::on_snapshot(json::object message) {
   snapshot_time_ = wall_now();
   snapshot_dirty_ = true;
   if (mono_now() - snapshot_stored_at_ >= snapshot_store_period) { store_snapshot(); }
-  feed_.update("host", json::serialize(summary()));
+  announce();
 }
 
 void Host::store_snapshot() {
@@ -230,7 +231,7 @@ void Host::store_snapshot() {
 }
 
 void Host::flush_outgoing() {
-  if (!session_.established()) { return; }
+  if (!online_) { return; }  // What waits here stays "queued"; in the session it would be "sent".
   const MonoTime now = mono_now();
   if (event_ack_due_ > 0) {
     const std::string ack =

@@ -238,6 +238,7 @@ LeaseActions LeaseEngine::revalidate(Now now) {
 LeaseActions LeaseEngine::on_hook(const HookEvent& event, Now now) {
   if (stopping_) { return {}; }
   if (event.generation != 0 && event.generation != generation_) { return {}; }
+  if (conflicted_ == generation_) { return {}; }  // It may still confirm what another host uses.
   const bool first = !std::exchange(child_ready_, true);
   start_deadline_.reset();
   hung_at_.reset();
@@ -410,6 +411,7 @@ LeaseActions LeaseEngine::on_conflict(const MacAddress& mac, Now now) {
                                          to_string(lease_->address.address), to_string(mac));
   lose_lease(LeaseCause::conflict, detail);
   arp_check_next_ = true;
+  conflicted_ = generation_;
   apply(child_.replace(now.mono), detail, now);
   return take_actions();
 }

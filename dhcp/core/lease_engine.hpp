@@ -179,6 +179,7 @@ class LeaseEngine {
   bool carrier_ = false;
   bool probed_ = false;  ///< The address was probed for duplicates since then.
 
+  std::uint64_t conflicted_ = 0;  ///< The child whose address turned out to be used twice.
   std::uint64_t generation_ = 0;
   bool child_ready_ = false;      ///< It sent an event: its signal handlers are in place.
   bool child_link_down_ = false;  ///< NOCARRIER: the EXPIRE that follows means nothing.

@@ -99,6 +99,11 @@ Result<OpenOutcome> migrate(Database& database, const std::string& path, Migrati
 
 Result<OpenedDatabase> open_once(const std::string& path, Migrations migrations,
                                  const DatabaseOptions& options) {
+  if (path != kMemory) {
+    // Born unreadable to others; SQLite gives -wal and -shm the same mode. It tells what goes wrong
+    // here.
+    const UniqueFd born(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  }
   EDGE_ASSIGN(Database database, Database::open(path, options));
   EDGE_TRY(check(database));
   EDGE_ASSIGN(OpenOutcome outcome, migrate(database, path, migrations));

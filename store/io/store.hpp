@@ -135,8 +135,8 @@ class Store {
     auto ended = end_group();
     if (ended) { return result; }
     if (!make_room(ended.error())) { return std::unexpected(std::move(ended).error()); }
-    // Once more, with the reserve's room; a new command in the same body is refused, or it would take
-    // the room for itself.
+    // Once more, with the reserve's room; a new command in the same body is refused, or it would
+    // take the room for itself.
     const auto begun = begin_group();
     if (!begun) {
       room_spent();

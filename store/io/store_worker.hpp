@@ -40,7 +40,7 @@ class Worker {
       : io_(io), db_(std::move(db)), thread_([this] { loop(); }) {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  /// Finishes what is queued (nothing accepted is lost), then joins.
+  /// Finishes what is queued (nothing accepted is lost), then joins. No `done` is called any more.
   ~Worker() {
     {
       const std::lock_guard lock(mutex_);
@@ -48,6 +48,7 @@ class Worker {
     }
     wake_.notify_one();
     thread_.join();
+    *listening_ = false;
   }
 
   /// work: Db& -> Result<T>. done: Result<T> -> void. `work` may run again when a commit fails: it
@@ -55,7 +56,8 @@ class Worker {
   template <class Work, class Done>
   void run(Work work, Done done) {
     using R = std::invoke_result_t<Work&, Db&>;
-    push(std::make_unique<TypedJob<R, Work, Done>>(io_, std::move(work), std::move(done)));
+    push(std::make_unique<TypedJob<R, Work, Done>>(io_, listening_, std::move(work),
+                                                   std::move(done)));
   }
 
   /// The same as a coroutine: `auto r = co_await worker.call([..](Store& s) { return s.start(..);
@@ -102,6 +104,8 @@ class Worker {
   void alone(Job& job, const Error& group_error, std::size_t group_jobs);
 
   boost::asio::io_context& io_;
+  /// Read and written on the io_context's thread only: whoever waits for an answer dies with us.
+  std::shared_ptr<bool> listening_ = std::make_shared<bool>(true);
   Db db_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -116,15 +120,22 @@ using StoreWorker = Worker<Store>;
 template <class Db>
 template <class R, class Work, class Done>
 struct Worker<Db>::TypedJob final : Job {
-  TypedJob(boost::asio::io_context& io, Work work_in, Done done_in)
-      : guard(io.get_executor()), body(std::move(work_in)), done(std::move(done_in)) {}
+  TypedJob(boost::asio::io_context& io, std::shared_ptr<const bool> listening_in, Work work_in,
+           Done done_in)
+      : guard(io.get_executor()),
+        listening(std::move(listening_in)),
+        body(std::move(work_in)),
+        done(std::move(done_in)) {}
   void work(Db& db) override { result.emplace(body(db)); }
   void fail(const Error& error) override { result.emplace(std::unexpected(error)); }
   void post(std::unique_ptr<Job> self) override {
     std::shared_ptr<TypedJob> job(static_cast<TypedJob*>(self.release()));
-    boost::asio::post(guard.get_executor(), [job] { job->done(std::move(*job->result)); });
+    boost::asio::post(guard.get_executor(), [job] {
+      if (*job->listening) { job->done(std::move(*job->result)); }
+    });
   }
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard;
+  std::shared_ptr<const bool> listening;
   Work body;
   Done done;
   std::optional<R> result;

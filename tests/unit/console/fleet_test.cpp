@@ -17,7 +17,9 @@ TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
   host.connect(console->port(), "eth1");
-  ASSERT_TRUE(run_until([&] { return online() && console->host("hv-01")->path_count() == 2; }));
+  ASSERT_TRUE(run_until([&] {
+    return online() && console->host("hv-01")->path_count() == 2 && host.sessions_started > 0;
+  }));
   host.say(tunnel::Channel::telemetry,
            {{"type", "snapshot"},
             {"revision", 3},
@@ -50,7 +52,7 @@ TEST_F(ConsoleTest, ACommandIsAnsweredWithItsFinalState) {
   start();
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   const auto done = post(kCommands + "?wait=10", command(1));
   EXPECT_EQ(done.at("state"), "done");
   EXPECT_EQ(done.at("revision"), json::value(1));
@@ -70,7 +72,7 @@ TEST_F(ConsoleTest, CommandsOfAnOfflineHostWaitAndRunInOrder) {
   start();
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   host.pull("eth0");
   ASSERT_TRUE(run_until([&] { return !online(); })) << "offline when its last path is gone";
   for (int n = 1; n <= 20; ++n) {
@@ -89,7 +91,9 @@ TEST_F(ConsoleTest, APulledCableLosesNothing) {
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
   host.connect(console->port(), "eth1");
-  ASSERT_TRUE(run_until([&] { return online() && console->host("hv-01")->path_count() == 2; }));
+  ASSERT_TRUE(run_until([&] {
+    return online() && console->host("hv-01")->path_count() == 2 && host.sessions_started > 0;
+  }));
   const auto session = host.session_id();
   for (int n = 1; n <= 60; ++n) {
     EXPECT_EQ(call("POST", kCommands, json::serialize(command(n))).status, 202U);
@@ -107,7 +111,7 @@ TEST_F(ConsoleTest, ARestartOfTheConsoleLosesNoCommandAndNoResult) {
   const std::uint16_t port = console->port();
   FakeHost host(io, ca, "hv-01");
   host.connect(port, "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   host.mute = true;  // It executes, and its results do not reach the first Console.
   for (int n = 1; n <= 10; ++n) {
     ASSERT_EQ(call("POST", kCommands, json::serialize(command(n))).status, 202U);
@@ -131,14 +135,14 @@ TEST_F(ConsoleTest, EventsAreKeptOnceInOrderAndAcknowledgedWhenOnDisk) {
   const std::uint16_t port = console->port();
   FakeHost host(io, ca, "hv-01");
   host.connect(port, "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   for (int n = 1; n <= 50; ++n) { host.event(n); }
   ASSERT_TRUE(run_until([&] { return host.event_acked == 50; }));
   stop();
   start(port);
   ASSERT_TRUE(run_until([&] { return host.closed > 0; }));
   host.connect(port, "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   for (int n = 41; n <= 60; ++n) {
     host.event(n);
   }  // As a host that did not hear the acknowledgement.
@@ -170,7 +174,7 @@ TEST_F(ConsoleTest, AConfirmReachesTheHostOnlyForACommandOnItsWay) {
   start();
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   host.mute = true;
   ASSERT_EQ(call("POST", kCommands, json::serialize(command(1))).status, 202U);
   ASSERT_TRUE(run_until([&] { return host.executed() == 1; }));
@@ -189,7 +193,7 @@ TEST_F(ConsoleTest, MalformedMessagesAreCountedAndHarmNothing) {
   start();
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   host.say(tunnel::Channel::commands, {{"type", "result"}, {"id", "x"}, {"state", "marvellous"}});
   host.say(tunnel::Channel::commands, {{"id", 5}});
   host.say(tunnel::Channel::events, {{"type", "event"}, {"n", -1}});

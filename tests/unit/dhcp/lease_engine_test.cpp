@@ -147,6 +147,14 @@ TEST_F(LeaseEngineTest, WithTheServerDeadTheKnownGatewayMakesTheLeaseUsable) {
   EXPECT_GE(count(run_for(20s), "hup"), 5);  // And the server is asked on.
 }
 
+TEST_F(LeaseEngineTest, AfterAConflictItsChildIsNotBelievedAnyMore) {
+  bind();
+  engine.on_conflict(router_b, now());
+  EXPECT_EQ(engine.phase(), LeasePhase::none);
+  EXPECT_EQ(hear(HookReason::renew, lease()), "");  // The answer to a SIGHUP that was under way.
+  EXPECT_EQ(engine.phase(), LeasePhase::none);
+}
+
 TEST_F(LeaseEngineTest, EventsOfAnEarlierChildAreIgnored) {
   start();
   EXPECT_EQ(shown(engine.on_child_exited(now())), "start");

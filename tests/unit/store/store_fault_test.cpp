@@ -218,12 +218,14 @@ TEST(StorePowerCut, WhatWasAcknowledgedIsThereAndNothingIsTorn) {
   EXPECT_GT(in_flight, 30) << "the cuts must hit the steps";
 }
 
-/// What a daemon meets: an event and a new command share a group on a disk that stays full. The event
-/// gives the reserve up, the repeated group must not let the command take it again, for ever.
+/// What a daemon meets: an event and a new command share a group on a disk that stays full. The
+/// event gives the reserve up, the repeated group must not let the command take it again, for ever.
 TEST(StoreFullDisk, GroupOfAnEventAndANewCommandEnds_TheCommandIsRefused) {
   FaultVfs vfs;
   TempFolder folder;
-  Store store = Store::open(folder.file("s.db"), kNow, {.limits = {.reserve_bytes = 65536}, .vfs = FaultVfs::kName}).value();
+  Store store = Store::open(folder.file("s.db"), kNow,
+                            {.limits = {.reserve_bytes = 65536}, .vfs = FaultVfs::kName})
+                    .value();
   vfs.arm(1, Fault::disk_full, Lasting::from_then_on);
   Result<ReceiveOutcome> received = fail(Errc::transient, "not asked");
   const auto ended = store.together([&]() -> Result<void> {

@@ -87,9 +87,7 @@ TEST(StoreKill, AnyMomentLeavesEachCommandWithZeroOrOneEffect) {
     ASSERT_FALSE(store.opened().corrupt_file);
     std::int64_t done = 0;
     const auto all = store.recent_commands(100'000).value();
-    for (const CommandRecord& found : all) {
-      done += found.state == CommandState::done ? 1 : 0;
-    }
+    for (const CommandRecord& found : all) { done += found.state == CommandState::done ? 1 : 0; }
     const auto newest = store.newest_revision().value();
     EXPECT_EQ(newest ? newest->number : 0, done)
         << "one revision per done command, no more and no fewer";

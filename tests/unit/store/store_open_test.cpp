@@ -42,6 +42,12 @@ TEST_F(StoreOpen, RunsInWalModeWithFullSync) {
   EXPECT_EQ(database.integer("PRAGMA synchronous").value(), 2);
 }
 
+TEST_F(StoreOpen, TheFileIsItsOwnersOnly) {
+  ASSERT_TRUE(Store::open(path, kNow));
+  EXPECT_EQ(std::filesystem::status(path).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
 TEST_F(StoreOpen, ANewerFileIsRefusedInOneLineAndLeftAlone) {
   ASSERT_TRUE(Store::open(path, kNow));
   sql("PRAGMA user_version=77");

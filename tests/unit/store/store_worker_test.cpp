@@ -143,15 +143,18 @@ TEST_F(StoreWorkerTest, AGroupThatTheDiskFailsIsTriedOneByOne) {
   EXPECT_EQ(Store::open(folder.file("s.db"), kNow)->events_after(0, 100)->size(), 10U);
 }
 
-TEST_F(StoreWorkerTest, DestructionFinishesWhatIsQueued) {
+TEST_F(StoreWorkerTest, DestructionFinishesWhatIsQueuedAndAnswersNobody) {
   TempFolder folder;
+  int answered = 0;
   {
     StoreWorker worker(io, Store::open(folder.file("s.db"), kNow).value());
     for (int n = 0; n < 50; ++n) {
       worker.run([](Store& s) { return s.add_event(kNow, "k", "{}"); },
-                 [](Result<std::int64_t>) {});
+                 [&](Result<std::int64_t>) { ++answered; });
     }
   }
+  io.run();
+  EXPECT_EQ(answered, 0);
   EXPECT_EQ(Store::open(folder.file("s.db"), kNow)->events_after(0, 100)->size(), 50U);
 }
 

@@ -58,6 +58,9 @@ TEST_F(PathsTest, AnOldAnnouncementDoesNotTurnTheConsoleBack) {
   inject(kConsole, 1,
          encode(PathStatus{.wire_id = 1, .state = PathStatus::State::active, .active_serial = 1}));
   EXPECT_EQ(console().active(), PathId{2});
+  inject(kConsole, 1,
+         encode(PathStatus{.wire_id = 1, .state = PathStatus::State::active, .active_serial = 2}));
+  EXPECT_EQ(console().active(), PathId{2}) << "a serial names one choice";
   inject(kConsole, 1, encode(Ping{.nonce = 1000, .active_serial = 1, .view = view_active}));
   EXPECT_EQ(console().active(), PathId{2});
   inject(kConsole, 1, encode(Ping{.nonce = 1001, .active_serial = 9, .view = 0}));
