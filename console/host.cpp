@@ -152,8 +152,8 @@ void Host::arm_timer() {
     return;
   }
   timer_.expires_at(to_steady(*due));
-  timer_.async_wait([this](boost::system::error_code ec) {
-    if (ec) { return; }
+  timer_.async_wait([this, alive = std::weak_ptr(alive_)](boost::system::error_code ec) {
+    if (ec || alive.expired()) { return; }
     timer_at_.reset();
     session_.on_deadline(mono_now());
     pump();

@@ -129,6 +129,9 @@ class Host final : public ConnectionOwner {
   FleetCounters& counters_;
   HostRow row_;
   tunnel::Session session_;
+  /// A handler that was already queued when its timer went does not see the cancellation: it asks
+  /// this.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   boost::asio::steady_timer timer_;
   std::optional<MonoTime> timer_at_;
   bool pumping_ = false;

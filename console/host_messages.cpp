@@ -202,7 +202,8 @@ void Host::retry_later() {
   if (retry_armed_ || stopping_) { return; }
   retry_armed_ = true;
   retry_timer_.expires_after(retry_period);
-  retry_timer_.async_wait([this](boost::system::error_code ec) {
+  retry_timer_.async_wait([this, alive = std::weak_ptr(alive_)](boost::system::error_code ec) {
+    if (alive.expired()) { return; }
     retry_armed_ = false;
     if (ec) { return; }
     for (const auto& result : std::exchange(results_to_retry_, {})) {

@@ -149,7 +149,8 @@ struct Dnsmasq::Impl : std::enable_shared_from_this<Impl> {
       unlink((folder() + "/" + name).c_str());
     }
     rmdir(folder().c_str());
-    // The lock file stays: a successor may hold it already, and a second inode would be a second lock.
+    // The lock file stays: a successor may hold it already, and a second inode would be a second
+    // lock.
   }
 
   asio::io_context& io;

@@ -306,8 +306,8 @@ TEST_F(DhcpcdTest, WithTheOwnerAllProcessesEnd) {
   const std::string folder = lab.folder().path();
   const std::string keeper =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "uplink-dhcp-keeper";
-  const std::string script =
-      fmt::format("{} --parent $$ --lock {}/owner.lock -- /usr/bin/tail -f /dev/null & wait", keeper, folder);
+  const std::string script = fmt::format(
+      "{} --parent $$ --lock {}/owner.lock -- /usr/bin/tail -f /dev/null & wait", keeper, folder);
   const pid_t owner = fork();
   if (owner == 0) {
     execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);

@@ -55,7 +55,9 @@ std::optional<Arguments> parse(int argc, char** argv) {
 
 /// Two million allocations a second: without their call stacks AddressSanitizer halves its cost.
 /// A seed that fails is run again with ASAN_OPTIONS=malloc_context_size=30.
-extern "C" const char* __asan_default_options() { return "malloc_context_size=0:quarantine_size_mb=8:max_malloc_fill_size=0"; }
+extern "C" const char* __asan_default_options() {
+  return "malloc_context_size=0:quarantine_size_mb=8:max_malloc_fill_size=0";
+}
 
 int main(int argc, char** argv) {
   const auto arguments = parse(argc, argv);

@@ -52,7 +52,7 @@ TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
   EXPECT_TRUE(said("c.toml:9: ", "5 is out of range 50..10000"));
   EXPECT_TRUE(said("c.toml:10: ", "timers.heartbeats"));
   EXPECT_TRUE(said("c.toml:12: ", "error, warn, info or debug"));
-  EXPECT_EQ(problems.size(), 7U);
+  EXPECT_EQ(problems.size(), 7U) << testing::PrintToString(problems);
   for (const auto& problem : problems) {
     EXPECT_EQ(problem.find("short"), std::string::npos) << "the token is secret";
   }

@@ -335,6 +335,13 @@ class ConsoleTest : public testing::Test {
     return console->host(id) != nullptr && console->host(id)->online();
   }
 
+  /// Both ends agree that this many paths are up: the host may speak.
+  bool joined(const FakeHost& host, std::size_t paths = 1) {
+    return run_until([&] {
+      return online() && host.attached() == paths && console->host("hv-01")->path_count() == paths;
+    });
+  }
+
   boost::asio::io_context io;
   TestCa ca{"test ca"};
   store::TempFolder folder;

@@ -41,7 +41,8 @@ TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
   EXPECT_EQ(shown.at("ports").as_array().size(), 1U);
   EXPECT_EQ(get("/api/v1/hosts").at("hosts").as_array().size(), 1U);
   ASSERT_TRUE(run_until([&] {
-    for (const auto& path : get("/api/v1/hosts/hv-01").at("paths").as_array()) {
+    const auto now = get("/api/v1/hosts/hv-01");
+    for (const auto& path : now.at("paths").as_array()) {
       if (path.at("state") == "active" && path.as_object().contains("rtt_ms")) { return true; }
     }
     return false;

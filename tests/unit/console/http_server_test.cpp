@@ -119,7 +119,7 @@ TEST_F(HttpTest, TheEventStreamGivesEachEventOnceAndResumes) {
   serve();
   FakeHost host(io, ca, "hv-01");
   host.connect(console->port(), "eth0");
-  ASSERT_TRUE(run_until([&] { return online(); }));
+  ASSERT_TRUE(joined(host));
   auto live = client();
   send(*live, request("GET /api/v1/events"));
   ASSERT_TRUE(run_until([&] { return count(live->heard, "the stream begins") == 1; }))

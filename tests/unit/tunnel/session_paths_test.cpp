@@ -126,6 +126,7 @@ TEST_F(PathsTest, ACarrierLossIsToldAtOnce) {
   EXPECT_EQ(console().active(), PathId{2});
   EXPECT_EQ(dead(kConsole).cause, PathCause::carrier);
   EXPECT_TRUE(dead(kConsole).by_peer);
+  EXPECT_THAT(written(kConsole, 2, FrameType::path_status), IsEmpty()) << "no echo";
   EXPECT_THAT(host().paths(now), SizeIs(1));
   host().on_carrier_lost("eth7", now);
   EXPECT_THAT(host().paths(now), SizeIs(1));
@@ -162,6 +163,27 @@ TEST_F(PathsTest, AfterItsDeathThePreferredPathIsUsedAgainAfter60s) {
   advance(2s);
   EXPECT_EQ(host().active(), PathId{3});
   EXPECT_EQ(console().active(), PathId{3});
+}
+
+TEST_F(PathsTest, OnlyAFailureMakesThePreferredPathWaitLong) {
+  const struct {
+    PathCause cause;
+    Duration wait;
+  } cases[] = {{PathCause::drained, 3s},  {PathCause::superseded, 3s},
+               {PathCause::carrier, 60s}, {PathCause::address, 120s},
+               {PathCause::reset, 240s},  {PathCause::write_stall, 480s}};
+  connect(1, "eth0");
+  connect(2, "eth1", 1);
+  std::uint32_t id = 1;
+  for (const auto& fault : cases) {
+    cut(id);
+    host().on_path_lost(PathId{id}, fault.cause, {}, now);
+    connect(++id == 2 ? ++id : id, "eth0");
+    advance(fault.wait - 100ms);
+    EXPECT_EQ(host().active(), PathId{2}) << to_string(fault.cause);
+    advance(200ms);
+    EXPECT_EQ(host().active(), PathId{id}) << to_string(fault.cause);
+  }
 }
 
 TEST_F(PathsTest, AnOperatorsDrainIsNoFailure) {

@@ -144,6 +144,22 @@ TEST_F(ResumeTest, ARestartedHostReplacesItsFormerSelfAtOnce) {
   EXPECT_EQ(ends[kHost].got(Channel::commands), "hi ");
 }
 
+TEST_F(ResumeTest, ARestartedHostsChoicesAreNumberedAnew) {
+  connect(1, "eth0");
+  connect(2, "eth1");
+  for (const bool draining : {true, false, true, false}) {
+    host().drain(*host().active(), draining, now);
+    advance(10ms);
+  }
+  restart(kHost, 99);
+  connect(3, "eth0");
+  connect(4, "eth1");
+  ASSERT_EQ(console().active(), PathId{3});
+  host().drain(PathId{3}, true, now);
+  run();
+  EXPECT_EQ(console().active(), PathId{4});
+}
+
 TEST_F(ResumeTest, AWelcomeOfAnOlderSessionIsRefusedByTheHost) {
   connect(1, "eth0");
   Welcome stale{.session = SessionId{42}, .epoch = 1};
