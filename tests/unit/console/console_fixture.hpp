@@ -249,7 +249,8 @@ class TestConsole {
         start_(ConsoleDb::open(database).value()),
         db_(io, std::move(start_.db)),
         feed_(io),
-        fleet_(io, db_, feed_, {}, 99, std::move(start_.hosts), std::move(start_.unfinished)),
+        fleet_(io, db_, feed_, {}, next_seed(), std::move(start_.hosts),
+               std::move(start_.unfinished)),
         api(io, db_, feed_, fleet_, std::string(kToken)) {
     feed_.set_last_seq(start_.last_seq);
     tunnel::ListenerCallbacks callbacks;
@@ -266,6 +267,12 @@ class TestConsole {
             .value();
   }
   std::uint16_t port() const { return listener_->port(); }
+  /// A restarted Console must not draw the session ids of its former life, as main.cpp's seed does
+  /// not.
+  static std::uint64_t next_seed() {
+    static std::uint64_t seed = 98;
+    return ++seed;
+  }
   Host* host(std::string_view id) { return fleet_.find(id); }
   Fleet& fleet() { return fleet_; }
 
