@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,8 +25,6 @@ namespace {
 /// Which parts of a tuple a dump compares. Source: net/netfilter/nf_internals.h (in no uapi
 /// header).
 constexpr std::uint32_t compare_ip_destination = 1U << 1;
-constexpr std::uint32_t compare_protocol = 1U << 3;
-constexpr std::uint32_t compare_destination_port = 1U << 5;
 
 enum class Direction { original, reply };
 
@@ -33,8 +32,13 @@ enum class Direction { original, reply };
 struct Match {
   Direction direction = Direction::original;
   IpAddress destination;
-  std::uint8_t protocol = 0;  ///< 0: any; then the port does not count either.
+};
+
+/// What a flow asks for at its destination.
+struct Service {
+  std::uint8_t protocol = 0;
   std::uint16_t port = 0;
+  auto operator<=>(const Service&) const = default;
 };
 
 /// Enough to delete it and nothing else.
@@ -76,18 +80,10 @@ void put_filter(nlmsghdr* header, const Match& match) {
   mnl_attr_put(header, static_cast<std::uint16_t>(destination), match.destination.size_bytes(),
                match.destination.bytes.data());
   mnl_attr_nest_end(header, ip);
-  std::uint32_t compare = compare_ip_destination;
-  if (match.protocol != 0) {
-    nlattr* protocol = mnl_attr_nest_start(header, CTA_TUPLE_PROTO);
-    mnl_attr_put_u8(header, CTA_PROTO_NUM, match.protocol);
-    mnl_attr_put_u16(header, CTA_PROTO_DST_PORT, htons(match.port));
-    mnl_attr_nest_end(header, protocol);
-    compare |= compare_protocol | compare_destination_port;
-  }
   mnl_attr_nest_end(header, tuple);
   nlattr* filter = mnl_attr_nest_start(header, CTA_FILTER);
-  mnl_attr_put_u32(header, CTA_FILTER_ORIG_FLAGS, original ? compare : 0);
-  mnl_attr_put_u32(header, CTA_FILTER_REPLY_FLAGS, original ? 0 : compare);
+  mnl_attr_put_u32(header, CTA_FILTER_ORIG_FLAGS, original ? compare_ip_destination : 0);
+  mnl_attr_put_u32(header, CTA_FILTER_REPLY_FLAGS, original ? 0 : compare_ip_destination);
   mnl_attr_nest_end(header, filter);
 }
 
@@ -104,6 +100,24 @@ Flow parse_flow(const nlmsghdr& header) {
                        }
                      });
   return flow;
+}
+
+Service service_of(const Flow& flow) {
+  Service service;
+  const auto each_protocol_part = [&](const NetlinkAttribute& part) {
+    const std::string_view bytes = part.bytes();
+    if (part.type == CTA_PROTO_NUM && !bytes.empty()) {
+      service.protocol = static_cast<std::uint8_t>(bytes[0]);
+    }
+    if (part.type == CTA_PROTO_DST_PORT && bytes.size() >= 2) {
+      service.port = static_cast<std::uint16_t>((static_cast<std::uint8_t>(bytes[0]) << 8) |
+                                                static_cast<std::uint8_t>(bytes[1]));
+    }
+  };
+  for_each_attribute(std::span<const char>(flow.original_tuple), [&](const NetlinkAttribute& part) {
+    if (part.type == CTA_TUPLE_PROTO) { for_each_attribute(part.payload, each_protocol_part); }
+  });
+  return service;
 }
 
 }  // namespace
@@ -156,8 +170,7 @@ Result<std::unique_ptr<ConntrackKernel>> ConntrackKernel::create() {
   EDGE_ASSIGN(NetfilterSocket socket, NetfilterSocket::open());
   auto impl = std::make_unique<Impl>(std::move(socket));
   // Asks for a flow that cannot be: says now whether we may and the kernel can.
-  EDGE_TRY(impl->find(
-      {.direction = Direction::original, .destination = IpAddress{}, .protocol = 255, .port = 0}));
+  EDGE_TRY(impl->find({.direction = Direction::original, .destination = IpAddress{}}));
   return std::unique_ptr<ConntrackKernel>(new ConntrackKernel(std::move(impl)));
 }
 
@@ -172,22 +185,25 @@ Result<unsigned> ConntrackKernel::remove_for_address(const IpAddress& address) {
   return removed;
 }
 
-Result<unsigned> ConntrackKernel::remove_for_publication(const Publication& publication,
-                                                         const UplinkPort& uplink) {
-  const auto protocol = static_cast<std::uint8_t>(
-      publication.transport == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
-  // Flows from outside carry the mark of their uplink, hairpin flows none.
-  const auto of_this_uplink = [&](const Flow& flow) {
-    return flow.mark == uplink.mark || flow.mark == 0;
-  };
+Result<unsigned> ConntrackKernel::remove_for_publications(std::span<const Publication> publications,
+                                                          const UplinkPort& uplink) {
+  std::set<Service> services[2];
+  for (const Publication& publication : publications) {
+    const int protocol = publication.transport == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP;
+    services[publication.target.family == Family::v4 ? 0 : 1].insert(
+        {static_cast<std::uint8_t>(protocol), publication.port});
+  }
   unsigned removed = 0;
   for (const IpAddress& address : uplink.addresses) {
-    if (address.family != publication.target.family) { continue; }
-    const Match match{.direction = Direction::original,
-                      .destination = address,
-                      .protocol = protocol,
-                      .port = publication.port};
-    EDGE_ASSIGN(const unsigned count, impl_->remove_matching(match, of_this_uplink));
+    const std::set<Service>& published = services[address.family == Family::v4 ? 0 : 1];
+    if (published.empty()) { continue; }
+    // Flows from outside carry the mark of their uplink, hairpin flows none.
+    const auto concerned = [&](const Flow& flow) {
+      return (flow.mark == uplink.mark || flow.mark == 0) && published.contains(service_of(flow));
+    };
+    EDGE_ASSIGN(const unsigned count,
+                impl_->remove_matching({.direction = Direction::original, .destination = address},
+                                       concerned));
     removed += count;
   }
   return removed;

@@ -16,8 +16,8 @@ class ConntrackKernel final : public ConntrackPort {
   static Result<std::unique_ptr<ConntrackKernel>> create();
 
   Result<unsigned> remove_for_address(const IpAddress& address) override;
-  Result<unsigned> remove_for_publication(const Publication& publication,
-                                          const UplinkPort& uplink) override;
+  Result<unsigned> remove_for_publications(std::span<const Publication> publications,
+                                           const UplinkPort& uplink) override;
 
   ~ConntrackKernel() override;
 

@@ -1,6 +1,8 @@
 // The boundary to conntrack: removes exactly the flows that a change made wrong, never the table.
 #pragma once
 
+#include <span>
+
 #include "base/error.hpp"
 #include "netmodel/core/nft_state.hpp"
 
@@ -18,12 +20,19 @@ class ConntrackPort {
   /// address that is gone. Returns how many were removed; 0 is success.
   virtual Result<unsigned> remove_for_address(const IpAddress& address) = 0;
 
-  /// Flows that came to `uplink`'s addresses on the publication's transport and port, translated or
+  /// Flows that came to `uplink`'s addresses on a publication's transport and port, translated or
   /// not (a UDP flow that began before the publication keeps missing it). Flows that arrived on
   /// another uplink with the same address stay: the mark tells them apart. Call it after a
   /// publication was added, changed (with the old one) or withdrawn. Returns how many were removed.
-  virtual Result<unsigned> remove_for_publication(const Publication& publication,
-                                                  const UplinkPort& uplink) = 0;
+  /// One dump per address of the uplink, however many publications: a dump walks the whole table,
+  /// tens of milliseconds, and a command may publish thousands of ports.
+  virtual Result<unsigned> remove_for_publications(std::span<const Publication> publications,
+                                                   const UplinkPort& uplink) = 0;
+
+  Result<unsigned> remove_for_publication(const Publication& publication,
+                                          const UplinkPort& uplink) {
+    return remove_for_publications({&publication, 1}, uplink);
+  }
 };
 
 }  // namespace edge::netmodel

@@ -378,14 +378,12 @@ void Daemon::tell_notes(const TurnResult& turn) {
 
 void Daemon::purge_conntrack(const TurnResult& turn) {
   const netmodel::NftState before = std::exchange(nft_shown_, turn.rendered.nft);
-  std::vector<std::pair<netmodel::Publication, netmodel::UplinkPort>> publications;
+  std::map<netmodel::UplinkPort, std::vector<netmodel::Publication>> publications;
   const auto collect = [&](const netmodel::NftState& from, const netmodel::NftState& missing_in) {
     for (const auto& publication : from.publications) {
       if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
       for (const auto& uplink : from.uplinks) {
-        if (uplink.bridge == publication.in_link) {
-          publications.emplace_back(publication, uplink);
-        }
+        if (uplink.bridge == publication.in_link) { publications[uplink].push_back(publication); }
       }
     }
   };
@@ -400,8 +398,8 @@ void Daemon::purge_conntrack(const TurnResult& turn) {
         for (const auto& address : addresses) {
           removed += box.conntrack->remove_for_address(address).value_or(0);
         }
-        for (const auto& [publication, uplink] : publications) {
-          removed += box.conntrack->remove_for_publication(publication, uplink).value_or(0);
+        for (const auto& [uplink, changed_there] : publications) {
+          removed += box.conntrack->remove_for_publications(changed_there, uplink).value_or(0);
         }
         return removed;
       },
