@@ -109,7 +109,7 @@ void render_network(const Model& model, const std::string& id, const RenderFacts
   out.state.addresses.push_back({.link = bridge, .prefix = {gateway, subnet->length}});
   out.state.routes.push_back(
       {.table = table_main, .destination = *subnet, .link = bridge, .source = gateway});
-  out.state.rules.push_back({.priority = rule_nat, .to = *subnet, .table = table_main});
+  out.state.rules.push_back({.priority = rule_nat, .to = subnet, .table = table_main});
   out.nft.nat_networks.push_back({bridge, *subnet});
   out.services.push_back({.network = id,
                           .bridge = bridge,
@@ -223,6 +223,7 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
   };
   const auto& order = model.host.uplink_order;
   std::vector<Ranked> ranked;
+  ranked.reserve(adapters.size());
   for (const AdapterFacts& adapter : adapters) {
     const auto position =
         static_cast<std::size_t>(std::ranges::find(order, adapter.base_mac) - order.begin());
@@ -230,6 +231,7 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
   }
   std::ranges::sort(ranked);
   std::vector<MacAddress> out;
+  out.reserve(ranked.size());
   for (const Ranked& entry : ranked) { out.push_back(entry.mac); }
   return out;
 }
