@@ -181,11 +181,13 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
               .carrier_lost =
                   [this](const Port& port) {
                     tunnel_.on_carrier_lost(port);
-                    if (port.lease) { conntrack_addresses_.push_back(port.lease->address.address); }
+                    if (port.lease) {
+                      conntrack_wanted_.addresses.push_back(port.lease->address.address);
+                    }
                   },
               .address_lost =
                   [this](const Port&, const IpAddress& address) {
-                    conntrack_addresses_.push_back(address);
+                    conntrack_wanted_.addresses.push_back(address);
                   }}),
       reconciler_(io, kernel_, memory_.model,
                   {.facts = [this] { return render_facts(); },
@@ -378,33 +380,40 @@ void Daemon::tell_notes(const TurnResult& turn) {
 
 void Daemon::purge_conntrack(const TurnResult& turn) {
   const netmodel::NftState before = std::exchange(nft_shown_, turn.rendered.nft);
-  std::map<netmodel::UplinkPort, std::vector<netmodel::Publication>> publications;
   const auto collect = [&](const netmodel::NftState& from, const netmodel::NftState& missing_in) {
     for (const auto& publication : from.publications) {
       if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
       for (const auto& uplink : from.uplinks) {
-        if (uplink.bridge == publication.in_link) { publications[uplink].push_back(publication); }
+        if (uplink.bridge == publication.in_link) {
+          conntrack_wanted_.publications[uplink].push_back(publication);
+        }
       }
     }
   };
   collect(before, nft_shown_);
   collect(nft_shown_, before);
-  std::vector<IpAddress> addresses = std::exchange(conntrack_addresses_, {});
-  if (publications.empty() && addresses.empty()) { return; }
+  run_conntrack();
+}
+
+/// One job at a time: what turns ask for meanwhile waits as one, since the price is the dump.
+void Daemon::run_conntrack() {
+  if (conntrack_busy_ || stopping_ || conntrack_wanted_.empty()) { return; }
+  conntrack_busy_ = true;
   conntrack_.run(
-      [publications = std::move(publications),
-       addresses = std::move(addresses)](ConntrackBox& box) -> Result<unsigned> {
+      [wanted = std::exchange(conntrack_wanted_, {})](ConntrackBox& box) -> Result<unsigned> {
         unsigned removed = 0;
-        for (const auto& address : addresses) {
+        for (const auto& address : wanted.addresses) {
           removed += box.conntrack->remove_for_address(address).value_or(0);
         }
-        for (const auto& [uplink, changed_there] : publications) {
-          removed += box.conntrack->remove_for_publications(changed_there, uplink).value_or(0);
+        for (const auto& [uplink, publications] : wanted.publications) {
+          removed += box.conntrack->remove_for_publications(publications, uplink).value_or(0);
         }
         return removed;
       },
-      [](const Result<unsigned>& removed) {
+      [this](const Result<unsigned>& removed) {
         if (removed && *removed > 0) { spdlog::info("conntrack.removed entries={}", *removed); }
+        conntrack_busy_ = false;
+        run_conntrack();
       });
 }
 

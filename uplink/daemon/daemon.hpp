@@ -1,6 +1,7 @@
 // The daemon: composes the rooms, translates between them, and owns start and stop.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,7 @@ class Daemon {
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
   void purge_conntrack(const TurnResult& turn);
+  void run_conntrack();
   void on_tunnel_message(tunnel::Channel channel, std::string_view text);
   Result<void> act(const netmodel::HostAction& action);
   void changed();
@@ -115,7 +117,12 @@ class Daemon {
   boost::asio::steady_timer watch_timer_;
   boost::asio::steady_timer retry_timer_;
   bool watch_armed_ = false;
-  std::vector<IpAddress> conntrack_addresses_;
+  struct ConntrackWanted {  ///< Whose flows are wrong since the last job.
+    std::vector<IpAddress> addresses;
+    std::map<netmodel::UplinkPort, std::vector<netmodel::Publication>> publications;
+    bool empty() const { return addresses.empty() && publications.empty(); }
+  } conntrack_wanted_;
+  bool conntrack_busy_ = false;
   netmodel::NftState nft_shown_;
   std::vector<std::string> notes_told_;
   bool recovered_ = false;
