@@ -31,7 +31,6 @@ namespace {
 constexpr std::size_t message_bytes_max =
     64 * 1024 + 1024;  // One list of elements of nearly 64 KiB and its frame.
 constexpr std::size_t list_bytes_max = 60 * 1024;  // An attribute's length is 16 bits.
-constexpr std::uint16_t table_type = NFNL_SUBSYS_NFTABLES << 8;
 
 const std::string table_name(our_nft_table);
 
