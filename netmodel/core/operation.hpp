@@ -10,9 +10,11 @@
 
 namespace edge::netmodel {
 
+/// bridge, tap, bond or vlan, made with MAC, MTU, alias, master, up. Its `vlans` are not part of
+/// it: SetVlans follows.
 struct CreateLink {
   Link link;
-};  ///< bridge or tap, made with MAC, MTU, alias, master, up.
+};
 struct ChangeLink {  ///< Only the fields that are set are written.
   std::string name{};
   std::optional<std::uint32_t> mtu{};
@@ -21,6 +23,7 @@ struct ChangeLink {  ///< Only the fields that are set are written.
   std::optional<std::string> alias{};
   std::optional<MacAddress> mac{};
   std::optional<BridgeAttributes> bridge{};
+  std::optional<BondAttributes> bond{};  ///< primary, reselect, hash policy; never the mode.
 };
 struct DeleteLink {
   std::string name;

@@ -37,8 +37,10 @@ struct Ipv6Facts {
   bool operator==(const Ipv6Facts&) const = default;
 };
 
-/// One adapter that is present now.
+/// One adapter that is present now; or one that is absent while a group that is named after it has
+/// members that are present (`present` = false: lease, table and carrier are the group's).
 struct AdapterFacts {
+  bool present = true;
   std::string name{};
   MacAddress base_mac{};
   std::uint32_t table = 0;  ///< table_first + its number in the store; also its firewall mark.

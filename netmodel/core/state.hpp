@@ -22,11 +22,48 @@ inline constexpr std::uint32_t table_last = 20999;   ///< ... 20000 + its number
 
 enum class LinkKind : std::uint8_t { physical, bridge, tap, bond, vlan, veth, loopback, other };
 
+/// A range of VLAN ids on a bridge port, or on the bridge itself (`bridge vlan ... self`).
+struct BridgeVlan {
+  std::uint16_t first = 1;  ///< 1..4094; 1 is the native VLAN of a group.
+  std::uint16_t last = 1;   ///< >= first. Of a pvid: == first.
+  bool pvid = false;        ///< BRIDGE_VLAN_INFO_PVID: untagged frames that come in belong here.
+  bool untagged = false;    ///< BRIDGE_VLAN_INFO_UNTAGGED: frames go out without their tag.
+  auto operator<=>(const BridgeVlan&) const = default;
+};
+
+/// Values: BOND_MODE_ of linux/if_bonding.h. `other`: seen, never made.
+enum class BondMode : std::uint8_t { active_backup = 1, balance_xor = 2, lacp = 4, other = 255 };
+/// Values: BOND_PRI_RESELECT_ of linux/if_bonding.h.
+enum class BondReselect : std::uint8_t { always = 0, better = 1, failure = 2 };
+
+/// Source: Documentation/networking/bonding.rst. Mode, miimon and fail_over_mac are set before the
+/// first member joins (facts/netmodel.md T7); ARP monitoring is never used.
+struct BondAttributes {
+  BondMode mode = BondMode::active_backup;
+  std::uint32_t miimon_ms = 100;
+  std::uint8_t fail_over_mac = 0;  ///< 0: every member takes the bond's MAC.
+  std::string primary{};           ///< Name of a member; empty: none.
+  BondReselect reselect = BondReselect::failure;
+  std::uint8_t xmit_hash_policy = 2;  ///< BOND_XMIT_POLICY_LAYER23; balance-xor and 802.3ad.
+  bool lacp_fast = true;              ///< 802.3ad: a partner's silence is noticed in 3 s, not 90 s.
+  bool operator==(const BondAttributes&) const = default;
+};
+
+/// A VLAN device, above a bridge only: networks of guests are VLANs of the bridge itself.
+struct VlanAttributes {
+  std::string parent{};
+  std::uint16_t id = 0;  ///< 2..4094.
+  bool operator==(const VlanAttributes&) const = default;
+};
+
 struct BridgeAttributes {
   std::uint32_t forward_delay_cs = 0;  ///< IFLA_BR_FORWARD_DELAY, hundredths of a second.
   bool stp = false;
   bool multicast_snooping = false;
   std::optional<bool> vlan_filtering{};  ///< nullopt: leave alone (a kernel without it).
+  /// IFLA_BR_VLAN_DEFAULT_PVID, 0: none. Written after the bridge and its uplink have their own
+  /// (facts/netmodel.md T8). nullopt: leave alone.
+  std::optional<std::uint16_t> default_pvid{};
   bool operator==(const BridgeAttributes&) const = default;
 };
 
@@ -48,6 +85,12 @@ struct Link {
   std::string alias{};   ///< "gallium:port-bridge:<mac>"; empty on adapters (they are not ours).
   std::optional<BridgeAttributes> bridge{};
   std::optional<TapAttributes> tap{};
+  std::optional<BondAttributes> bond{};
+  std::optional<VlanAttributes> vlan{};
+  /// Of a port of a filtering bridge, or of the bridge itself: all of them, sorted, disjoint, no
+  /// two adjacent ranges with the same flags. Desired nullopt: leave alone. Observed nullopt: none
+  /// known.
+  std::optional<std::vector<BridgeVlan>> vlans{};
   bool operator==(const Link&) const = default;
 };
 
@@ -61,6 +104,8 @@ struct ObservedLink {
   std::uint32_t carrier_down_count = 0;  ///< IFLA_CARRIER_DOWN_COUNT.
   std::uint32_t mtu_min = 0;             ///< 0: unknown.
   std::uint32_t mtu_max = 0;             ///< 0: unknown.
+  std::string bond_active{};             ///< Active member of an active-backup bond; empty: none.
+  std::uint32_t speed_mbps = 0;          ///< 0: unknown.
   bool ra_managed = false;               ///< IF_RA_MANAGED of IFLA_INET6_FLAGS.
   bool ra_other = false;                 ///< IF_RA_OTHERCONF.
   bool operator==(const ObservedLink&) const = default;

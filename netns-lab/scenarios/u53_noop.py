@@ -12,6 +12,9 @@ def run(lab):
     vm = lab.nat_network()
     lab.console.must(lab.publish("r-1"))
     host = lab.host.node
+    # The kernel itself announces an address once more when its duplicate detection ends (RFC 4862 5.4): not a write of ours.
+    lab.expect(5, "every address of the host is past duplicate detection",
+               lambda: "tentative" not in lab.host.node.ip("-6", "address", "show"))
     lab.step("watch the kernel while the same model is applied again")
     host.spawn(["ip", "monitor", "link", "address", "route", "rule"], log="monitor-ip.log")
     host.spawn(["nft", "monitor"], log="monitor-nft.log")
