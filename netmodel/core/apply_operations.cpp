@@ -83,6 +83,7 @@ std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subjec
   if (found != facts_.adapters.end()) { return found->base_mac; }
   if (mac && (facts_.allow_pending_adapters || before_.adapters.contains(*mac))) { return *mac; }
   std::vector<std::string> present;
+  present.reserve(facts_.adapters.size());
   for (const KnownAdapter& adapter : facts_.adapters) {
     present.push_back(fmt::format("{} ({})", adapter.name, to_string(adapter.base_mac)));
   }

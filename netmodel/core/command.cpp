@@ -92,6 +92,7 @@ constexpr std::array<OpEntry, std::variant_size_v<ModelOperation>> op_entries{{
 
 std::string op_names() {
   std::vector<std::string_view> names;
+  names.reserve(op_entries.size());
   for (const OpEntry& entry : op_entries) { names.push_back(entry.name); }
   return fmt::format("{}", fmt::join(names, ", "));
 }

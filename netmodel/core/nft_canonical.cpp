@@ -11,7 +11,7 @@
 namespace edge::netmodel {
 namespace {
 
-std::unexpected<Error> refuse(std::string what) { return fail(Errc::invalid_input, what); }
+std::unexpected<Error> refuse(const std::string& what) { return fail(Errc::invalid_input, what); }
 
 bool is_interface_name(std::string_view name) {
   const auto bad = [](char c) {

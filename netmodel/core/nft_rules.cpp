@@ -43,10 +43,10 @@ PayloadLoad destination_address(Family family) {
 }
 std::string ip(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
 
-Part iifname_in(std::string set) {
+Part iifname_in(const std::string& set) {
   return {"iifname @" + set, {MetaLoad{MetaKey::iifname, 0}, Lookup{0, set, {}}}};
 }
-Part oifname_in(std::string set) {
+Part oifname_in(const std::string& set) {
   return {"oifname @" + set, {MetaLoad{MetaKey::oifname, 0}, Lookup{0, set, {}}}};
 }
 
@@ -152,7 +152,7 @@ Part dhcp_unicast_request() {
 
 Part masquerade() { return {"masquerade", {Masquerade{}}}; }
 Part counter() { return {"counter", {Counter{}}}; }
-Part verdict(VerdictKind kind, std::string chain = {}) {
+Part verdict(VerdictKind kind, const std::string& chain = {}) {
   switch (kind) {
     case VerdictKind::accept: return {"accept", {Verdict{kind, {}}}};
     case VerdictKind::drop: return {"drop", {Verdict{kind, {}}}};

@@ -119,6 +119,7 @@ void PlanBuilder::routes() {
     }
   }
   std::vector<const Route*> wanted;
+  wanted.reserve(desired_.routes.size());
   for (const Route& route : desired_.routes) { wanted.push_back(&route); }
   // A gateway must be reachable when its route comes: on-link routes first.
   put_first(wanted, [](const Route* r) { return !r->gateway; });
@@ -225,6 +226,7 @@ Plan make_purge_plan(const ObservedState& observed, bool nft_table_present) {
 
 std::vector<std::string> sysctl_paths(const DesiredState& desired) {
   std::vector<std::string> out;
+  out.reserve(desired.sysctls.size());
   for (const Sysctl& sysctl : desired.sysctls) { out.push_back(sysctl.path); }
   std::ranges::sort(out);
   out.erase(std::ranges::unique(out).begin(), out.end());

@@ -41,8 +41,7 @@ class Fields {
     json::parse_options options;
     options.max_depth = json_depth_max;
     boost::system::error_code ec;
-    value_ =
-        json::parse(json::string_view(as_text(payload).data(), payload.size()), ec, {}, options);
+    value_ = json::parse(json::string_view(as_text(payload)), ec, {}, options);
     if (ec) {
       problem("payload", "is not JSON: " + ec.message());
     } else if (!value_.is_object()) {

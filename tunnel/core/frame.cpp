@@ -61,7 +61,7 @@ std::optional<TypeRule> rule_of(const FrameHeader& header) {
   return std::nullopt;
 }
 
-std::unexpected<Error> bad_header(std::string what) { return fail(Errc::corrupt, what); }
+std::unexpected<Error> bad_header(const std::string& what) { return fail(Errc::corrupt, what); }
 
 Result<HeaderVerdict> validate_unknown(const FrameHeader& header, DecodePhase phase) {
   const auto type = static_cast<unsigned>(header.type);

@@ -15,11 +15,11 @@ inline constexpr std::uint16_t protocol_version_max = 1;
 inline constexpr std::string_view alpn_protocol = "gallium/1";
 
 inline constexpr std::size_t header_bytes = 16;
-inline constexpr std::size_t hello_bytes_max = 8 * 1024;       ///< HELLO and WELCOME payload.
-inline constexpr std::size_t control_bytes_max = 4 * 1024;     ///< PATH_STATUS, GOAWAY, ERROR, ACK.
-inline constexpr std::size_t heartbeat_bytes_max = 64;         ///< PING, PONG.
-inline constexpr std::size_t frame_bytes_max = 64 * 1024;      ///< DATA payload, any channel but 1.
-inline constexpr std::size_t command_bytes_max = 1024 * 1024;  ///< DATA payload on channel 1.
+inline constexpr std::size_t hello_bytes_max = 8UZ * 1024;    ///< HELLO and WELCOME payload.
+inline constexpr std::size_t control_bytes_max = 4UZ * 1024;  ///< PATH_STATUS, GOAWAY, ERROR, ACK.
+inline constexpr std::size_t heartbeat_bytes_max = 64;        ///< PING, PONG.
+inline constexpr std::size_t frame_bytes_max = 64UZ * 1024;   ///< DATA payload, any channel but 1.
+inline constexpr std::size_t command_bytes_max = 1024UZ * 1024;  ///< DATA payload on channel 1.
 
 enum class FrameType : std::uint8_t {
   // Path level: about the connection that carries it, never resent.

@@ -14,7 +14,7 @@ namespace edge::tunnel {
 
 /// The receiver holds at most this much out of order, so the sender keeps within it.
 inline constexpr std::uint64_t window_frames = 256;
-inline constexpr std::size_t window_bytes = 256 * 1024;
+inline constexpr std::size_t window_bytes = 256UZ * 1024;
 
 /// A frame that was sent and is not acknowledged cumulatively yet.
 struct InFlight {

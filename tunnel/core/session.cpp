@@ -77,7 +77,7 @@ Hello Session::hello(PathFacts facts, WallTime wall, std::string last_failure) c
 Result<void> Session::attach(PathId path, PathFacts facts, const Welcome& welcome, MonoTime now) {
   EDGE_ASSERT(options_.role == Role::host);
   observe(now);
-  const auto refuse = [&](std::string what) -> Result<void> {
+  const auto refuse = [&](const std::string& what) -> Result<void> {
     emit(PathDead{path, PathCause::superseded, false, what});
     settle(now);
     return fail(Errc::conflict, what);
@@ -104,7 +104,7 @@ Result<void> Session::attach(PathId path, PathFacts facts, const Welcome& welcom
 Result<void> Session::accept(PathId path, const Hello& hello, WallTime wall, MonoTime now) {
   EDGE_ASSERT(options_.role == Role::console);
   observe(now);
-  const auto refuse = [&](ErrorCode code, Errc reaction, std::string what) -> Result<void> {
+  const auto refuse = [&](ErrorCode code, Errc reaction, const std::string& what) -> Result<void> {
     emit(SendBytes{path, SendKind::control,
                    std::make_shared<const Bytes>(encode(ErrorMessage{code, what}))});
     emit(PathDead{path, PathCause::protocol, false, what});

@@ -170,7 +170,7 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.status.next_dial = path.dial_at;
 }
 
-void PathEngine::on_dial_failed(const PathKey& key, PathBreak why, MonoTime now) {
+void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   schedule(*path, why, now);
@@ -186,7 +186,7 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   path->up_since = now;
 }
 
-void PathEngine::on_closed(const PathKey& key, PathBreak why, MonoTime now) {
+void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::up) { return; }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }

@@ -100,11 +100,11 @@ class PathEngine {
   void remove_port(const std::string& port, MonoTime now);
 
   /// The dial of `key` ended without a WELCOME.
-  void on_dial_failed(const PathKey& key, PathBreak why, MonoTime now);
+  void on_dial_failed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// The Console's WELCOME arrived over it: only now the path counts.
   void on_welcome(const PathKey& key, MonoTime now);
   /// A path that was up ended.
-  void on_closed(const PathKey& key, PathBreak why, MonoTime now);
+  void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
 
