@@ -18,11 +18,13 @@ Errc errc_of_errno(int os_errno) {
     case EADDRNOTAVAIL: return Errc::not_found;
     case EEXIST:
     case EBUSY:
+    case ENOTEMPTY:
     case EADDRINUSE: return Errc::conflict;
     case EPERM:
     case EACCES: return Errc::denied;
     case ENOSPC:
     case EDQUOT:
+    case EXFULL:  // A bridge has 1,023 ports.
     case EFBIG: return Errc::no_space;
     case EOPNOTSUPP:
     case ENOSYS:

@@ -15,7 +15,13 @@ namespace edge::netmodel {
 struct CreateLink {
   Link link;
 };
-struct ChangeLink {  ///< Only the fields that are set are written.
+/// Only the fields that are set are written.
+///
+/// `master` in one operation: towards a bond the link is taken down, joined and brought up again
+/// (the kernel refuses a member that is up, and takes the member up itself); a link that leaves a
+/// bond is brought up again (the kernel leaves it down). So one ChangeLink{master} is a whole join
+/// or a whole leave, also straight from one master to another. `admin_up` wins where it is set.
+struct ChangeLink {
   std::string name{};
   std::optional<std::uint32_t> mtu{};
   std::optional<bool> admin_up{};
@@ -27,6 +33,15 @@ struct ChangeLink {  ///< Only the fields that are set are written.
 };
 struct DeleteLink {
   std::string name;
+};
+/// VLAN ids of a port of a bridge with vlan_filtering, or of the bridge itself. `add` comes first;
+/// an id that is there takes the new flags, a new pvid takes that mark off the old one (which keeps
+/// the id). No id is in both lists. Removing an id that is not there changes nothing.
+struct SetVlans {
+  std::string link{};
+  std::vector<BridgeVlan> add{};
+  std::vector<BridgeVlan> remove{};
+  bool self = false;  ///< Only for people: the link is the bridge itself, not a port of it.
 };
 struct AddAddress {
   Address address;
@@ -57,7 +72,7 @@ struct CommitNft {
 struct DeleteNft {};  ///< The table of ours goes (purge).
 
 using Operation =
-    std::variant<CreateLink, ChangeLink, DeleteLink, AddAddress, RemoveAddress, AddRoute,
+    std::variant<CreateLink, ChangeLink, DeleteLink, SetVlans, AddAddress, RemoveAddress, AddRoute,
                  RemoveRoute, AddRule, RemoveRule, SetSysctl, CommitNft, DeleteNft>;
 
 /// The operation as lines that a person could type: "ip link add ...", "bridge ...", "nft ...".

@@ -61,8 +61,11 @@ struct BridgeAttributes {
   bool stp = false;
   bool multicast_snooping = false;
   std::optional<bool> vlan_filtering{};  ///< nullopt: leave alone (a kernel without it).
-  /// IFLA_BR_VLAN_DEFAULT_PVID, 0: none. Written after the bridge and its uplink have their own
-  /// (facts/netmodel.md T8). nullopt: leave alone.
+  /// IFLA_BR_VLAN_DEFAULT_PVID, 0: none. nullopt: leave alone. A bridge is made with 1. Setting 0
+  /// deletes the VLAN that was the default from the bridge and from every port where it is pvid and
+  /// untagged, *also where it was added by hand* (vlan_default_pvid(), net/bridge/br_vlan.c). So
+  /// the order that never cuts the host off is: 0 at creation, or while vlan_filtering is still
+  /// off; then the VLANs of uplink, taps and the bridge itself; vlan_filtering last.
   std::optional<std::uint16_t> default_pvid{};
   bool operator==(const BridgeAttributes&) const = default;
 };

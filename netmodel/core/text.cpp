@@ -1,8 +1,10 @@
 // Operations in the syntax of ip, sysctl and nft: what a person would type.
 #include <string>
 #include <variant>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/operation.hpp"
@@ -83,6 +85,21 @@ std::string text_of(const ChangeLink& op) {
 }
 
 std::string text_of(const DeleteLink& op) { return fmt::format("ip link delete dev {}", op.name); }
+
+std::string vlan_words(const SetVlans& op, std::string_view verb, const BridgeVlan& vlan) {
+  std::string out = fmt::format("bridge vlan {} dev {} vid {}", verb, op.link, vlan.first);
+  if (vlan.last != vlan.first) { out += fmt::format("-{}", vlan.last); }
+  if (verb == "add" && vlan.pvid) { out += " pvid"; }
+  if (verb == "add" && vlan.untagged) { out += " untagged"; }
+  return out + (op.self ? " self" : "");
+}
+
+std::string text_of(const SetVlans& op) {
+  std::vector<std::string> lines;
+  for (const BridgeVlan& vlan : op.add) { lines.push_back(vlan_words(op, "add", vlan)); }
+  for (const BridgeVlan& vlan : op.remove) { lines.push_back(vlan_words(op, "del", vlan)); }
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
 
 std::string_view ip_command(Family family) { return family == Family::v6 ? "ip -6" : "ip"; }
 

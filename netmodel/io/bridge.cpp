@@ -19,6 +19,7 @@ BridgeAttributes decode_bridge(Bytes info_data) {
       case IFLA_BR_VLAN_FILTERING:
         bridge.vlan_filtering = read_or_zero<std::uint8_t>(value) != 0;
         break;
+      case IFLA_BR_VLAN_DEFAULT_PVID: bridge.default_pvid = read_as<std::uint16_t>(value); break;
       default: break;  // Some fifty more that nobody here asks for.
     }
   });
@@ -30,6 +31,7 @@ void encode_bridge(MessageBuilder& message, const BridgeAttributes& bridge) {
       .u32(IFLA_BR_STP_STATE, bridge.stp ? 1 : 0)
       .u8(IFLA_BR_MCAST_SNOOPING, bridge.multicast_snooping ? 1 : 0);
   if (bridge.vlan_filtering) { message.u8(IFLA_BR_VLAN_FILTERING, *bridge.vlan_filtering ? 1 : 0); }
+  if (bridge.default_pvid) { message.u16(IFLA_BR_VLAN_DEFAULT_PVID, *bridge.default_pvid); }
 }
 
 }  // namespace edge::netmodel

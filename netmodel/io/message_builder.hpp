@@ -28,6 +28,7 @@ class MessageBuilder {
   }
 
   MessageBuilder& u8(int type, std::uint8_t value) { return raw(type, &value, sizeof value); }
+  MessageBuilder& u16(int type, std::uint16_t value) { return raw(type, &value, sizeof value); }
   MessageBuilder& u32(int type, std::uint32_t value) { return raw(type, &value, sizeof value); }
   MessageBuilder& text(int type, const std::string& value) {
     return raw(type, value.c_str(), static_cast<int>(value.size()) + 1);

@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <set>
 #include <utility>
 
+#include "netmodel/core/vlan_set.hpp"
 #include "netmodel/io/address.hpp"
+#include "netmodel/io/bridge_vlan.hpp"
 #include "netmodel/io/route.hpp"
 #include "netmodel/io/rule.hpp"
 #include "netmodel/io/sysctl.hpp"
@@ -70,6 +73,8 @@ Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls
     state.links.push_back(std::move(link.observed));
   }
 
+  EDGE_TRY(dump_vlans(state.links));
+
   // A kernel without IPv6 answers an AF_INET6 dump with everything it has, so the family is
   // checked.
   for (const Family family : families) {
@@ -97,6 +102,30 @@ Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls
     if (value) { state.sysctls.push_back({.path = path, .value = std::move(*value)}); }
   }
   return state;
+}
+
+/// Only where a bridge filters by VLAN: elsewhere the kernel's answer has no effect on any frame.
+Result<void> RtnetlinkKernel::dump_vlans(std::vector<ObservedLink>& links) {
+  std::set<std::string, std::less<>> filtering;
+  for (const ObservedLink& link : links) {
+    if (link.link.bridge && link.link.bridge->vlan_filtering == true) {
+      filtering.insert(link.link.name);
+    }
+  }
+  if (filtering.empty()) { return {}; }
+  std::vector<DecodedVlans> dumped;
+  EDGE_TRY(collect(socket_, encode_vlan_dump(), dumped, decode_vlans));
+  std::map<std::uint32_t, std::vector<BridgeVlan>> by_index;
+  for (DecodedVlans& one : dumped) {
+    std::vector<BridgeVlan>& all = by_index[one.link_index];
+    all.insert(all.end(), one.vlans.begin(), one.vlans.end());
+  }
+  for (ObservedLink& link : links) {
+    if (filtering.contains(link.link.name) || filtering.contains(link.link.master)) {
+      link.link.vlans = joined(by_index[link.index.value]);
+    }
+  }
+  return {};
 }
 
 Result<std::vector<Rule>> RtnetlinkKernel::dump_rules(Family family) {
@@ -210,6 +239,17 @@ Result<void> RtnetlinkKernel::write(const DeleteLink& operation) {
   EDGE_ASSIGN(const DecodedLink link, find_link(operation.name));
   if (!link.observed.ours()) { return fail(Errc::denied, "the link does not carry our mark"); }
   return send(encode_link_delete(link.observed.index));
+}
+
+Result<void> RtnetlinkKernel::write(const SetVlans& operation) {
+  EDGE_TRY(check_vlans(operation));
+  EDGE_ASSIGN(const DecodedLink link, find_link(operation.link));
+  const bool bridge = link.observed.link.kind == LinkKind::bridge;
+  for (NlMessage& message : encode_vlans(
+           link.observed.index, bridge ? VlanSubject::bridge : VlanSubject::port, operation)) {
+    EDGE_TRY(send(std::move(message)));
+  }
+  return {};
 }
 
 Result<void> RtnetlinkKernel::write(const AddAddress& operation) {

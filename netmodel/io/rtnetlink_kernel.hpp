@@ -59,6 +59,7 @@ class RtnetlinkKernel final : public Kernel {
   Result<void> write(const CreateLink& operation);
   Result<void> write(const ChangeLink& operation);
   Result<void> write(const DeleteLink& operation);
+  Result<void> write(const SetVlans& operation);
   Result<void> write(const AddAddress& operation);
   Result<void> write(const RemoveAddress& operation);
   Result<void> write(const AddRoute& operation);
@@ -76,6 +77,7 @@ class RtnetlinkKernel final : public Kernel {
   Result<DecodedLink> find_link(const std::string& name);
   Result<IfIndex> index_of(const std::string& name);
   Result<std::optional<IfIndex>> index_of_route_link(const Route& route);
+  Result<void> dump_vlans(std::vector<ObservedLink>& links);
   Result<std::vector<Rule>> dump_rules(Family family);
 
   NetlinkSocket socket_;

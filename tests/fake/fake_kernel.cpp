@@ -11,7 +11,8 @@ namespace edge::netmodel {
 namespace {
 
 constexpr std::uint32_t table_local = 255, table_main = 254, table_default = 253;
-constexpr std::uint8_t protocol_kernel = 2;  // RTPROT_KERNEL
+constexpr std::uint8_t protocol_kernel = 2;        // RTPROT_KERNEL
+constexpr std::ptrdiff_t bridge_ports_max = 1023;  // BR_MAX_PORTS - 1
 constexpr std::size_t name_bytes_max = 15, alias_bytes_max = 255;
 
 Rule kernel_rule(Family family, std::uint32_t priority, std::uint32_t table) {
@@ -73,6 +74,7 @@ Result<void> FakeKernel::apply(const Operation& operation) {
   auto done = std::visit([this](const auto& one) { return write(one); }, operation);
   if (!done) { return fail_in(to_text(operation), done.error()); }
   update_carriers();
+  show_vlans();
   applied_.push_back(operation);
   return {};
 }
@@ -91,7 +93,10 @@ ObservedLink& FakeKernel::insert(ObservedLink link) {
 }
 
 Result<void> FakeKernel::set_master(ObservedLink& link, const std::string& master) {
-  if (!master.empty()) {
+  if (link.link.master == master) { return {}; }
+  if (master.empty()) {
+    vlans_.erase(link.index.value);
+  } else {
     const ObservedLink* target = find(master);
     if (target == nullptr) { return fail_errno(ENODEV, "master " + master); }
     if (target->link.kind != LinkKind::bridge) {
@@ -100,6 +105,10 @@ Result<void> FakeKernel::set_master(ObservedLink& link, const std::string& maste
     if (link.link.kind == LinkKind::bridge) {
       return fail_errno(ELOOP, "a bridge cannot be a bridge's port");
     }
+    const auto ports = std::ranges::count_if(
+        state_.links, [&](const ObservedLink& port) { return port.link.master == master; });
+    if (ports >= bridge_ports_max) { return fail_errno(EXFULL, "bridge " + master); }
+    join_vlans(link, *target);
   }
   link.link.master = master;
   return {};
@@ -145,10 +154,19 @@ Result<void> FakeKernel::write(const CreateLink& operation) {
   }
   if (!wanted.mtu) { link.link.mtu = 1500; }
   const bool is_tap = wanted.kind == LinkKind::tap;
-  if (!is_tap) { link.link.bridge = wanted.bridge.value_or(BridgeAttributes{}); }
-  if (!is_tap && !link.link.bridge->vlan_filtering) { link.link.bridge->vlan_filtering = false; }
+  link.link.vlans.reset();
+  link.link.bridge.reset();
   if (is_tap) { link.link.tap = wanted.tap.value_or(TapAttributes{}); }
   ObservedLink& made = insert(std::move(link));
+  if (!is_tap) {
+    made.link.bridge = BridgeAttributes{.vlan_filtering = false};
+    if (vlan_filtering_) { set_default_pvid(made, 1); }
+    const auto done = set_bridge(made, wanted.bridge.value_or(BridgeAttributes{}));
+    if (!done) {
+      erase_link(wanted.name);
+      return done;
+    }
+  }
   if (is_tap) { cable_[made.index.value] = false; }
   set_up(made, wanted.admin_up);
   return set_master(made, wanted.master);
@@ -161,18 +179,11 @@ Result<void> FakeKernel::write(const ChangeLink& operation) {
   if (operation.alias && operation.alias->size() > alias_bytes_max) {
     return fail_errno(EINVAL, "alias");
   }
-  if (operation.bridge && link->link.kind != LinkKind::bridge) {
-    return fail_errno(EOPNOTSUPP, "not a bridge");
-  }
+  if (operation.bridge) { EDGE_TRY(set_bridge(*link, *operation.bridge)); }
   if (operation.master) { EDGE_TRY(set_master(*link, *operation.master)); }
   if (operation.mtu) { link->link.mtu = operation.mtu; }
   if (operation.mac) { link->link.mac = operation.mac; }
   if (operation.alias) { link->link.alias = *operation.alias; }
-  if (operation.bridge) {
-    const auto kept = link->link.bridge->vlan_filtering;
-    link->link.bridge = operation.bridge;
-    if (!operation.bridge->vlan_filtering) { link->link.bridge->vlan_filtering = kept; }
-  }
   if (operation.admin_up) { set_up(*link, *operation.admin_up); }
   return {};
 }
@@ -189,9 +200,12 @@ void FakeKernel::erase_link(const std::string& name) {
   drop_routes_of(name, std::nullopt);
   std::erase_if(state_.addresses, [&](const Address& address) { return address.link == name; });
   for (ObservedLink& link : state_.links) {
-    if (link.link.master == name) { link.link.master.clear(); }
+    if (link.link.master != name) { continue; }
+    link.link.master.clear();
+    vlans_.erase(link.index.value);
   }
   cable_.erase(find(name)->index.value);
+  vlans_.erase(find(name)->index.value);
   std::erase_if(state_.links, [&](const ObservedLink& link) { return link.link.name == name; });
   std::erase_if(sysctls_, [&](const auto& entry) { return !sysctl_exists(entry.first); });
 }

@@ -17,7 +17,8 @@ namespace edge::netmodel {
 /// unique (EEXIST), a port leaves its bridge when either goes, routes vanish with their link, with
 /// its last address, when the link goes admin down, and (main table) with their preferred source; a
 /// gateway must be reachable (ENETUNREACH), a link up before a route uses it (ENETDOWN); a primary
-/// address takes its secondaries along unless promote_secondaries is set.
+/// address takes its secondaries along unless promote_secondaries is set; a bridge has 1,023 ports
+/// at most and gives its default pvid to each new one.
 /// Not modelled: DAD and router advertisements, MTU of an unpinned bridge, loose rule deletion.
 ///
 /// Time: none. Threads: one.
@@ -29,6 +30,10 @@ class FakeKernel final : public Kernel {
   Result<ObservedState> dump(std::span<const std::string> sysctls) override;
   Result<std::optional<NftState>> dump_nft() override;
   Result<void> apply(const Operation& operation) override;
+
+  /// A kernel with CONFIG_BRIDGE_VLAN_FILTERING; call it before any bridge is made. Without it
+  /// vlan_filtering is refused, as on a kernel that lacks it.
+  void allow_vlan_filtering();
 
   // What happens to a host from outside. Unknown names are a broken test: asserted.
   /// A NIC with a bus device, with a cable in it, admin down as the kernel shows it first.
@@ -64,6 +69,7 @@ class FakeKernel final : public Kernel {
   Result<void> write(const CreateLink& operation);
   Result<void> write(const ChangeLink& operation);
   Result<void> write(const DeleteLink& operation);
+  Result<void> write(const SetVlans& operation);
   Result<void> write(const AddAddress& operation);
   Result<void> write(const RemoveAddress& operation);
   Result<void> write(const AddRoute& operation);
@@ -78,6 +84,10 @@ class FakeKernel final : public Kernel {
   ObservedLink& insert(ObservedLink link);
   Result<void> set_master(ObservedLink& link, const std::string& master);
   void set_up(ObservedLink& link, bool up);
+  Result<void> set_bridge(ObservedLink& link, const BridgeAttributes& wanted);
+  void set_default_pvid(ObservedLink& bridge, std::uint16_t id);
+  void join_vlans(const ObservedLink& port, const ObservedLink& bridge);
+  void show_vlans();
   void erase_link(const std::string& name);
   void update_carriers();
   void add_prefix_route(const Address& address);
@@ -92,6 +102,9 @@ class FakeKernel final : public Kernel {
   std::map<std::string, std::string> sysctls_;
   std::map<std::uint32_t, bool>
       cable_;  ///< By index; what is not here (bridges) has none of its own.
+  bool vlan_filtering_ = false;
+  std::map<std::uint32_t, std::vector<BridgeVlan>>
+      vlans_;  ///< By index, also while nobody filters.
   std::optional<NftState> nft_;
   std::uint32_t next_index_ = 1;
   std::uint64_t writes_ = 0;
