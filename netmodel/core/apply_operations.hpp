@@ -19,8 +19,9 @@ namespace edge::netmodel {
 struct KnownAdapter {
   MacAddress base_mac{};
   std::string name{};
-  std::uint32_t mtu_min = 0;  ///< 0: unknown.
-  std::uint32_t mtu_max = 0;  ///< 0: unknown.
+  std::uint32_t mtu_min = 0;     ///< 0: unknown.
+  std::uint32_t mtu_max = 0;     ///< 0: unknown.
+  std::uint32_t speed_mbps = 0;  ///< 0: unknown.
 };
 
 /// A prefix in use on the machine that is not ours to give away.
@@ -41,6 +42,8 @@ struct ModelFacts {
   std::string host_id{};
   std::vector<KnownAdapter> adapters{};
   bool allow_pending_adapters = false;  ///< true: a base MAC that is not here now is accepted.
+  bool vlan_filtering = true;  ///< false: the kernel's bridge has none; vlan networks are refused.
+  bool bonding = true;         ///< false: this kernel has no bonds; groups of two are refused.
   std::vector<TakenPrefix> taken{};
   std::vector<ReservedPort> reserved_ports{};
   std::map<std::string, IpPrefix>

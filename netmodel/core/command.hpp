@@ -37,10 +37,12 @@ struct GroupFields {
   std::string group{};
   std::optional<std::vector<AdapterRef>> adapters{};
   std::optional<GroupMode> mode{};
-  std::optional<AdapterRef> primary{};
-  std::optional<std::uint32_t> mtu{};
+  std::optional<AdapterRef> primary{};  ///< Empty (JSON null): none any more.
+  std::optional<std::uint32_t> mtu{};   ///< 0 (JSON null): as the adapters have it.
   std::optional<GroupRole> role{};
   std::optional<bool> allow_single{};
+  std::optional<std::uint16_t> management_vlan{};  ///< 0 (JSON null): untagged again.
+  bool allow_pending = false;  ///< Base MACs of cards that come later are accepted.
 };
 struct GroupCreate {
   GroupFields fields;

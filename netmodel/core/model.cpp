@@ -39,6 +39,7 @@ json::object group_json(const std::string& id, const Group& group) {
   if (group.mtu) { out["mtu"] = *group.mtu; }
   out["role"] = to_string(group.role);
   out["allow_single"] = group.allow_single;
+  if (group.management_vlan) { out["management_vlan"] = *group.management_vlan; }
   return out;
 }
 

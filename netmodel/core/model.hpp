@@ -30,6 +30,8 @@ struct AdapterSettings {
 enum class GroupMode : std::uint8_t { active_backup, balance_xor, lacp };
 enum class GroupRole : std::uint8_t { vm, infrastructure };
 
+/// The first adapter leads: its MAC address is that of bond and bridge, and the group's port is
+/// known by it.
 struct Group {
   std::vector<MacAddress> adapters{};
   GroupMode mode = GroupMode::active_backup;
@@ -37,10 +39,16 @@ struct Group {
   std::optional<std::uint32_t> mtu{};
   GroupRole role = GroupRole::vm;
   bool allow_single = false;
+  /// 2..4094: addresses, DHCP and path of the group are on this VLAN; nullopt: untagged.
+  std::optional<std::uint16_t> management_vlan{};
   bool operator==(const Group&) const = default;
 };
 
 enum class NetworkKind : std::uint8_t { untagged, vlan, nat, routed, isolated, open };
+/// A VLAN of a group's bridge; the other kinds have a bridge of their own.
+constexpr bool is_bridged(NetworkKind kind) {
+  return kind == NetworkKind::untagged || kind == NetworkKind::vlan;
+}
 
 struct DhcpReservation {
   MacAddress mac{};

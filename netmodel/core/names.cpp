@@ -24,6 +24,10 @@ bool is_id(std::string_view text) {
 
 std::string port_bridge_name(const MacAddress& base_mac) { return "br" + to_hex(base_mac); }
 
+std::string bond_name(const MacAddress& leader) { return "bo" + to_hex(leader); }
+
+std::string management_vlan_name(const MacAddress& leader) { return "mv" + to_hex(leader); }
+
 std::string network_bridge_name(std::string_view network_id) {
   return short_name("n-", network_id);
 }
@@ -31,6 +35,12 @@ std::string network_bridge_name(std::string_view network_id) {
 std::string tap_name(std::string_view interface_id) { return short_name("t-", interface_id); }
 
 std::string port_alias(const MacAddress& base_mac) { return "gallium:port:" + to_hex(base_mac); }
+
+std::string bond_alias(const MacAddress& leader) { return "gallium:bond:" + to_hex(leader); }
+
+std::string management_vlan_alias(const MacAddress& leader) {
+  return "gallium:vlan:" + to_hex(leader);
+}
 
 std::string network_alias(std::string_view network_id) {
   return fmt::format("gallium:network:{}", network_id);

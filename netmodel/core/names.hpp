@@ -17,14 +17,20 @@ inline constexpr std::string_view id_form = "[a-z0-9][a-z0-9-]{0,31}";
 
 /// "br" and twelve hex digits; also the id of the implicit untagged network of that adapter.
 std::string port_bridge_name(const MacAddress& base_mac);
+/// "bo" and twelve hex digits of the leader's MAC.
+std::string bond_name(const MacAddress& leader);
+/// "mv" and twelve hex digits: the VLAN device above the leader's bridge.
+std::string management_vlan_name(const MacAddress& leader);
 /// `n-<id>` if it fits into 15 characters, else `n-<first 6>-<6 hex of fnv1a64(id)>`.
 std::string network_bridge_name(std::string_view network_id);
 /// `t-<id>`, shortened the same way.
 std::string tap_name(std::string_view interface_id);
 
-std::string port_alias(const MacAddress& base_mac);          ///< gallium:port:<hex>
-std::string network_alias(std::string_view network_id);      ///< gallium:network:<id>
-std::string interface_alias(std::string_view interface_id);  ///< gallium:interface:<id>
+std::string port_alias(const MacAddress& base_mac);           ///< gallium:port:<hex>
+std::string bond_alias(const MacAddress& leader);             ///< gallium:bond:<hex>
+std::string management_vlan_alias(const MacAddress& leader);  ///< gallium:vlan:<hex>
+std::string network_alias(std::string_view network_id);       ///< gallium:network:<id>
+std::string interface_alias(std::string_view interface_id);   ///< gallium:interface:<id>
 
 /// 64-bit FNV-1a. Source: draft-eastlake-fnv, offset basis and prime of section 5.
 std::uint64_t fnv1a64(std::string_view text);
