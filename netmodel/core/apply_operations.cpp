@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <boost/json/parse.hpp>
 
+#include "netmodel/core/apply_groups.hpp"
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
 #include "netmodel/core/validate.hpp"
@@ -27,9 +29,9 @@ class Applier {
 
  private:
   void on(const AdapterSet& op);
-  void on(const GroupCreate& op) { unsupported_group(op.fields.group, "group.create"); }
-  void on(const GroupUpdate& op) { unsupported_group(op.fields.group, "group.update"); }
-  void on(const GroupDelete& op) { unsupported_group(op.group, "group.delete"); }
+  void on(const GroupCreate& op) { create(op.fields); }
+  void on(const GroupUpdate& op);
+  void on(const GroupDelete& op);
   void on(const NetworkCreate& op) { create(op.fields); }
   void on(const NetworkUpdate& op);
   void on(const NetworkDelete& op);
@@ -44,11 +46,13 @@ class Applier {
   void on(const PortIdentify& op);
   void on(const FailoverDrill&) { report("", "failover.drill: not supported by this version"); }
 
+  void create(const GroupFields& fields);
   void create(const NetworkFields& fields);
   void attach(const InterfaceFields& fields);
   void set_fields(const NetworkFields& fields, Network& network);
   void set_fields(const InterfaceFields& fields, Interface& interface);
-  void unsupported_group(const std::string& id, std::string_view op);
+  NamedAdapters adapters_of(const GroupFields& fields);
+  bool may_be_away(const MacAddress& mac) const;
   std::optional<MacAddress> resolve(const AdapterRef& ref, Subject subject, const std::string& id,
                                     std::string_view field);
   std::vector<MacAddress> resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
@@ -72,6 +76,7 @@ class Applier {
   Findings findings_;
   std::vector<HostAction> actions_;
   std::size_t op_ = 0;
+  bool pending_ = false;  ///< The operation at hand accepts adapters that come later.
 };
 
 std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subject,
@@ -81,7 +86,7 @@ std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subjec
     return mac ? a.base_mac == *mac : a.name == ref;
   });
   if (found != facts_.adapters.end()) { return found->base_mac; }
-  if (mac && (facts_.allow_pending_adapters || before_.adapters.contains(*mac))) { return *mac; }
+  if (mac && may_be_away(*mac)) { return *mac; }
   std::vector<std::string> present;
   present.reserve(facts_.adapters.size());
   for (const KnownAdapter& adapter : facts_.adapters) {
@@ -92,6 +97,12 @@ std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subjec
       fmt::format("there is no adapter \"{}\"; present: {}", ref,
                   present.empty() ? "none" : fmt::format("{}", fmt::join(present, ", "))));
   return std::nullopt;
+}
+
+/// Asked for, or known from before.
+bool Applier::may_be_away(const MacAddress& mac) const {
+  return pending_ || facts_.allow_pending_adapters || before_.adapters.contains(mac) ||
+         !group_of(before_, mac).empty();
 }
 
 std::vector<MacAddress> Applier::resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
@@ -118,17 +129,47 @@ void Applier::on(const AdapterSet& op) {
   if (op.enabled) { settings.enabled = *op.enabled; }
 }
 
-void Applier::unsupported_group(const std::string& id, std::string_view op) {
-  touch(Subject::group, id);
-  findings_.add(
-      Subject::group, id, "",
-      fmt::format("{} is not supported by this version; each adapter is a group of its own", op));
+NamedAdapters Applier::adapters_of(const GroupFields& fields) {
+  NamedAdapters named;
+  pending_ = fields.allow_pending;
+  if (fields.adapters) {
+    named.adapters = resolve_all(*fields.adapters, Subject::group, fields.group, "adapters");
+    named.complete = named.adapters->size() == fields.adapters->size();
+  }
+  if (fields.primary && !fields.primary->empty()) {
+    named.primary = resolve(*fields.primary, Subject::group, fields.group, "primary");
+    named.complete = named.complete && named.primary;
+  }
+  pending_ = false;
+  return named;
+}
+
+void Applier::create(const GroupFields& fields) {
+  touch(Subject::group, fields.group);
+  create_group(model_, fields, adapters_of(fields), findings_);
+}
+
+void Applier::on(const GroupUpdate& op) {
+  touch(Subject::group, op.fields.group);
+  update_group(model_, op.fields, adapters_of(op.fields), findings_);
+}
+
+void Applier::on(const GroupDelete& op) {
+  touch(Subject::group, op.group);
+  delete_group(model_, op.group, findings_);
 }
 
 void Applier::set_fields(const NetworkFields& fields, Network& network) {
-  if (fields.group) { network.group = *fields.group; }
+  // One stands in place of the other: naming one takes the other away, naming both is a problem.
+  if (fields.group) {
+    network.group = *fields.group;
+    network.adapter.reset();
+  }
   if (fields.adapter) {
     network.adapter = resolve(*fields.adapter, Subject::network, fields.network, "adapter");
+    // What follows from it is not worth another line.
+    if (!network.adapter) { findings_.refuse(Subject::network, fields.network); }
+    if (!fields.group) { network.group.clear(); }
   }
   if (fields.vlan_id) { network.vlan_id = fields.vlan_id; }
   if (fields.subnet) { network.subnet = fields.subnet; }
@@ -145,15 +186,17 @@ void Applier::create(const NetworkFields& fields) {
     return;
   }
   const NetworkKind kind = fields.kind.value_or(NetworkKind::nat);
-  if (kind != NetworkKind::nat) {
+  if (kind != NetworkKind::nat && !is_bridged(kind)) {
     findings_.refuse(Subject::network, fields.network);
     findings_.add(
         Subject::network, fields.network, "kind",
-        fmt::format("kind \"{}\" is not supported by this version; allowed: nat", to_string(kind)));
+        fmt::format("kind \"{}\" is not supported by this version; allowed: nat, untagged, vlan",
+                    to_string(kind)));
     return;
   }
-  Network network;
+  Network network{.kind = kind};
   set_fields(fields, network);
+  if (findings_.refused(Subject::network, fields.network)) { return; }
   model_.networks.emplace(fields.network, std::move(network));
 }
 
@@ -321,7 +364,7 @@ void Applier::on(const ModelReplace& op) {
   Model old = std::move(model_);
   model_ = Model{};
   for (const AdapterSet& adapter : op.adapters) { on(adapter); }
-  for (const GroupFields& group : op.groups) { unsupported_group(group.group, "a group"); }
+  for (const GroupFields& group : op.groups) { create(group); }
   for (const NetworkFields& network : op.networks) { create(network); }
   for (const InterfaceFields& interface : op.interfaces) { attach(interface); }
   keep_open_fields(old, op.interfaces);
@@ -354,7 +397,16 @@ void Applier::keep_open_fields(const Model& old, const std::vector<InterfaceFiel
 void Applier::on(const PathDrain& op) {
   touch(Subject::adapter, op.adapter);
   const auto mac = resolve(op.adapter, Subject::adapter, op.adapter, "adapter");
-  if (mac) { actions_.push_back(DrainPort{*mac, op.duration}); }
+  if (!mac) { return; }
+  if (const MacAddress leader = leader_of(model_, *mac); leader != *mac) {
+    const auto port = std::ranges::find(facts_.adapters, leader, &KnownAdapter::base_mac);
+    findings_.add(
+        Subject::adapter, op.adapter, "adapter",
+        fmt::format("it is a member of group \"{}\"; drain its port \"{}\"", group_of(model_, *mac),
+                    port == facts_.adapters.end() ? to_string(leader) : port->name));
+    return;
+  }
+  actions_.push_back(DrainPort{*mac, op.duration});
 }
 
 void Applier::on(const PortIdentify& op) {
@@ -433,6 +485,7 @@ ApplyOutcome Applier::finish() {
   generate_macs();
   allocate_addresses();
   check_adapters(model_, facts_, findings_);
+  check_groups(model_, facts_, findings_);
   check_networks(model_, facts_, findings_);
   check_interfaces(model_, facts_, findings_);
   check_gateway(model_, facts_, findings_);

@@ -39,11 +39,11 @@ constexpr std::array<OpEntry, std::variant_size_v<ModelOperation>> op_entries{{
      [](const json::object& o, ParseScope s) -> ModelOperation { return parse_adapter(o, s); }},
     {"group.create",
      [](const json::object& o, ParseScope s) -> ModelOperation {
-       return GroupCreate{parse_group(o, s)};
+       return GroupCreate{parse_group(o, s, Presence::whole)};
      }},
     {"group.update",
      [](const json::object& o, ParseScope s) -> ModelOperation {
-       return GroupUpdate{parse_group(o, s)};
+       return GroupUpdate{parse_group(o, s, Presence::part)};
      }},
     {"group.delete",
      [](const json::object& o, ParseScope s) -> ModelOperation {

@@ -38,7 +38,8 @@ ModelReplace parse_model_object(const json::object& object, ParseScope scope) {
   const auto version = reader.number("schema_version", model_schema_version, model_schema_version);
   static_cast<void>(version);  // The range is the whole check.
   each(reader, "adapters", scope, out.adapters, parse_adapter);
-  each(reader, "groups", scope, out.groups, parse_group);
+  each(reader, "groups", scope, out.groups,
+       [](const json::object& o, ParseScope s) { return parse_group(o, s, Presence::whole); });
   each(reader, "networks", scope, out.networks,
        [](const json::object& o, ParseScope s) { return parse_network(o, s, Presence::whole); });
   each(reader, "interfaces", scope, out.interfaces,

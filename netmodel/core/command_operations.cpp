@@ -16,11 +16,6 @@ namespace json = boost::json;
 constexpr std::size_t list_max = 256;
 constexpr std::size_t reservations_max = 4096;
 
-constexpr std::array group_modes{Choice<GroupMode>{"active-backup", GroupMode::active_backup},
-                                 Choice<GroupMode>{"balance-xor", GroupMode::balance_xor},
-                                 Choice<GroupMode>{"802.3ad", GroupMode::lacp}};
-constexpr std::array group_roles{Choice<GroupRole>{"vm", GroupRole::vm},
-                                 Choice<GroupRole>{"infrastructure", GroupRole::infrastructure}};
 constexpr std::array network_kinds{Choice<NetworkKind>{"untagged", NetworkKind::untagged},
                                    Choice<NetworkKind>{"vlan", NetworkKind::vlan},
                                    Choice<NetworkKind>{"nat", NetworkKind::nat},
@@ -34,19 +29,6 @@ constexpr std::array hardware_kinds{
     Choice<Hardware>{"rtl8139", Hardware::rtl8139}};
 constexpr std::array transports{Choice<Transport>{"tcp", Transport::tcp},
                                 Choice<Transport>{"udp", Transport::udp}};
-
-/// A reader whose label names the object when its id is readable: `network "web"`, else the op's
-/// name.
-FieldReader reader_for(const json::object& object, ParseScope scope, std::string_view kind,
-                       std::string_view id_key) {
-  const auto* id = object.if_contains(id_key);
-  std::string label = id != nullptr && id->is_string()
-                          ? fmt::format("{} {}", kind, quoted(id->get_string()))
-                          : std::string(scope.name);
-  FieldReader reader(object, {scope.op, std::move(label), ""}, scope.problems);
-  if (scope.in_operation) { reader.any("op"); }
-  return reader;
-}
 
 std::optional<std::uint32_t> mtu_field(FieldReader& reader) {
   const auto mtu = reader.number("mtu", mtu_low, mtu_high);
@@ -145,6 +127,17 @@ void parse_port(FieldReader& reader, GatewayPublish& out) {
 
 }  // namespace
 
+FieldReader reader_for(const json::object& object, ParseScope scope, std::string_view kind,
+                       std::string_view id_key) {
+  const auto* id = object.if_contains(id_key);
+  std::string label = id != nullptr && id->is_string()
+                          ? fmt::format("{} {}", kind, quoted(id->get_string()))
+                          : std::string(scope.name);
+  FieldReader reader(object, {scope.op, std::move(label), ""}, scope.problems);
+  if (scope.in_operation) { reader.any("op"); }
+  return reader;
+}
+
 AdapterSet parse_adapter(const json::object& object, ParseScope scope) {
   auto reader = reader_for(object, scope, "adapter", "adapter");
   AdapterSet out;
@@ -152,21 +145,6 @@ AdapterSet parse_adapter(const json::object& object, ParseScope scope) {
   out.adapter = reader.adapter("adapter").value_or("");
   out.mtu = mtu_field(reader);
   out.enabled = reader.boolean("enabled");
-  reader.finish();
-  return out;
-}
-
-GroupFields parse_group(const json::object& object, ParseScope scope) {
-  auto reader = reader_for(object, scope, "group", "group");
-  GroupFields out;
-  reader.require("group");
-  out.group = reader.id("group").value_or("");
-  out.adapters = reader.adapter_list("adapters", list_max);
-  out.mode = reader.choice("mode", group_modes);
-  out.primary = reader.adapter("primary");
-  out.mtu = mtu_field(reader);
-  out.role = reader.choice("role", group_roles);
-  out.allow_single = reader.boolean("allow_single");
   reader.finish();
   return out;
 }

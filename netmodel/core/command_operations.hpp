@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include "netmodel/core/command.hpp"
+#include "netmodel/core/json_fields.hpp"
 #include "netmodel/core/problem.hpp"
 
 namespace edge::netmodel {
@@ -23,8 +24,13 @@ struct ParseScope {
 /// whole: a new object, required fields must be there. part: an update.
 enum class Presence { whole, part };
 
+/// A reader whose label names the object when its id is readable: `network "web"`, else the op's
+/// name.
+FieldReader reader_for(const boost::json::object& object, ParseScope scope, std::string_view kind,
+                       std::string_view id_key);
+
 AdapterSet parse_adapter(const boost::json::object& object, ParseScope scope);
-GroupFields parse_group(const boost::json::object& object, ParseScope scope);
+GroupFields parse_group(const boost::json::object& object, ParseScope scope, Presence presence);
 NetworkFields parse_network(const boost::json::object& object, ParseScope scope, Presence presence);
 InterfaceFields parse_interface(const boost::json::object& object, ParseScope scope,
                                 Presence presence);

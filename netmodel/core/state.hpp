@@ -20,6 +20,9 @@ inline constexpr std::string_view our_nft_table = "uplink";  ///< family inet
 inline constexpr std::uint32_t table_first = 20000;  ///< One routing table per layer-3 port,
 inline constexpr std::uint32_t table_last = 20999;   ///< ... 20000 + its number in the store.
 
+/// The VLAN of a group's bridge whose frames are untagged on the wire.
+inline constexpr std::uint16_t native_vlan = 1;
+
 enum class LinkKind : std::uint8_t { physical, bridge, tap, bond, vlan, veth, loopback, other };
 
 /// A range of VLAN ids on a bridge port, or on the bridge itself (`bridge vlan ... self`).

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
 
@@ -68,6 +69,14 @@ void check_address(const std::string& id, const Interface& interface, const Netw
   }
 }
 
+void check_no_address(const std::string& id, const Interface& interface, Findings& findings) {
+  if (!interface.host_number) { return; }
+  findings.add(Subject::interface, id, "address",
+               fmt::format("network \"{}\" is bridged: its addresses come from the port's own "
+                           "network",
+                           interface.network));
+}
+
 }  // namespace
 
 std::optional<MacAddress> implicit_network_adapter(const std::string& id) {
@@ -100,10 +109,6 @@ void check_adapters(const Model& model, const ModelFacts& facts, Findings& findi
           fmt::format("MTU {} is out of the range {}..{} that the driver of port \"{}\" allows",
                       *settings.mtu, adapter->mtu_min, adapter->mtu_max, adapter->name));
     }
-  }
-  for (const auto& [id, group] : model.groups) {
-    findings.add(Subject::group, id, "",
-                 "groups are not supported by this version; each adapter is a group of its own");
   }
   std::set<MacAddress> ordered;
   for (const MacAddress& mac : model.host.uplink_order) {
@@ -140,20 +145,19 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
     if (network != model.networks.end()) {
       const auto subnet = subnet_of(model, interface.network, facts.automatic_subnets);
       if (subnet) { check_address(id, interface, network->second, *subnet, addresses, findings); }
+      if (is_bridged(network->second.kind)) { check_no_address(id, interface, findings); }
       continue;
     }
     const auto adapter = implicit_network_adapter(interface.network);
     const bool known =
-        adapter && (find_adapter(facts, *adapter) != nullptr || facts.allow_pending_adapters ||
-                    !findings.concerns(Subject::interface, id));
+        adapter &&
+        (find_adapter(facts, *adapter) != nullptr || facts.allow_pending_adapters ||
+         !group_of(model, *adapter).empty() || !findings.concerns(Subject::interface, id));
     if (!known && !findings.refused(Subject::network, interface.network)) {
       findings.add(Subject::interface, id, "network",
                    fmt::format("network \"{}\" does not exist", interface.network));
-    } else if (known && interface.host_number) {
-      findings.add(
-          Subject::interface, id, "address",
-          fmt::format("network \"{}\" is untagged: its addresses come from the port's own network",
-                      interface.network));
+    } else if (known) {
+      check_no_address(id, interface, findings);
     }
   }
 }
@@ -161,6 +165,7 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
 Problems validate(const Model& model, const ModelFacts& facts) {
   Findings findings(Findings::Scope::everything);
   check_adapters(model, facts, findings);
+  check_groups(model, facts, findings);
   check_networks(model, facts, findings);
   check_interfaces(model, facts, findings);
   check_gateway(model, facts, findings);

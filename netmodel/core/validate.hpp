@@ -16,6 +16,10 @@ inline constexpr std::size_t publications_max = 131'072;
 inline constexpr std::size_t networks_max = 1024;
 
 void check_networks(const Model& model, const ModelFacts& facts, Findings& findings);
+/// Groups, and what names an adapter that is a member of one.
+void check_groups(const Model& model, const ModelFacts& facts, Findings& findings);
+/// Networks of kind untagged and vlan: their place, their VLAN ids.
+void check_bridged_networks(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_interfaces(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_gateway(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_adapters(const Model& model, const ModelFacts& facts, Findings& findings);

@@ -188,10 +188,14 @@ void check_taken(const Model& model, const ModelFacts& facts, Findings& findings
 
 void check_networks(const Model& model, const ModelFacts& facts, Findings& findings) {
   std::map<std::string, std::string> names;
+  std::size_t bridges = 0;
   for (const auto& [id, network] : model.networks) {
+    if (is_bridged(network.kind)) { continue; }
+    ++bridges;
     NetworkCheck check(id, network, findings);
     if (network.kind != NetworkKind::nat) {
-      check.add("kind", fmt::format("kind \"{}\" is not supported by this version; allowed: nat",
+      check.add("kind", fmt::format("kind \"{}\" is not supported by this version; allowed: nat, "
+                                    "untagged, vlan",
                                     to_string(network.kind)));
       continue;
     }
@@ -207,11 +211,12 @@ void check_networks(const Model& model, const ModelFacts& facts, Findings& findi
                       taken->first, taken->second));
     }
   }
-  if (model.networks.size() > networks_max) {
-    findings.add_to(
-        std::nullopt, "networks",
-        fmt::format("networks: {}; allowed: at most {}", model.networks.size(), networks_max));
+  if (bridges > networks_max) {
+    findings.add_to(std::nullopt, "networks",
+                    fmt::format("networks with a bridge of their own: {}; allowed: at most {}",
+                                bridges, networks_max));
   }
+  check_bridged_networks(model, facts, findings);
   check_neighbours(model, facts, findings);
   check_taken(model, facts, findings);
 }

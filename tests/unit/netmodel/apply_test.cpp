@@ -1,13 +1,13 @@
 #include "netmodel/core/apply_operations.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <fmt/format.h>
 #include <boost/json/parse.hpp>
 
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
+#include "tests/unit/netmodel/apply_fixture.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -17,58 +17,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-MacAddress mac(std::string_view text) { return parse_mac(text).value(); }
-IpPrefix prefix(std::string_view text) { return parse_prefix(text).value(); }
+using namespace test;
 
 constexpr std::string_view web_network =
     R"({"op":"network.create","network":"web","kind":"nat","subnet":"10.5.0.0/24"})";
 constexpr std::string_view web_interface =
     R"({"op":"interface.attach","interface":"i","vm":"v","network":"web"})";
 
-/// Goal: each rule of the model from both sides. Method: JSON in, as a Console sends it; problems
-/// or the model out.
-class ApplyTest : public testing::Test {
- protected:
-  ApplyTest() {
-    facts.host_id = "hv-01";
-    facts.adapters = {{mac("02:00:00:00:00:01"), "eth0", 68, 9000},
-                      {mac("02:00:00:00:00:02"), "eth1", 68, 1500}};
-    facts.taken = {{prefix("192.168.1.0/24"), "the lease of port \"eth0\""}};
-    facts.reserved_ports = {{Transport::tcp, 8480, "the status page"}};
-    facts.automatic_subnets = {{"default", prefix("10.200.0.0/24")}};
-  }
-
-  ApplyOutcome outcome(std::initializer_list<std::string_view> operations) {
-    std::string list;
-    for (const auto operation : operations) {
-      list += list.empty() ? "" : ",";
-      list += operation;
-    }
-    const auto parsed = parse_operations(boost::json::parse("[" + list + "]"));
-    EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().items().front().what);
-    return parsed ? apply_operations(model, *parsed, facts) : ApplyOutcome{};
-  }
-  /// Expects success and goes on from there.
-  void accept(std::initializer_list<std::string_view> operations) {
-    auto result = outcome(operations);
-    ASSERT_TRUE(result.model) << result.problems.items().front().what;
-    EXPECT_TRUE(result.problems.empty());
-    model = *result.model;
-    actions = result.actions;
-  }
-  std::vector<std::string> refuse(std::initializer_list<std::string_view> operations) {
-    const auto result = outcome(operations);
-    EXPECT_FALSE(result.model);
-    EXPECT_THAT(result.actions, IsEmpty());
-    std::vector<std::string> out;
-    for (const Problem& problem : result.problems.items()) { out.push_back(problem.what); }
-    return out;
-  }
-
-  ModelFacts facts;
-  Model model = Model::defaults();
-  std::vector<HostAction> actions;
-};
+using ApplyTest = ApplyFixture;
 
 TEST_F(ApplyTest, AdapterMtuIsHeldToTheDriversRange) {
   accept({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})"});
@@ -110,16 +66,14 @@ TEST_F(ApplyTest, ANatNetworkComesChangesAndGoes) {
   EXPECT_THAT(refuse({web_network, web_network}), ElementsAre(HasSubstr("exists already")));
 }
 
-TEST_F(ApplyTest, KindsAndGroupsOfLaterVersionsAreNamed) {
-  for (const char* kind : {"untagged", "vlan", "routed", "isolated", "open"}) {
+TEST_F(ApplyTest, WhatLaterVersionsDoIsNamed) {
+  for (const char* kind : {"routed", "isolated", "open"}) {
     EXPECT_THAT(
         refuse({fmt::format(R"({{"op":"network.create","network":"web","kind":"{}"}})", kind),
                 web_interface}),
         ElementsAre(HasSubstr(
             fmt::format("kind \"{}\" is not supported by this version; allowed: nat", kind))));
   }
-  EXPECT_THAT(refuse({R"({"op":"group.create","group":"g","adapters":["eth0"]})"}),
-              ElementsAre(HasSubstr("group \"g\": group.create is not supported by this version")));
   EXPECT_THAT(refuse({R"({"op":"failover.drill"})"}),
               ElementsAre(HasSubstr("not supported by this version")));
   EXPECT_THAT(
@@ -337,7 +291,7 @@ TEST_F(ApplyTest, AnInterfaceNeedsANetworkThatExists) {
   EXPECT_THAT(refuse({R"({"op":"interface.update","interface":"i","network":"br0200000000ff"})"}),
               ElementsAre(HasSubstr("network \"br0200000000ff\" does not exist")));
   EXPECT_THAT(refuse({R"({"op":"interface.update","interface":"i","host_number":5})"}),
-              ElementsAre(HasSubstr("is untagged")));
+              ElementsAre(HasSubstr("is bridged")));
   EXPECT_THAT(refuse({R"({"op":"interface.update","interface":"x","vm":"v"})"}),
               ElementsAre(HasSubstr("no such interface")));
 }
