@@ -37,7 +37,8 @@ Errc errc_of_errno(int os_errno) {
 std::unexpected<Error> fail_errno(int os_errno, std::string_view what) {
   std::string text(what);
   text += ": ";
-  text += std::strerror(os_errno);
+  const char* words = strerrordesc_np(os_errno);  // glibc 2.32: thread safe, unlike strerror.
+  text += words != nullptr ? std::string(words) : "error " + std::to_string(os_errno);
   return fail(errc_of_errno(os_errno), text, os_errno);
 }
 

@@ -96,6 +96,7 @@ std::string vlan_words(const SetVlans& op, std::string_view verb, const BridgeVl
 
 std::string text_of(const SetVlans& op) {
   std::vector<std::string> lines;
+  lines.reserve(op.add.size() + op.remove.size());
   for (const BridgeVlan& vlan : op.add) { lines.push_back(vlan_words(op, "add", vlan)); }
   for (const BridgeVlan& vlan : op.remove) { lines.push_back(vlan_words(op, "del", vlan)); }
   return fmt::format("{}", fmt::join(lines, "\n"));
