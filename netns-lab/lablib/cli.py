@@ -8,7 +8,7 @@ import sys
 
 from . import holder, network, ns, runner, topology
 from .ns import LabError
-from .product import program_folder
+from .product import REPOSITORY, program_folder
 
 
 def parser():
@@ -50,6 +50,11 @@ def parser():
          "help": "keep it up afterwards"}), build=True)
     verb("bench", "figures against their references", (["figure"], {"nargs": "*", "metavar": "FIGURE"}),
          (["--runs"], {"type": int, "default": 20}), (["--json"], {"metavar": "FILE"}), build=True)
+    verb("vm", "run a command under a stock Debian kernel (QEMU), on this machine's files",
+         (["--share"], {"metavar": "DIR", "help": "folder that the command can write to; everything else it writes is "
+                        "lost (default: build/log/vm)"}),
+         (["--ports"], {"type": int, "default": 0, "help": "cables with a virtio NIC at both ends"}),
+         (["command"], {"nargs": argparse.REMAINDER, "metavar": "COMMAND"}))
     hidden = verbs.add_parser("_scenario")
     hidden.add_argument("name")
     hidden.add_argument("--programs")
@@ -168,6 +173,14 @@ def do_bench(args):
     return bench.run(program_folder(args.build), args.figure, args.runs, args.json)
 
 
+def do_vm(args):
+    from . import machine
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise LabError("vm: which command?")
+    return machine.run_command(command, args.share or REPOSITORY / "build/log/vm", args.ports)
+
+
 def main():
     args = parser().parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)      # also where a shell in the background ignores it
@@ -178,7 +191,7 @@ def main():
         return 1
     verbs = {"list": do_list, "run": do_run, "_scenario": do_scenario, "up": do_up, "down": do_down, "exec": do_exec,
              "pull": do_fault, "plug": do_fault, "cut": do_fault, "loss": do_fault, "heal": do_fault,
-             "status": do_status, "demo": do_demo, "bench": do_bench,
+             "status": do_status, "demo": do_demo, "bench": do_bench, "vm": do_vm,
              "_hold": lambda a: holder.hold(a.topology, a.instance, a.programs and pathlib.Path(a.programs))}
     try:
         return verbs[args.verb](args) or 0
