@@ -2,8 +2,10 @@
 #include "dhcp/io/child.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include <fstream>
 
 #include "base/unique_fd.hpp"
+#include "dhcp/io/folder.hpp"
 
 namespace edge::dhcp {
 namespace asio = boost::asio;
@@ -56,8 +59,13 @@ struct SpawnPlan {
 };
 
 std::vector<std::string> arguments_of(const ChildCommand& command) {
-  std::vector<std::string> out{command.keeper, "--parent", std::to_string(getpid()), "--lock",
-                               command.lock_file};
+  std::vector<std::string> out{command.keeper};
+  if (command.stay) {
+    out.emplace_back("--stay");
+  } else {
+    out.insert(out.end(), {"--parent", std::to_string(getpid())});
+  }
+  out.insert(out.end(), {"--lock", command.lock_file});
   for (const auto& [folder, place] : command.binds) {
     out.insert(out.end(), {"--bind", folder, place});
   }
@@ -147,6 +155,7 @@ struct Child::Impl : std::enable_shared_from_this<Impl> {
   std::string last_line;
   bool reaped = false;
   bool abandoned = false;
+  bool released = false;
   bool kill_sent = false;
 };
 
@@ -190,11 +199,34 @@ Result<std::unique_ptr<Child>> Child::spawn(asio::io_context& io, const ChildCom
   return std::unique_ptr<Child>(new Child(std::move(impl)));
 }
 
+bool end_holder(const std::string& lock) {
+  const UniqueFd fd(open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) { return errno == ENOENT; }
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) { return true; }
+  const auto text = read_file(lock, 16);
+  const int pid = text ? std::atoi(text->c_str()) : 0;
+  const UniqueFd pidfd(pid > 1 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
+  const auto name = read_file(fmt::format("/proc/{}/comm", pid), 64);
+  if (pidfd && name && name->starts_with("uplink-dhcp-kee")) {
+    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    pollfd watch{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    poll(&watch, 1, 3000);
+    waitpid(pid, nullptr, WNOHANG);  // Ours where we began anew in the same process (exec).
+  }
+  // The rest of its namespace still holds the lock for some milliseconds.
+  constexpr int tries = 300;
+  for (int i = 0; i < tries; ++i) {
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) { return true; }
+    poll(nullptr, 0, 10);
+  }
+  return false;
+}
+
 Child::Child(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Child::~Child() {
   impl_->abandoned = true;
-  if (!impl_->reaped) {
+  if (!impl_->reaped && !impl_->released) {
     const int pidfd = impl_->exit_watch.native_handle();
     pidfd_signal(pidfd, SIGKILL);
     siginfo_t info{};
@@ -216,6 +248,11 @@ void Child::signal(int number) {
     pidfd_signal(pidfd, SIGQUIT);  // The keeper kills all and reports when all are gone.
     pidfd_signal(pidfd, SIGCONT);  // It may be stopped itself.
   }
+}
+
+void Child::release() {
+  impl_->abandoned = true;
+  impl_->released = true;
 }
 
 pid_t Child::pid() const { return impl_->reaped ? 0 : impl_->pid; }

@@ -18,6 +18,7 @@ namespace edge::dhcp {
 struct ChildCommand {
   std::string keeper;     ///< Path of uplink-dhcp-keeper.
   std::string lock_file;  ///< Held while any process of the child lives: a second one is refused.
+  bool stay = false;      ///< It goes on when its owner dies; end_holder() ends it then.
   /// Folders of ours (first) that the child sees at the given places (second).
   std::vector<std::pair<std::string, std::string>> binds;
   std::vector<std::string> argv;  ///< Program (absolute path) and its arguments.
@@ -34,7 +35,7 @@ inline constexpr int keeper_status_locked = 75;
 /// The program was stopped (SIGSTOP) and therefore ended.
 inline constexpr int keeper_status_stopped = 147;
 
-/// Owns one run of a child. Destruction kills all of its processes.
+/// Owns one run of a child. Destruction kills all of its processes, unless it was released.
 /// Threads: that of the io_context. The thread that calls spawn() must live as long as the child
 /// (PR_SET_PDEATHSIG is bound to it).
 class Child {
@@ -54,6 +55,8 @@ class Child {
   /// Forwarded by the keeper to the program: SIGTERM, SIGHUP, SIGUSR1, SIGALRM; SIGKILL ends all of
   /// it.
   void signal(int number);
+  /// Lets it run on without an owner; nothing is called any more. Pre: spawned with `stay`.
+  void release();
   pid_t pid() const;
   /// "stopped: dhcpcd (pid 12)" when a process of the child is in state T; empty: all run.
   std::string stopped_process() const;
@@ -65,5 +68,9 @@ class Child {
   explicit Child(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };
+
+/// Ends whatever child holds the lock file, one of an earlier run of its owner too; true when the
+/// lock is free. Blocks until it is, at most 6 s; some 10 ms as a rule.
+bool end_holder(const std::string& lock_file);
 
 }  // namespace edge::dhcp

@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -75,9 +78,14 @@ struct Dnsmasq::Impl : std::enable_shared_from_this<Impl> {
   void start() {
     // Again: a network of the same id that was just deleted may have taken its files along.
     if (const auto written = write_files(*settings); !written) { trouble(written.error().what); }
+    if (!std::exchange(alone, true) && !end_holder(lock_file())) {
+      trouble(fmt::format("dnsmasq of network \"{}\": one of an earlier run does not end",
+                          settings->network));
+    }
     const ChildCommand command{
         .keeper = options.keeper,
         .lock_file = lock_file(),
+        .stay = true,
         .binds = {{folder(), std::string(place)}},
         .argv = {options.dnsmasq, "--conf-file=" + placed("conf"), "--log-facility=-"}};
     auto spawned = Child::spawn(
@@ -164,6 +172,7 @@ struct Dnsmasq::Impl : std::enable_shared_from_this<Impl> {
   std::unique_ptr<Child> child;
   std::function<void()> stopped;
   std::string last_trouble;
+  bool alone = false;  ///< What an earlier run left has been ended.
   bool closed = false;
 };
 
@@ -222,6 +231,13 @@ void Dnsmasq::stop(bool forget, std::function<void()> done) {
   }
 }
 
+void Dnsmasq::leave() {
+  impl_->closed = true;
+  impl_->timer.cancel();
+  impl_->steady.cancel();
+  if (impl_->child) { impl_->child->release(); }
+}
+
 Result<std::vector<GuestLease>> Dnsmasq::leases() const {
   if (!impl_->settings) { return std::vector<GuestLease>{}; }
   const auto text = read_file(impl_->folder() + "/leases", lease_file_bytes_max);
@@ -233,5 +249,20 @@ Result<std::vector<GuestLease>> Dnsmasq::leases() const {
 bool Dnsmasq::running() const { return impl_->child != nullptr && impl_->engine.alive(); }
 int Dnsmasq::pid() const { return impl_->child ? impl_->child->pid() : 0; }
 std::uint32_t Dnsmasq::restarts() const { return impl_->engine.restarts(); }
+
+Result<void> end_leftovers(const std::string& runtime_dir, const std::vector<std::string>& keep) {
+  constexpr std::string_view suffix = ".dnsmasq.lock";
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(runtime_dir + "/dhcp", error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(suffix)) { continue; }
+    const std::string network = name.substr(0, name.size() - suffix.size());
+    if (std::ranges::find(keep, network) != keep.end()) { continue; }
+    if (!end_holder(entry.path().string())) {
+      return fail(Errc::conflict, fmt::format("dnsmasq of network \"{}\" does not end", network));
+    }
+  }
+  return {};  // No folder yet: nothing was left.
+}
 
 }  // namespace edge::dhcp

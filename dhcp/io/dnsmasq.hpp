@@ -24,7 +24,8 @@ struct DnsmasqOptions {
   std::shared_ptr<spdlog::logger> logger;  ///< nullptr: the default logger.
 };
 
-/// Destruction kills the child.
+/// The child goes on when we die, so that guests keep DHCP and DNS; the next run with the same
+/// folders ends it before it starts its own. Destruction kills it, unless leave() was called.
 /// Threads: that of the io_context, which must live as long as the child.
 class Dnsmasq {
  public:
@@ -43,6 +44,9 @@ class Dnsmasq {
   /// Ends the child, then calls `done`. With `forget`, its files are removed too.
   void stop(bool forget, std::function<void()> done);
 
+  /// Lets the child serve on without us; nothing is called any more.
+  void leave();
+
   /// What it has given out. Errors: as reading the file; a missing file is an empty list.
   Result<std::vector<GuestLease>> leases() const;
   bool running() const;
@@ -53,5 +57,9 @@ class Dnsmasq {
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
+
+/// Ends what an earlier run left for networks that are not in `keep`. Errors: conflict with the
+/// network whose child does not end.
+Result<void> end_leftovers(const std::string& runtime_dir, const std::vector<std::string>& keep);
 
 }  // namespace edge::dhcp

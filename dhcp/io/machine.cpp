@@ -1,16 +1,8 @@
 // What the machine runs beside us: other DHCP clients; and the removal of all that is ours.
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 
-#include "base/unique_fd.hpp"
+#include "dhcp/io/child.hpp"
 #include "dhcp/io/dhcp_client.hpp"
 #include "dhcp/io/folder.hpp"
 
@@ -33,29 +25,6 @@ bool serves(const std::string& command_line, const std::string& interface) {
   if (command_line.find(interface) != std::string::npos) { return true; }
   return command_line.find("manager") != std::string::npos ||
          command_line.find("master") != std::string::npos;
-}
-
-/// Ends the holder of a lock file; true when the lock is free.
-bool end_holder(const fs::path& lock) {
-  const UniqueFd fd(open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) { return errno == ENOENT; }
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) { return true; }
-  const auto text = read_file(lock.string(), 16);
-  const int pid = text ? std::atoi(text->c_str()) : 0;
-  const UniqueFd pidfd(pid > 1 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
-  const auto name = read_file(fmt::format("/proc/{}/comm", pid), 64);
-  if (pidfd && name && name->starts_with("uplink-dhcp-kee")) {
-    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-    pollfd watch{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-    poll(&watch, 1, 3000);
-  }
-  // The rest of its namespace still holds the lock for some milliseconds.
-  constexpr int tries = 300;
-  for (int i = 0; i < tries; ++i) {
-    if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) { return true; }
-    poll(nullptr, 0, 10);
-  }
-  return false;
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // uplink-dhcp-keeper: runs one program so that neither it nor any helper of it outlives its owner.
 //
-//   uplink-dhcp-keeper --parent PID --lock FILE [--bind FOLDER PLACE]... -- PROGRAM [ARGUMENT]...
+//   uplink-dhcp-keeper --parent PID|--stay --lock FILE [--bind FOLDER PLACE]... -- PROGRAM
+//   [ARGUMENT]...
 //
 // keeper (PDEATHSIG=KILL) -> init, pid 1 of a new PID and mount namespace (PDEATHSIG=KILL) ->
 // program. dhcpcd forks helpers under another user that ignore SIGTERM and clear PDEATHSIG; only
-// the end of their PID namespace is certain to take them along. Source: facts/dhcpcd.md 1.5 (all
-// gone in 4.5 ms).
+// the end of their PID namespace is certain to take them along. With --stay the keeper outlives its
+// owner: guests keep DHCP and DNS while the daemon is away; the lock says who must end first.
+// Source: facts/dhcpcd.md 1.5 (all gone in 4.5 ms).
 //
 // Forwards TERM INT HUP USR1 USR2 ALRM; QUIT kills all and waits until all are gone. Exit status:
 // the program's; 128+n when signal n ended it, 147 when it was stopped (then everything is ended);
@@ -43,6 +45,7 @@ struct Bind {
 
 struct Order {
   pid_t parent = 0;
+  bool stay = false;
   const char* lock = nullptr;
   Bind binds[binds_max] = {};
   int bind_count = 0;
@@ -59,11 +62,14 @@ bool parse(int argc, char** argv, Order& order) {
   while (i < argc) {
     if (std::strcmp(argv[i], "--") == 0) {
       order.program = argv + i + 1;
-      return i + 1 < argc && order.parent > 0 && order.lock != nullptr;
+      return i + 1 < argc && (order.parent > 0) != order.stay && order.lock != nullptr;
     }
     if (std::strcmp(argv[i], "--parent") == 0 && i + 1 < argc) {
       order.parent = static_cast<pid_t>(std::strtol(argv[i + 1], nullptr, 10));
       i += 2;
+    } else if (std::strcmp(argv[i], "--stay") == 0) {
+      order.stay = true;
+      i += 1;
     } else if (std::strcmp(argv[i], "--lock") == 0 && i + 1 < argc) {
       order.lock = argv[i + 1];
       i += 2;
@@ -191,14 +197,17 @@ int main(int argc, char** argv) {
   Order order;
   if (!parse(argc, argv, order)) {
     std::fprintf(stderr,
-                 "usage: uplink-dhcp-keeper --parent PID --lock FILE [--bind FOLDER PLACE]... "
+                 "usage: uplink-dhcp-keeper --parent PID|--stay --lock FILE "
+                 "[--bind FOLDER PLACE]... "
                  "-- PROGRAM [ARGUMENT]...\n");
     return status_usage;
   }
   // Own process group: a terminal's ^C is for the owner, who then ends us in order.
   setpgid(0, 0);
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) { die(status_system, "set", "PDEATHSIG"); }
-  if (getppid() != order.parent) { return status_system; }  // The owner died before the line above.
+  if (!order.stay) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) { die(status_system, "set", "PDEATHSIG"); }
+    if (getppid() != order.parent) { return status_system; }  // It died before the line above.
+  }
 
   sigset_t old_mask;
   sigset_t set = forwarded_signals();

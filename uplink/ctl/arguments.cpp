@@ -57,6 +57,7 @@ void add_commands(CLI::App& app, Values& values) {
       ->check(CLI::IsMember({"begin", "status", "finish"}));
   auto* identify = app.add_subcommand("identify", "Blink the light of a port");
   identify->add_option("port", values.port, "Port")->required();
+  identify->add_option("duration", values.duration, "For how long: 30s, 2m; 10 s without");
   auto* drain = app.add_subcommand("drain", "Move the tunnel off a port for a while");
   drain->add_option("port", values.port, "Port")->required();
   drain->add_option("duration", values.duration, "For how long: 90s, 10m, 2h, 1d")->required();

@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
 #include "store/io/sha256.hpp"
@@ -375,10 +377,16 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   co_return false;
 }
 
-void Commands::act(Decision& decision) {
-  for (const auto& action : std::exchange(decision.actions, {})) {
-    if (const auto acted = hooks_.act(action); !acted) { refuse(decision, acted.error().what); }
-  }
+asio::awaitable<Result<void>> Commands::act(netmodel::HostAction action) {
+  auto answer = std::make_shared<std::optional<Result<void>>>();
+  auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
+  hooks_.act(action, [answer, said](Result<void> outcome) {
+    *answer = std::move(outcome);
+    said->cancel();
+  });
+  boost::system::error_code ec;
+  while (!*answer) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
+  co_return std::move(**answer);
 }
 
 std::string Commands::result_text(Decision& decision, std::int64_t revision) const {
@@ -410,7 +418,12 @@ asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
   const std::optional<store::Revision> none;
   std::int64_t revision = revision_;
   for (Decision& decision : *batch) {
-    act(decision);
+    std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
+    if (decision.dry_run) { actions.clear(); }
+    for (const netmodel::HostAction& action : actions) {
+      const Result<void> acted = co_await act(action);
+      if (!acted) { refuse(decision, acted.error().what); }
+    }
     std::optional<store::Revision> made = none;
     if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
       made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,

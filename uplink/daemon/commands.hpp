@@ -32,7 +32,8 @@ class Commands {
  public:
   struct Hooks {
     std::function<netmodel::ModelFacts()> facts;
-    std::function<Result<void>(const netmodel::HostAction&)> act;
+    /// Does an action and says once how it went, perhaps before it returns.
+    std::function<void(const netmodel::HostAction&, std::function<void(Result<void>)>)> act;
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
     std::function<Result<void>(std::string_view)> send;
     std::function<void()> changed;  ///< Model or revision changed.
@@ -99,7 +100,7 @@ class Commands {
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
-  void act(Decision& decision);
+  boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
   std::string result_text(Decision& decision, std::int64_t revision) const;
   void say(const boost::json::object& message);
   void answer(const std::string& id, const std::string& result_json);

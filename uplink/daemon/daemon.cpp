@@ -16,6 +16,7 @@
 #include "tunnel/io/certificate.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/notify.hpp"
+#include "uplink/daemon/originals.hpp"
 
 namespace edge::uplink {
 
@@ -134,7 +135,14 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   box.nft = std::move(*nft);
   auto kernel = netmodel::RtnetlinkKernel::open(box.nft.get());
   if (!kernel) { return fail_in("open rtnetlink", kernel.error()); }
+  const KernelTraits traits{(*kernel)->probe_features().value_or(netmodel::KernelFeatures{}),
+                            (*kernel)->port_id()};
   box.kernel = std::move(*kernel);
+  auto originals = std::make_shared<OriginalsFile>(OriginalsFile::open(config.paths.state));
+  box.before_writes = [originals](const netmodel::Plan& plan,
+                                  const netmodel::ObservedState& observed) {
+    originals->before(plan, observed);
+  };
 
   std::string host_id = config.host.id;
   if (host_id.empty() && !config.console.certificate.empty()) {
@@ -144,13 +152,13 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
 
   std::unique_ptr<Daemon> daemon(new Daemon(
       io, std::move(config), std::move(host_id), std::move(*opened), std::move(*remembered),
-      std::move(box), own_nft, ConntrackBox{std::move(*conntrack)}));
+      std::move(box), traits, own_nft, ConntrackBox{std::move(*conntrack)}));
   EDGE_TRY(daemon->listen());
   return daemon;
 }
 
 Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,
-               Memory memory, KernelBox kernel, const netmodel::NftKernel& nft,
+               Memory memory, KernelBox kernel, KernelTraits traits, const netmodel::NftKernel& nft,
                ConntrackBox conntrack)
     : io_(io),
       config_(std::move(config)),
@@ -158,12 +166,12 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       boot_id_(read_line("/proc/sys/kernel/random/boot_id")),
       started_(mono_now()),
       automatic_subnets_(memory.automatic_subnets),
-      features_(kernel.kernel->probe_features().value_or(netmodel::KernelFeatures{})),
-      kernel_port_id_(kernel.kernel->port_id()),
+      traits_(traits),
       memory_(std::move(memory)),
       store_(io, std::move(store)),
       kernel_(io, std::move(kernel)),
       conntrack_(io, std::move(conntrack)),
+      flows_(conntrack_),
       nft_(nft),
       events_(store_),
       ports_(io, config_, store_, events_,
@@ -181,18 +189,15 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
               .carrier_lost =
                   [this](const Port& port) {
                     tunnel_.on_carrier_lost(port);
-                    if (port.lease) {
-                      conntrack_wanted_.addresses.push_back(port.lease->address.address);
-                    }
+                    if (port.lease) { flows_.address_gone(port.lease->address.address); }
                   },
-              .address_lost =
-                  [this](const Port&, const IpAddress& address) {
-                    conntrack_wanted_.addresses.push_back(address);
-                  }}),
+              .address_lost = [this](const Port&,
+                                     const IpAddress& address) { flows_.address_gone(address); }}),
       reconciler_(io, kernel_, memory_.model,
                   {.facts = [this] { return render_facts(); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
       services_(io, config_, events_),
+      lights_(io),
       tunnel_(io, config_,
               {host_id_, memory_.identity.install_id, boot_id_,
                fmt::format("uplink {}", uplink_version), memory_.identity.clock_floor},
@@ -211,15 +216,17 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                                 [](const Result<void>&) {});  // The next WELCOME says it again.
                    }},
               random_u64()),
-      commands_(io, store_, events_, reconciler_,
-                {.facts = [this] { return model_facts(); },
-                 .act = [this](const netmodel::HostAction& action) { return act(action); },
-                 .send =
-                     [this](std::string_view text) {
-                       return tunnel_.send(tunnel::Channel::commands, text);
-                     },
-                 .changed = [this] { changed(); }},
-                boot_id_, memory_.revision),
+      commands_(
+          io, store_, events_, reconciler_,
+          {.facts = [this] { return model_facts(); },
+           .act = [this](const netmodel::HostAction& action,
+                         std::function<void(Result<void>)> done) { act(action, std::move(done)); },
+           .send =
+               [this](std::string_view text) {
+                 return tunnel_.send(tunnel::Channel::commands, text);
+               },
+           .changed = [this] { changed(); }},
+          boot_id_, memory_.revision),
       outbox_(
           io, store_,
           [this](tunnel::Channel c, std::string_view text) { return tunnel_.send(c, text); },
@@ -256,7 +263,7 @@ Result<void> Daemon::listen() {
        .on_neighbour =
            [this](const netmodel::NeighbourEvent& event) { ports_.on_neighbour(event); },
        .on_overrun = [this] { reconciler_.request("netlink overrun"); }},
-      {.own_port = kernel_port_id_});
+      {.own_port = traits_.port_id});
   if (!monitor) { return fail_in("listen to netlink", monitor.error()); }
   link_monitor_ = std::move(*monitor);
   auto nft = netmodel::NftMonitor::start(
@@ -319,7 +326,7 @@ void Daemon::on_turn(const TurnResult& turn) {
   tell_notes(turn);
   ports_.on_dump(turn.observed, reconciler_.model());
   services_.apply(turn.rendered.services);
-  purge_conntrack(turn);
+  flows_.on_rules(turn.rendered.nft);
   if (turn.rendered.automatic_subnets != automatic_subnets_) {
     automatic_subnets_ = turn.rendered.automatic_subnets;
     store_.run([text = json::serialize(subnets_json(automatic_subnets_))](
@@ -378,51 +385,12 @@ void Daemon::tell_notes(const TurnResult& turn) {
   notes_told_ = std::move(now);
 }
 
-void Daemon::purge_conntrack(const TurnResult& turn) {
-  const netmodel::NftState before = std::exchange(nft_shown_, turn.rendered.nft);
-  const auto collect = [&](const netmodel::NftState& from, const netmodel::NftState& missing_in) {
-    for (const auto& publication : from.publications) {
-      if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
-      for (const auto& uplink : from.uplinks) {
-        if (uplink.bridge == publication.in_link) {
-          conntrack_wanted_.publications[uplink].push_back(publication);
-        }
-      }
-    }
-  };
-  collect(before, nft_shown_);
-  collect(nft_shown_, before);
-  run_conntrack();
-}
-
-/// One job at a time: what turns ask for meanwhile waits as one, since the price is the dump.
-void Daemon::run_conntrack() {
-  if (conntrack_busy_ || stopping_ || conntrack_wanted_.empty()) { return; }
-  conntrack_busy_ = true;
-  conntrack_.run(
-      [wanted = std::exchange(conntrack_wanted_, {})](ConntrackBox& box) -> Result<unsigned> {
-        unsigned removed = 0;
-        for (const auto& address : wanted.addresses) {
-          removed += box.conntrack->remove_for_address(address).value_or(0);
-        }
-        for (const auto& [uplink, publications] : wanted.publications) {
-          removed += box.conntrack->remove_for_publications(publications, uplink).value_or(0);
-        }
-        return removed;
-      },
-      [this](const Result<unsigned>& removed) {
-        if (removed && *removed > 0) { spdlog::info("conntrack.removed entries={}", *removed); }
-        conntrack_busy_ = false;
-        run_conntrack();
-      });
-}
-
 netmodel::RenderFacts Daemon::render_facts() const {
   netmodel::RenderFacts facts;
   facts.host_id = host_id_;
   facts.adapters = ports_.adapter_facts();
-  facts.vlan_filtering = features_.vlan_filtering;
-  facts.ipv6 = features_.ipv6;
+  facts.vlan_filtering = traits_.features.vlan_filtering;
+  facts.ipv6 = traits_.features.ipv6;
   facts.tap_owner_uid = tap_owner_uid_;
   facts.taken = ports_.foreign();
   facts.automatic_subnets = automatic_subnets_;
@@ -445,15 +413,6 @@ unsigned Daemon::rank_of(const Port& port) const {
   const auto order = netmodel::uplink_ranks(reconciler_.model(), ports_.adapter_facts());
   const auto found = std::ranges::find(order, port.base_mac);
   return static_cast<unsigned>(found - order.begin());
-}
-
-Result<void> Daemon::act(const netmodel::HostAction& action) {
-  if (const auto* drain = std::get_if<netmodel::DrainPort>(&action)) {
-    ports_.drain(drain->adapter, drain->duration);
-    return {};
-  }
-  return fail(Errc::unsupported,
-              "port.identify is not supported by this version; nothing was done");
 }
 
 void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
@@ -509,6 +468,7 @@ void Daemon::stop(std::function<void()> done) {
   stopping_ = true;
   notify_systemd("STOPPING=1");
   reconciler_.stop();
+  flows_.stop();
   commands_.stop();
   outbox_.stop();
   retry_timer_.cancel();
@@ -518,12 +478,8 @@ void Daemon::stop(std::function<void()> done) {
   nft_monitor_.reset();
   control_.reset();
   status_server_.reset();
-  auto pending = std::make_shared<int>(2);
-  const auto finished = [pending, done = std::move(done)] {
-    if (--*pending == 0) { done(); }
-  };
-  ports_.stop(finished);
-  services_.stop(finished);
+  services_.leave();
+  ports_.stop(std::move(done));
 }
 
 }  // namespace edge::uplink

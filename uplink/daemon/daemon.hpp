@@ -11,7 +11,9 @@
 #include "netmodel/io/conntrack_kernel.hpp"
 #include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
+#include "netmodel/io/rtnetlink_kernel.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
@@ -20,6 +22,7 @@
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/views.hpp"
 #include "uplink/io/control_socket.hpp"
+#include "uplink/io/port_light.hpp"
 #include "uplink/io/status_server.hpp"
 
 namespace edge::uplink {
@@ -40,6 +43,12 @@ struct Memory {
 /// Errors: as the store; a model that cannot be read falls back to the revision before it.
 Result<Memory> remember(store::Store& store);
 
+/// What the kernel is asked once, before its thread owns it.
+struct KernelTraits {
+  netmodel::KernelFeatures features;
+  std::uint32_t port_id = 0;  ///< Of our own writes, to know their notifications.
+};
+
 /// Role: the composition root of uplinkd.
 /// Threads: its own io_context's, beside the workers of store, kernel and conntrack.
 class Daemon {
@@ -54,7 +63,8 @@ class Daemon {
 
  private:
   Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,
-         Memory memory, KernelBox kernel, const netmodel::NftKernel& nft, ConntrackBox conntrack);
+         Memory memory, KernelBox kernel, KernelTraits traits, const netmodel::NftKernel& nft,
+         ConntrackBox conntrack);
 
   netmodel::RenderFacts render_facts() const;
   netmodel::ModelFacts model_facts() const;
@@ -64,10 +74,9 @@ class Daemon {
   void on_turn(const TurnResult& turn);
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
-  void purge_conntrack(const TurnResult& turn);
-  void run_conntrack();
   void on_tunnel_message(tunnel::Channel channel, std::string_view text);
-  Result<void> act(const netmodel::HostAction& action);
+  void act(const netmodel::HostAction& action, std::function<void(Result<void>)> done);
+  void identify(const netmodel::IdentifyPort& wanted, std::function<void(Result<void>)> done);
   void changed();
   void push_watch();
 
@@ -92,19 +101,20 @@ class Daemon {
   std::string boot_id_;
   MonoTime started_;
   std::map<std::string, IpPrefix> automatic_subnets_;
-  netmodel::KernelFeatures features_;
+  KernelTraits traits_;
   std::uint32_t tap_owner_uid_ = 0;
-  std::uint32_t kernel_port_id_ = 0;
   Memory memory_;
   store::StoreWorker store_;
   KernelWorker kernel_;
   ConntrackWorker conntrack_;
+  FlowPurge flows_;
   const netmodel::NftKernel&
       nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
   Ports ports_;
   Reconciler reconciler_;
   Services services_;
+  PortLight lights_;
   TunnelClient tunnel_;
   Commands commands_;
   Outbox outbox_;
@@ -117,13 +127,6 @@ class Daemon {
   boost::asio::steady_timer watch_timer_;
   boost::asio::steady_timer retry_timer_;
   bool watch_armed_ = false;
-  struct ConntrackWanted {  ///< Whose flows are wrong since the last job.
-    std::vector<IpAddress> addresses;
-    std::map<netmodel::UplinkPort, std::vector<netmodel::Publication>> publications;
-    bool empty() const { return addresses.empty() && publications.empty(); }
-  } conntrack_wanted_;
-  bool conntrack_busy_ = false;
-  netmodel::NftState nft_shown_;
   std::vector<std::string> notes_told_;
   bool recovered_ = false;
   bool stopping_ = false;

@@ -97,9 +97,10 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
                                  {"seconds", seconds}}},
                    false, std::move(client));
   } else if (command == "identify") {
-    run_operations(
-        {json::object{{"op", "port.identify"}, {"adapter", text_arg(request.args, "port")}}}, false,
-        std::move(client));
+    run_operations({json::object{{"op", "port.identify"},
+                                 {"adapter", text_arg(request.args, "port")},
+                                 {"seconds", number_arg(request.args, "seconds", 10)}}},
+                   false, std::move(client));
   } else {
     client->refuse(
         fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));

@@ -2,11 +2,12 @@
 // by anybody holds it for up to seconds (facts: apply, traps); heartbeats must not wait for that.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "netmodel/io/conntrack_port.hpp"
+#include "netmodel/io/kernel.hpp"
 #include "netmodel/io/nft_port.hpp"
-#include "netmodel/io/rtnetlink_kernel.hpp"
 #include "store/io/store_worker.hpp"
 
 namespace edge::uplink {
@@ -14,7 +15,10 @@ namespace edge::uplink {
 /// What the kernel thread owns. Value in, value out; no decisions.
 struct KernelBox {
   std::unique_ptr<netmodel::NftPort> nft;
-  std::unique_ptr<netmodel::RtnetlinkKernel> kernel;
+  std::unique_ptr<netmodel::Kernel> kernel;
+  /// Called on the kernel's thread with a plan that is about to be written, and what it starts
+  /// from.
+  std::function<void(const netmodel::Plan&, const netmodel::ObservedState&)> before_writes;
 
   /// Worker's group commit means nothing here: jobs run one by one.
   template <class Body>

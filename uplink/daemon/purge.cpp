@@ -5,6 +5,7 @@
 #include "netmodel/core/plan.hpp"
 #include "netmodel/io/nft_kernel.hpp"
 #include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/originals.hpp"
 
 namespace edge::uplink {
 
@@ -16,11 +17,11 @@ Result<std::vector<std::string>> purge(const Config& config) {
   std::string failures;
   // Removing one thing may take another with it; a second look shows what is really left.
   for (int round = 0; round < 3; ++round) {
+    failures.clear();
     EDGE_ASSIGN(const auto observed, kernel->dump({}));
     EDGE_ASSIGN(const auto table, kernel->dump_nft());
     const netmodel::Plan plan = netmodel::make_purge_plan(observed, table.has_value());
-    if (plan.empty()) { return written; }
-    failures.clear();
+    if (plan.empty()) { break; }
     for (const auto& operation : plan) {
       const auto applied = kernel->apply(operation);
       if (applied) {
@@ -30,8 +31,10 @@ Result<std::vector<std::string>> purge(const Config& config) {
       }
     }
   }
-  if (failures.empty()) { return written; }
-  return fail(Errc::transient, "not removed: " + failures);
+  if (!failures.empty()) { return fail(Errc::transient, "not removed: " + failures); }
+  EDGE_ASSIGN(const auto restored, OriginalsFile::open(config.paths.state).restore(*kernel));
+  written.insert(written.end(), restored.begin(), restored.end());
+  return written;
 }
 
 }  // namespace edge::uplink

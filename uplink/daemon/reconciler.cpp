@@ -22,6 +22,9 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
   const netmodel::Planned planned =
       netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft);
   for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
+  if (write && !planned.plan.empty() && box.before_writes) {
+    box.before_writes(planned.plan, result.observed);
+  }
   for (const netmodel::Operation& operation : planned.plan) {
     result.plan.push_back(netmodel::to_text(operation));
     if (!write) { continue; }

@@ -28,7 +28,16 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
 
 }  // namespace
 
+void Services::end_leftovers(const std::vector<netmodel::NetworkService>& wanted) {
+  std::vector<std::string> keep;
+  for (const auto& service : wanted) { keep.push_back(service.network); }
+  if (const auto ended = dhcp::end_leftovers(config_.paths.runtime, keep); !ended) {
+    events_.add("network.trouble", {{"what", ended.error().what}});
+  }
+}
+
 void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
+  if (!std::exchange(looked_back_, true)) { end_leftovers(wanted); }
   for (auto it = services_.begin(); it != services_.end();) {
     const bool keep =
         std::ranges::any_of(wanted, [&](const auto& w) { return w.network == it->first; });
@@ -88,16 +97,8 @@ bool Services::running(const std::string& network) const {
   return found != services_.end() && found->second.child->running();
 }
 
-void Services::stop(std::function<void()> done) {
-  auto pending = std::make_shared<std::size_t>(1);
-  const auto finished = [pending, done = std::move(done)] {
-    if (--*pending == 0) { done(); }
-  };
-  for (auto& [name, service] : services_) {
-    ++*pending;
-    service.child->stop(false, finished);
-  }
-  finished();
+void Services::leave() {
+  for (auto& [name, service] : services_) { service.child->leave(); }
 }
 
 }  // namespace edge::uplink

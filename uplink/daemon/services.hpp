@@ -27,9 +27,12 @@ class Services {
   /// One line per network that has trouble.
   std::vector<std::string> problems() const;
   bool running(const std::string& network) const;
-  void stop(std::function<void()> done);
+  /// The children serve on while the daemon is away; its next start replaces them.
+  void leave();
 
  private:
+  void end_leftovers(const std::vector<netmodel::NetworkService>& wanted);
+
   struct Service {
     std::unique_ptr<dhcp::Dnsmasq> child;
     netmodel::NetworkService wanted;
@@ -39,6 +42,7 @@ class Services {
   const Config& config_;
   EventLog& events_;
   std::map<std::string, Service> services_;
+  bool looked_back_ = false;  ///< What an earlier run left for networks of the past was ended.
 };
 
 }  // namespace edge::uplink

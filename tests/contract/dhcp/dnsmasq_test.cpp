@@ -167,6 +167,39 @@ TEST_F(DnsmasqTest, BadSettingsChangeNothing) {
   EXPECT_EQ(service.pid(), pid);
 }
 
+TEST_F(DnsmasqTest, LeftAloneItServesOnAndTheNextRunReplacesIt) {
+  const DnsmasqOptions same{.runtime_dir = lab.folder().path() + "/run",
+                            .state_dir = lab.folder().path() + "/state"};
+  auto first = std::make_unique<Dnsmasq>(lab.io(), same);
+  lab.at_net([&] { ASSERT_TRUE(first->apply(settings)); });
+  ASSERT_TRUE(wait_serving());
+  const int pid = first->pid();
+  first->leave();
+  first.reset();
+  ASSERT_EQ(kill(pid, 0), 0);
+  guest.start();  // It logs into a pipe that nobody reads any more.
+  ASSERT_TRUE(guest.wait_phase(LeasePhase::bound));
+  ASSERT_TRUE(apply());
+  EXPECT_NE(kill(pid, 0), 0) << "two children at once";
+  EXPECT_TRUE(wait_serving());
+  EXPECT_EQ(service.restarts(), 0U) << "the first try already";
+  const auto leases = service.leases();
+  ASSERT_TRUE(leases.has_value());
+  EXPECT_EQ(leases->size(), 1U);
+}
+
+TEST_F(DnsmasqTest, WhatWasLeftForADeletedNetworkEnds) {
+  ASSERT_TRUE(apply());
+  ASSERT_TRUE(wait_serving());
+  const int pid = service.pid();
+  const std::string runtime = lab.folder().path() + "/run";
+  ASSERT_TRUE(end_leftovers(runtime, {"default"}));
+  ASSERT_EQ(kill(pid, 0), 0);
+  service.leave();
+  ASSERT_TRUE(end_leftovers(runtime, {"another"}));
+  EXPECT_NE(kill(pid, 0), 0);
+}
+
 TEST_F(DnsmasqTest, StopForgetsItsFilesWhenTold) {
   ASSERT_TRUE(apply());
   ASSERT_TRUE(wait_serving());

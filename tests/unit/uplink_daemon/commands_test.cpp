@@ -1,0 +1,152 @@
+// Commands over the fake kernel: exactly once over restarts, and never half.
+#include "tests/unit/uplink_daemon/life.hpp"
+
+#include <cerrno>
+
+#include <gmock/gmock.h>
+
+namespace edge::uplink {
+namespace {
+
+using test::Life;
+using test::Machine;
+using testing::HasSubstr;
+
+const std::string make_blue =
+    R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})";
+const std::string make_red =
+    R"({"op":"network.create","network":"red","kind":"nat","subnet":"10.51.0.0/24"})";
+const std::string blink = R"({"op":"port.identify","adapter":"eth0"})";
+
+bool has_link(Machine& machine, const std::string& name) {
+  return machine.kernel.state().find_link(name) != nullptr;
+}
+
+TEST(CommandsTest, ACommandIsStoredAppliedVerifiedAndAnswered) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  EXPECT_EQ(life.result_of(1), "done");
+  ASSERT_GE(life.sent.size(), 3U);
+  EXPECT_EQ(life.sent[0].at("type").as_string(), "stored");
+  EXPECT_EQ(life.sent[1].at("state").as_string(), "applying");
+  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_EQ(life.commands().revision(), 1);
+}
+
+TEST(CommandsTest, TheSameIdAgainGetsTheStoredAnswerAndNoSecondEffect) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  const auto writes = machine.kernel.writes();
+  life.send(Life::command(1, make_blue));
+  ASSERT_TRUE(life.until([&] { return life.results_of(1) == 2; }));
+  EXPECT_EQ(machine.kernel.writes(), writes);
+  EXPECT_EQ(life.commands().revision(), 1);
+  life.send(Life::command(1, make_red));
+  ASSERT_TRUE(life.until([&] { return life.results_of(1) == 3; }));
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("id_reuse"));
+  EXPECT_FALSE(life.model().networks.contains("red"));
+}
+
+TEST(CommandsTest, KilledBeforeTheCommitItIsRunAgainAndKilledAfterItOnlyAnswered) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.send(Life::command(1, make_blue));
+    ASSERT_TRUE(life.until([&] { return life.heard("stored", 1).has_value(); }));
+  }
+  {
+    Life life(machine);
+    life.online = false;
+    life.recover();
+    ASSERT_TRUE(life.until([&] { return life.commands().executed() == 1; }));
+    EXPECT_TRUE(has_link(machine, "n-blue"));
+  }
+  Life life(machine);
+  life.recover();
+  life.commands().send_unacked();
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_EQ(life.commands().executed(), 0U);
+  EXPECT_EQ(life.commands().revision(), 1);
+}
+
+TEST(CommandsTest, KilledWhileTheKernelWasWrittenItIsFinishedAtTheNextStart) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.send(Life::command(1, make_blue));
+    ASSERT_TRUE(life.until([&] { return life.heard("state", 1).has_value(); }));
+  }
+  Life life(machine);
+  life.recover();
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_EQ(life.commands().revision(), 1);
+  EXPECT_TRUE(has_link(machine, "n-blue"));
+}
+
+TEST(CommandsTest, AnActionThatWasInterruptedIsNeverRunTwice) {
+  Machine machine;
+  {
+    auto opened = store::Store::open(machine.disk.file("uplink.db"), WallTime{});
+    ASSERT_TRUE(opened);
+    ASSERT_TRUE(opened->receive({Life::id(1), Life::command(1, blink), {}, "action"}, WallTime{}));
+    ASSERT_TRUE(opened->start(Life::id(1), "boot-0", "", WallTime{}));
+  }
+  Life life(machine);
+  life.recover();
+  EXPECT_EQ(life.result_of(1), "indeterminate");
+  EXPECT_EQ(life.actions, 0);
+  life.send(Life::command(2, blink));
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_EQ(life.actions, 1);
+}
+
+TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue + "," + blink, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("ip link add name n-blue"));
+  EXPECT_EQ(life.actions, 0);
+  EXPECT_EQ(machine.kernel.writes(), 0U);
+  EXPECT_FALSE(life.model().networks.contains("blue"));
+}
+
+TEST(CommandsTest, WhatTheKernelRefusesLeavesModelAndNetworkAsTheyWere) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  netmodel::Link foreign;
+  foreign.name = "n-red";
+  foreign.kind = netmodel::LinkKind::bridge;
+  machine.kernel.add_foreign_link(foreign);
+  life.send(Life::command(2, make_red));
+  EXPECT_EQ(life.result_of(2), "refused");
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("n-red"));
+  EXPECT_FALSE(life.model().networks.contains("red"));
+  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_EQ(life.commands().revision(), 1);
+}
+
+TEST(CommandsTest, OneBadCommandAmongManyThatWaitedDoesNotTakeThemAlong) {
+  Machine machine;
+  netmodel::Link foreign;
+  foreign.name = "n-red";
+  foreign.kind = netmodel::LinkKind::bridge;
+  machine.kernel.add_foreign_link(foreign);
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  life.send(Life::command(2, make_red));
+  life.send(Life::command(
+      3, R"({"op":"network.create","network":"green","kind":"nat","subnet":"10.52.0.0/24"})"));
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_EQ(life.result_of(2), "refused");
+  EXPECT_EQ(life.result_of(3), "done");
+  EXPECT_TRUE(has_link(machine, "n-green"));
+}
+
+}  // namespace
+}  // namespace edge::uplink

@@ -1,0 +1,47 @@
+// What the machine's own sysctls were before we first changed them, so that purge can give them
+// back.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "netmodel/core/state.hpp"
+
+namespace edge::uplink {
+
+/// Role: a value, kept as a small JSON file. Only of one boot: the next one starts from the
+/// machine's own configuration again. Time: none. Threads: none.
+class SysctlOriginals {
+ public:
+  explicit SysctlOriginals(std::string boot_id) : boot_id_(std::move(boot_id)) {}
+
+  /// What to_json wrote. A text of another boot, or one that cannot be read, is as none at all.
+  static SysctlOriginals from_json(std::string_view text, std::string boot_id);
+  std::string to_json() const;
+
+  /// We are about to write `ours` where `was` stands. The first value counts, the last wish too.
+  /// Returns true when there is something new to keep. Pre: belongs_to_machine(path).
+  bool remember(const std::string& path, const std::string& was, const std::string& ours);
+
+  /// What to write so that it is as before us. `now`: the present values; a path that is gone, or
+  /// that somebody else has set since, is left alone.
+  std::vector<netmodel::Sysctl> to_restore(const std::vector<netmodel::Sysctl>& now) const;
+
+  std::vector<std::string> paths() const;
+  bool empty() const { return known_.empty(); }
+
+ private:
+  struct Known {
+    std::string was;
+    std::string ours;
+  };
+  std::string boot_id_;
+  std::map<std::string, Known> known_;
+};
+
+/// True for what outlives us: machine-wide values and those of links that are not ours.
+bool belongs_to_machine(std::string_view path, const netmodel::ObservedState& observed);
+
+}  // namespace edge::uplink

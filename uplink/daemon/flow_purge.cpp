@@ -1,0 +1,50 @@
+// Which flows have become wrong, and their removal from conntrack.
+#include "uplink/daemon/flow_purge.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+namespace edge::uplink {
+
+void FlowPurge::on_rules(const netmodel::NftState& rules) {
+  const netmodel::NftState before = std::exchange(shown_, rules);
+  collect(before, shown_);
+  collect(shown_, before);
+  run();
+}
+
+void FlowPurge::collect(const netmodel::NftState& from, const netmodel::NftState& missing_in) {
+  for (const auto& publication : from.publications) {
+    if (std::ranges::binary_search(missing_in.publications, publication)) { continue; }
+    for (const auto& uplink : from.uplinks) {
+      if (uplink.bridge == publication.in_link) {
+        wanted_.publications[uplink].push_back(publication);
+      }
+    }
+  }
+}
+
+/// One job at a time: what turns ask for meanwhile waits as one, since the price is the dump.
+void FlowPurge::run() {
+  if (busy_ || stopped_ || wanted_.empty()) { return; }
+  busy_ = true;
+  worker_.run(
+      [wanted = std::exchange(wanted_, {})](ConntrackBox& box) -> Result<unsigned> {
+        unsigned removed = 0;
+        for (const auto& address : wanted.addresses) {
+          removed += box.conntrack->remove_for_address(address).value_or(0);
+        }
+        for (const auto& [uplink, publications] : wanted.publications) {
+          removed += box.conntrack->remove_for_publications(publications, uplink).value_or(0);
+        }
+        return removed;
+      },
+      [this](const Result<unsigned>& removed) {
+        if (removed && *removed > 0) { spdlog::info("conntrack.removed entries={}", *removed); }
+        busy_ = false;
+        run();
+      });
+}
+
+}  // namespace edge::uplink

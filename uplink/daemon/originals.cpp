@@ -1,0 +1,56 @@
+// The file that remembers the machine's own sysctls.
+#include "uplink/daemon/originals.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "dhcp/io/folder.hpp"
+
+namespace edge::uplink {
+
+namespace {
+constexpr std::size_t file_bytes_max = 1 << 20;
+}
+
+OriginalsFile OriginalsFile::open(const std::string& state_folder) {
+  std::string path = state_folder + "/sysctl-originals.json";
+  std::string boot_id = dhcp::read_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
+  const std::string text = dhcp::read_file(path, file_bytes_max).value_or("");
+  return {std::move(path), SysctlOriginals::from_json(text, std::move(boot_id))};
+}
+
+void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedState& observed) {
+  bool news = false;
+  for (const auto& operation : plan) {
+    const auto* set = std::get_if<netmodel::SetSysctl>(&operation);
+    if (set == nullptr || !belongs_to_machine(set->sysctl.path, observed)) { continue; }
+    const auto present = std::ranges::find(observed.sysctls, set->sysctl.path,
+                                           [](const netmodel::Sysctl& s) { return s.path; });
+    if (present == observed.sysctls.end()) { continue; }
+    news = originals_.remember(set->sysctl.path, present->value, set->sysctl.value) || news;
+  }
+  if (!news) { return; }
+  if (const auto kept = dhcp::write_file(path_, originals_.to_json(), 0600); !kept) {
+    spdlog::warn("originals.not_kept what=\"{}\"", kept.error().what);
+  }
+}
+
+Result<std::vector<std::string>> OriginalsFile::restore(netmodel::Kernel& kernel) {
+  std::vector<std::string> written;
+  EDGE_ASSIGN(const auto observed, kernel.dump(originals_.paths()));
+  for (auto& sysctl : originals_.to_restore(observed.sysctls)) {
+    const netmodel::Operation operation = netmodel::SetSysctl{std::move(sysctl)};
+    if (const auto applied = kernel.apply(operation);
+        !applied && applied.error().code != Errc::not_found) {
+      return std::unexpected(applied.error());
+    }
+    written.push_back(netmodel::to_text(operation));
+  }
+  ::unlink(path_.c_str());
+  return written;
+}
+
+}  // namespace edge::uplink

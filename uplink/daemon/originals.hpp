@@ -1,0 +1,34 @@
+// The file that remembers the machine's own sysctls; written before the first change, read by
+// purge.
+#pragma once
+
+#include <string>
+
+#include "netmodel/core/operation.hpp"
+#include "netmodel/io/kernel.hpp"
+#include "uplink/core/sysctl_originals.hpp"
+
+namespace edge::uplink {
+
+/// Threads: one at a time; the daemon's kernel thread, or purge.
+class OriginalsFile {
+ public:
+  /// Reads what an earlier run of this boot left.
+  static OriginalsFile open(const std::string& state_folder);
+
+  /// Keeps the values that `plan` is about to change. A file that cannot be written is logged: the
+  /// network matters more than a tidy end.
+  void before(const netmodel::Plan& plan, const netmodel::ObservedState& observed);
+
+  /// Writes back what we changed and nobody else since, then forgets it.
+  /// Returns the writes as text. Errors: the first that the kernel refused.
+  Result<std::vector<std::string>> restore(netmodel::Kernel& kernel);
+
+ private:
+  OriginalsFile(std::string path, SysctlOriginals originals)
+      : path_(std::move(path)), originals_(std::move(originals)) {}
+  std::string path_;
+  SysctlOriginals originals_;
+};
+
+}  // namespace edge::uplink
