@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sys
 
-from . import holder, network, ns, runner, topology
+from . import holder, kernels, network, ns, runner, topology
 from .ns import LabError
 from .product import REPOSITORY, program_folder
 
@@ -58,8 +58,13 @@ def parser():
     hidden = verbs.add_parser("_scenario")
     hidden.add_argument("name")
     hidden.add_argument("--programs")
-    hidden.add_argument("--kernel")
     hidden.add_argument("--result-fd", type=int)
+    hidden = verbs.add_parser("_batch")
+    hidden.add_argument("scenario", nargs="+")
+    hidden.add_argument("--programs")
+    hidden.add_argument("--jobs", type=int)
+    hidden.add_argument("--json")
+    hidden.add_argument("--verbose", action="store_true")
     hidden = verbs.add_parser("_hold")
     hidden.add_argument("topology")
     hidden.add_argument("--instance")
@@ -78,8 +83,7 @@ def do_list(_):
 
 def do_run(args):
     chosen = runner.select(args.scenario)
-    programs = "-" if args.kernel == "vm" else program_folder(args.build)
-    results = runner.run_many(chosen, programs, args.kernel, args.jobs, args.verbose)
+    results = kernels.run(chosen, program_folder(args.build), args.kernel, args.jobs, args.verbose)
     if args.json:
         runner.write_json(args.json, results)
     passed = sum(r["result"] == "passed" for r in results)
@@ -89,10 +93,16 @@ def do_run(args):
 
 def do_scenario(args):
     sys.setswitchinterval(0.0005)
-    result = runner.run_here(args.name, pathlib.Path(args.programs), args.kernel)
+    result = runner.run_here(args.name, pathlib.Path(args.programs))
     with os.fdopen(args.result_fd, "w") as file:
         json.dump(result, file)
     return 0 if result["result"] == "passed" else 1
+
+
+def do_batch(args):
+    """The part of `run` that happens inside the emulated machine."""
+    runner.run_many(args.scenario, args.programs, args.jobs, args.verbose,
+                    on_result=lambda results: runner.write_json(args.json, results))
 
 
 def do_up(args):
@@ -189,7 +199,7 @@ def main():
     if os.geteuid() != 0:
         print("netns-lab/lab: namespaces need root: run it with sudo", file=sys.stderr)
         return 1
-    verbs = {"list": do_list, "run": do_run, "_scenario": do_scenario, "up": do_up, "down": do_down, "exec": do_exec,
+    verbs = {"list": do_list, "run": do_run, "_scenario": do_scenario, "_batch": do_batch, "up": do_up, "down": do_down, "exec": do_exec,
              "pull": do_fault, "plug": do_fault, "cut": do_fault, "loss": do_fault, "heal": do_fault,
              "status": do_status, "demo": do_demo, "bench": do_bench, "vm": do_vm,
              "_hold": lambda a: holder.hold(a.topology, a.instance, a.programs and pathlib.Path(a.programs))}

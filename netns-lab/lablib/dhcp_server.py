@@ -3,6 +3,7 @@ import json
 import signal
 import time
 
+from . import pace
 from .ns import LabError
 
 
@@ -44,7 +45,7 @@ class DhcpServer:
     def _end(child):
         if child and child.poll() is None:
             child.kill()
-            child.wait(timeout=3)
+            child.wait(timeout=pace.deadline(3))
 
     def _start_dnsmasq(self, with_dhcp):
         uplink, folder = self.uplink, self.node.dir
@@ -68,7 +69,7 @@ class DhcpServer:
         return str(self.uplink.network()[1])
 
     def _wait_running(self):
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + pace.deadline(5)
         while "state UP" not in self.node.ip("link", "show", self.lan) and time.monotonic() < deadline:
             time.sleep(0.02)
 
@@ -92,7 +93,7 @@ class DhcpServer:
         self._wait_running()     # Kea opens no socket on a link that is not running, and never tries again
         child = self.node.spawn(["kea-dhcp4", "-c", path], log="kea.log",
                                 env={"KEA_PIDFILE_DIR": str(folder), "KEA_LOCKFILE_DIR": "none"})
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + pace.deadline(5)
         while "DHCP4_STARTED" not in log.read_text():
             if child.poll() is not None or time.monotonic() > deadline:
                 raise LabError(f"kea-dhcp4 did not start: {log.read_text()[-500:]}")

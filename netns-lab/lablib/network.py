@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from . import ns
+from . import ns, pace
 from .dhcp_server import DhcpServer
 from .faults import Faults
 from .ns import LabError, Node
@@ -237,6 +237,7 @@ def collect_dead_instances():
 def wait_until(predicate, within_s, interval_s=0.005):
     """Polls predicate until it is true; returns the seconds it took, or None."""
     start = time.monotonic()
+    within_s = pace.deadline(within_s)
     while True:
         if predicate():
             return time.monotonic() - start

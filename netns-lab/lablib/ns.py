@@ -11,6 +11,8 @@ import subprocess
 import threading
 import time
 
+from . import pace
+
 CLONE_NEWNET = 0x40000000
 PR_SET_CHILD_SUBREAPER = 36
 IFF_UP = 1
@@ -71,7 +73,7 @@ def kill_by_pidfd(pids, sig=signal.SIGKILL, timeout_s=3.0):
             fd = os.pidfd_open(pid)
             fds.append((pid, fd))
             signal.pidfd_send_signal(fd, sig)
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + pace.deadline(timeout_s)
     for pid, fd in fds:
         while not _ended(pid) and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -157,7 +159,7 @@ class Node:
     def run(self, argv, check=True, text=None, timeout=30):
         """Runs a program to its end and returns its standard output. Errors: LabError with its words."""
         done = subprocess.run(self.entry() + [str(a) for a in argv], input=text, text=True, capture_output=True,
-                              timeout=timeout)
+                              timeout=pace.deadline(timeout))
         if check and done.returncode != 0:
             raise LabError(f"{self.name}: {' '.join(map(str, argv))}: exit {done.returncode}: "
                            f"{(done.stderr or done.stdout).strip()}")
@@ -210,7 +212,7 @@ class Node:
                 kill_by_pidfd([child.pid])
         for child in self.children:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=2)
+                child.wait(timeout=pace.deadline(2))
         if self._anchor:
             self._anchor.kill()
             self._anchor.wait()

@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 
+from . import pace
 from .scenario import NotMet
 
 SIOCGIFADDR = 0x8915
@@ -26,7 +27,7 @@ def carrier_to_address_s(lab, port, within_s=10):
         start = time.monotonic()
         lab.plug(port)
         while not kernel_address(query, bridge):
-            if time.monotonic() - start > within_s:
+            if time.monotonic() - start > pace.deadline(within_s):
                 raise NotMet(f"no address on {bridge} within {within_s} s of the carrier")
             time.sleep(0.001)
         return time.monotonic() - start

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 
+from . import pace
 from .network import port_mac
 from .ns import LabError, processes_in
 
@@ -19,6 +20,7 @@ PROGRAMS = ("uplinkd", "uplinkctl", "uplink-console")
 HOST_ID = "hv-01"
 CONSOLE_NAME = "console.example"
 TOKEN = "lab-token-0123456789abcdef0123456789abcdef"
+COMMAND_WAIT_MAX_S = 300     # the API's own limit
 STOP_WITHIN_S = 10           # interfaces.md: uplinkd ends within 10 s after SIGTERM
 
 
@@ -80,7 +82,7 @@ class Host:
         self.state.mkdir(exist_ok=True)
         self.daemon = self.node.spawn([self.programs / "uplinkd", "--config", self.config_file], log="uplinkd.log",
                                       env=self.environment)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + pace.deadline(10)
         while True:
             try:
                 return self.ctl("status")
@@ -101,7 +103,7 @@ class Host:
         """SIGTERM and wait. Errors: LabError when it takes longer than promised or ends with another status than 0."""
         self.daemon.send_signal(signal.SIGTERM)
         try:
-            status = self.daemon.wait(STOP_WITHIN_S)
+            status = self.daemon.wait(pace.deadline(STOP_WITHIN_S))
         except subprocess.TimeoutExpired:
             write_stacks(self)
             raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}\n"
@@ -120,7 +122,7 @@ class Host:
     def ctl(self, command, **args):
         """One question on the control socket; its data. Errors: LabError with the daemon's words, OSError if absent."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
+            connection.settimeout(pace.deadline(10))
             connection.connect(str(self.runtime / "control.sock"))
             connection.sendall(json.dumps({"command": command, "args": args}).encode() + b"\n")
             line = connection.makefile("rb").readline()
@@ -135,7 +137,7 @@ class Host:
         """The program as a person runs it: (exit status, standard output, standard error)."""
         done = subprocess.run(self.node.entry() + [str(self.programs / "uplinkctl"), "--socket",
                                                    str(self.runtime / "control.sock"), *map(str, arguments)],
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=pace.deadline(30))
         if check and done.returncode != 0:
             raise LabError(f"uplinkctl {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr.strip()}")
         return done.returncode, done.stdout, done.stderr
@@ -268,7 +270,7 @@ class Console:
         self.state.mkdir(exist_ok=True)
         self.daemon = self.node.spawn([self.programs / "uplink-console", "--config", self.config_file],
                                       log="console.log", env={"ASAN_OPTIONS": "detect_leaks=1"})
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + pace.deadline(10)
         while True:
             try:
                 return self.get("/api/v1/hosts")
@@ -288,7 +290,7 @@ class Console:
         """SIGTERM and wait. Errors: LabError as for the host."""
         self.daemon.send_signal(signal.SIGTERM)
         try:
-            status = self.daemon.wait(STOP_WITHIN_S)
+            status = self.daemon.wait(pace.deadline(STOP_WITHIN_S))
         except subprocess.TimeoutExpired:
             raise LabError(f"uplink-console is still there {STOP_WITHIN_S} s after SIGTERM") from None
         if status != 0:
@@ -309,7 +311,7 @@ class Console:
             if connection is None:
                 connection = self._local.connection = NodeConnection(self.node, self.address, self.api_port)
             try:
-                connection.timeout_s(timeout)
+                connection.timeout_s(pace.deadline(timeout))
                 connection.request(method, path, body=None if body is None else json.dumps(body),
                                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
                 response = connection.getresponse()
@@ -339,7 +341,7 @@ class Console:
         """Sends operations (one or a list) to the host; the command's record as the API shows it at the end of wait."""
         operations = [operations] if isinstance(operations, dict) else operations
         body = {"id": id or str(uuid.uuid4()), "operations": operations, **fields}
-        path = f"/api/v1/hosts/{HOST_ID}/commands" + (f"?wait={wait}" if wait else "")
+        path = f"/api/v1/hosts/{HOST_ID}/commands" + (f"?wait={min(int(pace.deadline(wait)), COMMAND_WAIT_MAX_S)}" if wait else "")
         status, answer = self.request("POST", path, body)
         if status not in (200, 202):
             raise LabError(f"POST {path}: {status} {answer}")
@@ -378,7 +380,7 @@ class NodeConnection(http.client.HTTPConnection):
     """HTTP over a socket that lives in a node's namespace."""
 
     def __init__(self, node, host, port):
-        super().__init__(host, port, timeout=10)
+        super().__init__(host, port, timeout=pace.deadline(10))
         self._node = node
 
     def connect(self):

@@ -11,15 +11,14 @@ import sys
 import time
 import traceback
 
-from . import network, ns
+from . import needs, network, ns, pace
 from .ns import LabError
 from .product import REPOSITORY, write_stacks
 from .scenario import Lab, NotMet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
-LOGS = REPOSITORY / "build/log/lab"
+LOGS = pathlib.Path(os.environ.get("LAB_LOGS", REPOSITORY / "build/log/lab"))
 TIMEOUT_S = 150
-NO_VM = "needs a kernel with {what}: the VM kernel (--kernel vm) comes with a later change, so this does not run yet"
 
 
 def load(name):
@@ -62,15 +61,15 @@ def stray_links():
             if link.get("ifalias", "").startswith("gallium:") or link["ifname"].startswith("p-eth")}
 
 
-def run_here(name, programs, kernel):
+def run_here(name, programs):
     """Runs one scenario in this process. Returns its result as a dictionary; never raises but for signals."""
     module = load(name)
-    result = {"name": name, "title": title(name), "result": "failed", "figures": {}, "reason": ""}
+    result = {"name": name, "title": title(name), "result": "failed", "figures": {}, "reason": "", "seconds": 0.0,
+              "kernel": needs.kernel_name()}
     start = time.monotonic()
-    needs = getattr(module, "NEEDS", "")
-    if kernel == "vm" or needs:
-        result["reason"] = NO_VM.format(what=needs or "the features asked for")
-        return {**result, "seconds": 0.0}
+    missing = needs.missing(needs.of(module))
+    if missing:
+        return {**result, "reason": f"this kernel ({os.uname().release}) has no {', '.join(missing)}"}
     before = stray_links()
     lab = Lab(module.TOPOLOGY, programs)
     problems = []
@@ -119,7 +118,7 @@ def keep_logs(name, lab):
 class Run:
     """One scenario in a child process. Invariant: the child cleans up after itself on TERM and when we die."""
 
-    def __init__(self, name, programs, kernel):
+    def __init__(self, name, programs):
         self.name, self.start = name, time.monotonic()
         read, write = os.pipe()
         self._result = os.fdopen(read)
@@ -129,14 +128,14 @@ class Run:
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "lablib.cli", "_scenario", name,
-                 "--programs", str(programs), "--kernel", kernel, "--result-fd", str(write)],
+                 "--programs", str(programs), "--result-fd", str(write)],
                 pass_fds=[write], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         os.close(write)
 
     def ended(self):
         if self.process.poll() is not None:
             return True
-        if time.monotonic() - self.start > TIMEOUT_S and not self._stopped:
+        if time.monotonic() - self.start > pace.deadline(TIMEOUT_S) and not self._stopped:
             self._stopped = True
             self.process.terminate()
         return False
@@ -146,10 +145,10 @@ class Run:
         self._result.close()
         if text and not self._stopped:
             return json.loads(text)
-        reason = f"not ended after {TIMEOUT_S} s" if self._stopped else f"exit {self.process.returncode}"
+        reason = f"not ended after {pace.deadline(TIMEOUT_S):g} s" if self._stopped else f"exit {self.process.returncode}"
         tail = "\n".join(self.output.read_text(errors="replace").splitlines()[-10:])
         return {"name": self.name, "title": title(self.name), "result": "failed", "figures": {},
-                "reason": f"{reason}\n{tail}", "seconds": round(time.monotonic() - self.start, 2)}
+                "kernel": needs.kernel_name(), "reason": f"{reason}\n{tail}", "seconds": round(time.monotonic() - self.start, 2)}
 
     def stop(self):
         if self.process.poll() is None:
@@ -157,9 +156,17 @@ class Run:
         self.process.wait()
 
 
-def run_many(chosen, programs, kernel="auto", jobs=2, verbose=False):
-    """Runs scenarios, those that measure time (EXCLUSIVE) alone and last. Returns the results in that order."""
-    exclusive = [n for n in chosen if getattr(load(n), "EXCLUSIVE", False)]
+def alone(name):
+    """It measures time, or it uses what this machine has only once."""
+    module = load(name)
+    return getattr(module, "EXCLUSIVE", False) or needs.VIRTIO in needs.of(module)
+
+
+def run_many(chosen, programs, jobs=2, verbose=False, on_result=lambda results: None):
+    """Runs scenarios under this kernel, some of them alone and last. Returns the results in that order.
+
+    on_result: called with the results so far after each."""
+    exclusive = [n for n in chosen if alone(n)]
     waiting = [n for n in chosen if n not in exclusive]
     results, running = [], []
     try:
@@ -167,11 +174,12 @@ def run_many(chosen, programs, kernel="auto", jobs=2, verbose=False):
             batch = list(batch)
             while batch or running:
                 while batch and len(running) < limit:
-                    running.append(Run(batch.pop(0), programs, kernel))
+                    running.append(Run(batch.pop(0), programs))
                 for run in [r for r in running if r.ended()]:
                     running.remove(run)
                     results.append(run.result())
                     report(results[-1], run.output, verbose)
+                    on_result(results)
                 time.sleep(0.02)
     finally:
         for run in running:
@@ -183,10 +191,11 @@ def report(result, output, verbose):
     """One line per scenario; below a failed one why, its steps and where the logs are."""
     figures = "  ".join(f"{key} {value['value']:g} {value['unit']}" for key, value in result["figures"].items())
     word = "PASS" if result["result"] == "passed" else "FAIL"
-    print(f"{word} {result['name']:<26} {result['seconds']:6.1f} s  {result['title'][:100]}", flush=True)
+    print(f"{word} {result['name']:<26} {result['seconds']:6.1f} s  "
+          f"[{result['kernel']}] {result['title'][:100]}", flush=True)
     if figures:
         print(f"       {figures}")
-    if word == "FAIL" or verbose:
+    if (word == "FAIL" or verbose) and output.exists():
         for line in output.read_text(errors="replace").splitlines()[-60:]:
             print(f"     | {line}")
     if word == "FAIL":

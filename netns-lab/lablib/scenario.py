@@ -3,6 +3,7 @@ import contextlib
 import re
 import time
 
+from . import pace
 from . import topology as topologies
 from .network import Network
 from .ns import LabError
@@ -55,8 +56,10 @@ class Lab(Network):
         self.say(f"  - {text}")
 
     def expect(self, within, text, predicate, interval=0.01):
-        """Polls predicate until it is true; returns the seconds it took. Errors: NotMet after `within` seconds."""
+        """Polls predicate until it is true; returns the seconds it took. Errors: NotMet after `within` seconds
+        (more under an emulated kernel: pace.py)."""
         start = time.monotonic()
+        within = pace.deadline(within)
         seen = None
         while True:
             try:

@@ -7,6 +7,8 @@ import threading
 import time
 import uuid
 
+from . import pace
+
 
 def longest_gap(times):
     """(longest interval between two successive moments, moment at its start); (0, 0) for fewer than two."""
@@ -30,7 +32,7 @@ class Worker:
     def stop(self):
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=45)
+            thread.join(timeout=pace.deadline(45))
 
     def __enter__(self):
         return self
@@ -162,7 +164,7 @@ class UdpFlow(Worker):
     def flowing(self, within_s=0.2):
         """True if an echo came within the last moments."""
         last = max(self.received.values(), default=0.0)
-        return time.monotonic() - last < within_s
+        return time.monotonic() - last < pace.deadline(within_s)
 
     def gap_s(self):
         return max(0.0, longest_gap(self.received.values())[0] - self.interval_s)
@@ -218,7 +220,7 @@ class TcpEcho(Worker):
 def tcp_greeting(node, address, port, timeout_s=2.0):
     """Connects from a node and returns the server's first line, "" when there is no connection."""
     with node.socket() as connection:
-        connection.settimeout(timeout_s)
+        connection.settimeout(pace.deadline(timeout_s))
         try:
             connection.connect((address, port))
             return connection.makefile("r").readline().strip()

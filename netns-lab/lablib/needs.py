@@ -1,0 +1,53 @@
+"""What a kernel can do, found by trying it in a namespace; its version says nothing."""
+import functools
+import os
+import subprocess
+
+from .ns import LabError
+
+VIRTIO = "virtio"                   # real NICs, whose cables QEMU pulls: only in the emulated machine
+PORTS_ENV = "LAB_MACHINE_PORTS"     # how many of them this machine has
+KERNEL_ENV = "LAB_KERNEL"           # set in the emulated machine: the version of its kernel
+PROBES = {
+    "vlan": "ip link add p type veth peer name q && ip link add link p name v type vlan id 7",
+    "bond": "ip link add b type bond mode active-backup miimon 100",
+    "vlan_filtering": "ip link add b type bridge vlan_filtering 1 && grep -q 1 /sys/class/net/b/bridge/vlan_filtering",
+    "netem": "tc qdisc add dev lo root netem delay 1ms",
+    "dummy": "ip link add d type dummy",
+    "vrf": "ip link add v type vrf table 7",
+    "macvlan": "ip link add p type veth peer name q && ip link add link p name m type macvlan",
+    "vxlan": "ip link add x type vxlan id 7 dstport 4789",
+    "nft_queue": "nft 'add table inet t; add chain inet t c; add rule inet t c queue'",
+}
+
+
+def of(module):
+    """What a scenario NEEDS, as a tuple: one name, several with blanks between them, or a list."""
+    needs = getattr(module, "NEEDS", ())
+    needs = tuple(needs.replace(",", " ").split()) if isinstance(needs, str) else tuple(needs)
+    for need in needs:
+        if need != VIRTIO and need not in PROBES:
+            raise LabError(f'NEEDS: unknown "{need}"; allowed: {" ".join([*PROBES, VIRTIO])}')
+    return needs
+
+
+@functools.cache
+def has(need):
+    """Whether the kernel under us has it."""
+    if need == VIRTIO:
+        return machine_ports() > 0
+    script = "mount -t sysfs sysfs /sys && " + PROBES[need]
+    return subprocess.run(["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True).returncode == 0
+
+
+def kernel_name():
+    """How results call the kernel under us: native, or Debian's version."""
+    return os.environ.get(KERNEL_ENV, "native")
+
+
+def missing(needs):
+    return [need for need in needs if not has(need)]
+
+
+def machine_ports():
+    return int(os.environ.get(PORTS_ENV, "0"))
