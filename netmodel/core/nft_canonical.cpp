@@ -49,21 +49,55 @@ Result<void> check_uplinks(std::vector<UplinkPort>& uplinks) {
   return {};
 }
 
-Result<void> check_networks(std::vector<NatNetwork>& networks) {
-  for (NatNetwork& network : networks) {
+Result<void> check_networks(std::string_view kind, std::vector<GuestNetwork>& networks) {
+  for (GuestNetwork& network : networks) {
     if (!is_interface_name(network.bridge)) {
-      return refuse(fmt::format("nat network \"{}\": not an interface name of 1..15 characters",
-                                network.bridge));
+      return refuse(fmt::format("{} network \"{}\": not an interface name of 1..15 characters",
+                                kind, network.bridge));
     }
     network.subnet = network.subnet.network();
   }
   sort_unique(networks);
   for (std::size_t i = 1; i < networks.size(); ++i) {
-    const NatNetwork &a = networks[i - 1], &b = networks[i];
+    const GuestNetwork &a = networks[i - 1], &b = networks[i];
     if (a.bridge == b.bridge && a.subnet.overlaps(b.subnet)) {
-      return refuse(fmt::format("nat network \"{}\": {} overlaps {}", a.bridge, to_string(a.subnet),
-                                to_string(b.subnet)));
+      return refuse(fmt::format("{} network \"{}\": {} overlaps {}", kind, a.bridge,
+                                to_string(a.subnet), to_string(b.subnet)));
     }
+  }
+  return {};
+}
+
+Result<void> check_isolated(std::vector<std::string>& bridges) {
+  for (const std::string& bridge : bridges) {
+    if (!is_interface_name(bridge)) {
+      return refuse(fmt::format(
+          "isolated network \"{}\": not an interface name of 1..15 characters", bridge));
+    }
+  }
+  sort_unique(bridges);
+  return {};
+}
+
+Result<void> check_guest_ports(std::vector<GuestPort>& ports) {
+  std::ranges::sort(ports);
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    GuestPort& port = ports[i];
+    const auto bad = std::ranges::find_if(port.addresses, [](const IpAddress& address) {
+      return address.family != Family::v4 || address.is_unspecified();
+    });
+    if (!is_interface_name(port.tap)) {
+      return refuse(
+          fmt::format("guest port \"{}\": not an interface name of 1..15 characters", port.tap));
+    }
+    if (i > 0 && ports[i - 1].tap == port.tap) {
+      return refuse(fmt::format("guest port \"{}\" is given twice", port.tap));
+    }
+    if (bad != port.addresses.end()) {
+      return refuse(fmt::format("guest port \"{}\": {} is not an IPv4 address of a guest", port.tap,
+                                to_string(*bad)));
+    }
+    sort_unique(port.addresses);
   }
   return {};
 }
@@ -105,7 +139,9 @@ Result<void> check_publication(Publication& publication, std::string_view& known
 
 Result<void> check_publications(std::vector<Publication>& publications,
                                 const std::vector<UplinkPort>& uplinks) {
-  const auto key = [](const Publication& p) { return std::tie(p.in_link, p.transport, p.port); };
+  const auto key = [](const Publication& p) {
+    return std::tie(p.in_link, p.transport, p.port, p.target.family);
+  };
   const auto less = [&](const Publication& a, const Publication& b) { return key(a) < key(b); };
   if (!std::ranges::is_sorted(publications, less)) { std::ranges::sort(publications, less); }
   std::string_view known_uplink;
@@ -124,7 +160,10 @@ Result<void> check_publications(std::vector<Publication>& publications,
 
 Result<NftState> canonical(NftState state) {
   EDGE_TRY(check_uplinks(state.uplinks));
-  EDGE_TRY(check_networks(state.nat_networks));
+  EDGE_TRY(check_networks("nat", state.nat_networks));
+  EDGE_TRY(check_networks("routed", state.routed_networks));
+  EDGE_TRY(check_isolated(state.isolated_bridges));
+  EDGE_TRY(check_guest_ports(state.guest_ports));
   EDGE_TRY(check_publications(state.publications, state.uplinks));
   return state;
 }

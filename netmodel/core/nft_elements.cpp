@@ -95,20 +95,68 @@ void encode_uplinks(const std::vector<UplinkPort>& uplinks, Elements& out) {
   }
 }
 
-void encode_networks(const std::vector<NatNetwork>& networks, Elements& out) {
+/// The sets of one kind of networks.
+struct NetworkSets {
+  SetId bridges, sources, sources6;
+};
+constexpr NetworkSets nat_sets{SetId::nat_bridges, SetId::nat_sources, SetId::nat_sources6};
+constexpr NetworkSets routed_sets{SetId::routed_bridges, SetId::routed_sources,
+                                  SetId::routed_sources6};
+
+void encode_networks(const std::vector<GuestNetwork>& networks, const NetworkSets& sets,
+                     Elements& out) {
   std::string_view previous;
-  for (const NatNetwork& network : networks) {
+  for (const GuestNetwork& network : networks) {
     const std::string bridge = ifname_key(network.bridge);
     if (network.bridge != previous) {
-      in(out, SetId::nat_bridges).push_back({bridge, {}, {}});
+      in(out, SetId::guest_bridges).push_back({bridge, {}, {}});
+      in(out, sets.bridges).push_back({bridge, {}, {}});
       in(out, SetId::within_bridge).push_back({bridge + bridge, {}, {}});
     }
     previous = network.bridge;
-    in(out, of(network.subnet.address.family, SetId::nat_sources, SetId::nat_sources6))
+    in(out, of(network.subnet.address.family, sets.sources, sets.sources6))
         .push_back({bridge + address_key(network.subnet.network().address),
                     bridge + address_key(last_address(network.subnet)),
                     {}});
   }
+}
+
+void encode_isolated(const std::vector<std::string>& bridges, Elements& out) {
+  for (const std::string& name : bridges) {
+    const std::string bridge = ifname_key(name);
+    in(out, SetId::isolated_bridges).push_back({bridge, {}, {}});
+    in(out, SetId::within_bridge).push_back({bridge + bridge, {}, {}});
+  }
+}
+
+std::string mac_key(const MacAddress& mac) {
+  std::string key;
+  for (const std::uint8_t byte : mac.bytes) { key += static_cast<char>(byte); }
+  key.append(2, '\0');
+  return key;
+}
+
+void encode_guest_ports(const std::vector<GuestPort>& ports, Elements& out) {
+  for (const GuestPort& port : ports) {
+    const std::string tap = ifname_key(port.tap);
+    in(out, SetId::filtered_ports).push_back({tap, {}, {}});
+    in(out, SetId::port_macs).push_back({tap + mac_key(port.mac), {}, {}});
+    if (port.addresses.empty()) { continue; }
+    in(out, SetId::addressed_ports).push_back({tap, {}, {}});
+    in(out, SetId::port_addresses).push_back({tap + address_key(IpAddress{}), {}, {}});
+    for (const IpAddress& address : port.addresses) {
+      in(out, SetId::port_addresses).push_back({tap + address_key(address), {}, {}});
+    }
+  }
+}
+
+/// All but publications: few.
+void encode_surroundings(const NftState& state, Elements& out) {
+  encode_uplinks(state.uplinks, out);
+  encode_networks(state.nat_networks, nat_sets, out);
+  encode_networks(state.routed_networks, routed_sets, out);
+  encode_isolated(state.isolated_bridges, out);
+  encode_guest_ports(state.guest_ports, out);
 }
 
 /// Publications come sorted by bridge: the mark of the last one is nearly always the right one.
@@ -208,16 +256,37 @@ void decode_uplinks(const Elements& elements, NftState& state) {
   }
 }
 
-void decode_networks(const Elements& elements, NftState& state) {
+void decode_networks(const Elements& elements, const NetworkSets& sets,
+                     std::vector<GuestNetwork>& networks) {
   for (const Family family : {Family::v4, Family::v6}) {
-    for (const Element& element :
-         in(elements, of(family, SetId::nat_sources, SetId::nat_sources6))) {
+    for (const Element& element : in(elements, of(family, sets.sources, sets.sources6))) {
       const auto subnet =
           prefix_of(address_at(std::string_view(element.key).substr(ifname_bytes), family),
                     address_at(std::string_view(element.key_end).substr(ifname_bytes), family));
-      if (subnet) { state.nat_networks.push_back({name_at(element.key), *subnet}); }
+      if (subnet) { networks.push_back({name_at(element.key), *subnet}); }
     }
   }
+}
+
+void decode_guest_ports(const Elements& elements, NftState& state) {
+  std::map<std::string, GuestPort> ports;
+  for (const Element& element : in(elements, SetId::port_macs)) {
+    const std::string tap = name_at(element.key);
+    GuestPort& port = ports[tap];
+    port.tap = tap;
+    for (std::size_t i = 0; i < port.mac.bytes.size(); ++i) {
+      port.mac.bytes[i] = static_cast<std::uint8_t>(element.key[ifname_bytes + i]);
+    }
+  }
+  for (const Element& element : in(elements, SetId::port_addresses)) {
+    const auto port = ports.find(name_at(element.key));
+    const IpAddress address =
+        address_at(std::string_view(element.key).substr(ifname_bytes), Family::v4);
+    if (port != ports.end() && !address.is_unspecified()) {
+      port->second.addresses.push_back(address);
+    }
+  }
+  for (auto& [tap, port] : ports) { state.guest_ports.push_back(std::move(port)); }
 }
 
 std::optional<Publication> decode_publication(
@@ -278,8 +347,7 @@ bool same_marks(const std::vector<UplinkPort>& a, const std::vector<UplinkPort>&
 
 Elements elements_of(const NftState& state) {
   Elements elements;
-  encode_uplinks(state.uplinks, elements);
-  encode_networks(state.nat_networks, elements);
+  encode_surroundings(state, elements);
   in(elements, SetId::publish).reserve(state.publications.size());
   MarkOf mark_of(state.uplinks);
   for (const Publication& publication : state.publications) {
@@ -291,7 +359,12 @@ Elements elements_of(const NftState& state) {
 NftState state_of(const Elements& elements) {
   NftState state;
   decode_uplinks(elements, state);
-  decode_networks(elements, state);
+  decode_networks(elements, nat_sets, state.nat_networks);
+  decode_networks(elements, routed_sets, state.routed_networks);
+  for (const Element& element : in(elements, SetId::isolated_bridges)) {
+    state.isolated_bridges.push_back(name_at(element.key));
+  }
+  decode_guest_ports(elements, state);
   std::map<std::uint32_t, std::string_view> bridges;
   for (const UplinkPort& uplink : state.uplinks) { bridges.emplace(uplink.mark, uplink.bridge); }
   for (const Family family : {Family::v4, Family::v6}) {
@@ -330,10 +403,8 @@ ElementDifference difference(const NftState& from, const NftState& to) {
   }
   // Marks stand, so equal publications are equal elements: only the others are encoded.
   Elements old_elements, new_elements;
-  encode_uplinks(from.uplinks, old_elements);
-  encode_uplinks(to.uplinks, new_elements);
-  encode_networks(from.nat_networks, old_elements);
-  encode_networks(to.nat_networks, new_elements);
+  encode_surroundings(from, old_elements);
+  encode_surroundings(to, new_elements);
   MarkOf old_mark(from.uplinks), new_mark(to.uplinks);
   auto left = from.publications.begin();
   auto right = to.publications.begin();

@@ -1,33 +1,11 @@
 // The constant part of our table: sets, chains and rules, each rule made once for people and for
 // the kernel.
-#include <bit>
-#include <initializer_list>
-#include <utility>
-
-#include "base/assert.hpp"
-#include "netmodel/core/nft_table.hpp"
+#include "netmodel/core/nft_rule_parts.hpp"
 
 namespace edge::netmodel::nft {
 namespace {
 
-/// A piece of a rule in both languages. tests/contract/nft loads the text with nft and compares the
-/// outcome.
-struct Part {
-  std::string text;
-  std::vector<Expression> expressions;
-};
-
-std::string u32_bytes(std::uint32_t value) {  // Host byte order, as meta and ct load it.
-  std::string bytes(4, '\0');
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::size_t at = std::endian::native == std::endian::little ? i : 3 - i;
-    bytes[at] = static_cast<char>(value >> (8 * i));
-  }
-  return bytes;
-}
-std::string byte(std::uint8_t value) { return std::string(1, static_cast<char>(value)); }
-
-constexpr std::uint8_t nfproto_ipv4 = 2, nfproto_ipv6 = 10, proto_tcp = 6, proto_udp = 17;
+constexpr std::uint8_t nfproto_ipv4 = 2, nfproto_ipv6 = 10;
 
 std::vector<Expression> family_is(Family family) {
   return {MetaLoad{MetaKey::nfproto, 0},
@@ -42,13 +20,6 @@ PayloadLoad destination_address(Family family) {
                               : PayloadLoad{PayloadBase::network, 24, 16, 0};
 }
 std::string ip(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
-
-Part iifname_in(const std::string& set) {
-  return {"iifname @" + set, {MetaLoad{MetaKey::iifname, 0}, Lookup{0, set, {}}}};
-}
-Part oifname_in(const std::string& set) {
-  return {"oifname @" + set, {MetaLoad{MetaKey::oifname, 0}, Lookup{0, set, {}}}};
-}
 
 Part within_one_bridge() {
   return {"iifname . oifname @within_bridge",
@@ -89,10 +60,10 @@ Part mark_by_destination(Family family) {
   return {"meta mark set " + ip(family) + " daddr map @" + map, std::move(expressions)};
 }
 
-/// Nothing but a NAT network's own addresses: a guest with a foreign source address is not
-/// masqueraded.
-Part guest_source(Family family) {
-  const std::string set = family == Family::v4 ? "nat_sources" : "nat_sources6";
+/// Nothing but the network's own addresses: a guest with a foreign source address is neither
+/// masqueraded nor let out. `kind`: "nat" or "routed".
+Part guest_source(const std::string& kind, Family family) {
+  const std::string set = kind + (family == Family::v4 ? "_sources" : "_sources6");
   auto expressions = family_is(family);
   expressions.insert(expressions.end(), {MetaLoad{MetaKey::iifname, 0}, source_address(family, 4),
                                          Lookup{0, set, {}}});
@@ -151,39 +122,16 @@ Part dhcp_unicast_request() {
 }
 
 Part masquerade() { return {"masquerade", {Masquerade{}}}; }
-Part counter() { return {"counter", {Counter{}}}; }
-Part verdict(VerdictKind kind, const std::string& chain = {}) {
-  switch (kind) {
-    case VerdictKind::accept: return {"accept", {Verdict{kind, {}}}};
-    case VerdictKind::drop: return {"drop", {Verdict{kind, {}}}};
-    case VerdictKind::return_: return {"return", {Verdict{kind, {}}}};
-    case VerdictKind::jump: return {"jump " + chain, {Verdict{kind, chain}}};
-  }
-  EDGE_ASSERT(false);
-}
-
-Rule rule(std::string chain, std::initializer_list<Part> parts, std::string comment = {}) {
-  Rule made{
-      .chain = std::move(chain), .text = {}, .comment = std::move(comment), .expressions = {}};
-  for (const Part& part : parts) {
-    if (!made.text.empty()) { made.text += ' '; }
-    made.text += part.text;
-    made.expressions.insert(made.expressions.end(), part.expressions.begin(),
-                            part.expressions.end());
-  }
-  return made;
-}
-
 constexpr Family v4 = Family::v4, v6 = Family::v6;
 
 void mark_rules(std::vector<Rule>& all) {
   all.push_back(rule("mark_in", {ct_state_new(), ct_mark_by_iifname()}, "came by this uplink"));
   all.push_back(rule("mark_in", {mark_by_iifname()}));
-  all.push_back(rule("mark_in", {iifname_in("nat_bridges"), ct_reply_of_ours(), mark_from_ct()},
+  all.push_back(rule("mark_in", {ct_reply_of_ours(), mark_from_ct()},
                      "answers leave where the request came"));
   for (const Family family : {v4, v6}) {
     all.push_back(rule("mark_in",
-                       {iifname_in("nat_bridges"), ct_state_new(), mark_by_destination(family)},
+                       {iifname_in("guest_bridges"), ct_state_new(), mark_by_destination(family)},
                        "hairpin: whose port is meant"));
   }
   all.push_back(rule("mark_out", {ct_reply_of_ours(), mark_from_ct()}));
@@ -203,35 +151,46 @@ void nat_rules(std::vector<Rule>& all) {
     all.push_back(rule("publications", {dnat_published_from(family, false)}));
   }
   all.push_back(rule(
-      "srcnat", {iifname_in("nat_bridges"), oifname_in("nat_bridges"), ct_dnat(), masquerade()},
+      "srcnat", {iifname_in("guest_bridges"), oifname_in("nat_bridges"), ct_dnat(), masquerade()},
       "hairpin: the answer must come back through us"));
   for (const Family family : {v4, v6}) {
     all.push_back(rule("srcnat", {guest_source_same_bridge(family), ct_dnat(), masquerade()},
                        "hairpin under br_netfilter"));
-    all.push_back(
-        rule("srcnat", {oifname_in("uplink_bridges"), guest_source(family), masquerade()}));
+    for (const char* outside : {"uplink_bridges", "routed_bridges"}) {
+      all.push_back(
+          rule("srcnat", {oifname_in(outside), guest_source("nat", family), masquerade()}));
+    }
   }
 }
 
 void filter_rules(std::vector<Rule>& all, bool drop_dhcp_unicast_renewals) {
   const Part accept = verdict(VerdictKind::accept);
   const Part drop = verdict(VerdictKind::drop);
+  all.push_back(
+      rule("forward", {within_one_bridge(), accept}, "bridged, seen here with br_netfilter"));
+  all.push_back(rule("forward", {iifname_in("isolated_bridges"), counter(), drop}, "isolated"));
+  all.push_back(rule("forward", {oifname_in("isolated_bridges"), counter(), drop}, "isolated"));
   all.push_back(rule(
       "forward",
       {ct_flags(CtKey::state, state_established_related, "ct state established,related"), accept}));
-  all.push_back(
-      rule("forward", {within_one_bridge(), accept}, "bridged, seen here with br_netfilter"));
   all.push_back(rule("forward", {oifname_in("nat_bridges"), ct_dnat(), accept}, "published"));
   all.push_back(rule("forward",
                      {iifname_in("nat_bridges"),
                       ct_flags(CtKey::state, state_invalid, "ct state invalid"), counter(), drop},
                      "would leave with its private source"));
   for (const Family family : {v4, v6}) {
-    all.push_back(rule("forward", {oifname_in("uplink_bridges"), guest_source(family), accept}));
+    for (const char* outside : {"uplink_bridges", "routed_bridges"}) {
+      all.push_back(rule("forward", {oifname_in(outside), guest_source("nat", family), accept}));
+    }
   }
   all.push_back(rule("forward", {iifname_in("nat_bridges"), counter(), drop},
-                     "guests go out to uplinks only"));
+                     "guests go out to uplinks and routed networks only"));
   all.push_back(rule("forward", {oifname_in("nat_bridges"), counter(), drop}, "not published"));
+  for (const Family family : {v4, v6}) {
+    all.push_back(rule("forward", {guest_source("routed", family), accept}));
+  }
+  all.push_back(rule("forward", {iifname_in("routed_bridges"), counter(), drop},
+                     "another address than the network's"));
   all.push_back(rule("forward",
                      {iifname_in("uplink_bridges"), oifname_in("uplink_bridges"), counter(), drop},
                      "we are no router between uplinks"));
@@ -254,10 +213,15 @@ const std::array<SetSpec, set_count>& set_specs() {
       {"own_addresses6", {ipv6_addr}, {mark}, false},
       {"address_twins", {ifname, ipv4_addr}, {}, false},
       {"address_twins6", {ifname, ipv6_addr}, {}, false},
+      {"guest_bridges", {ifname}, {}, false},
       {"nat_bridges", {ifname}, {}, false},
+      {"routed_bridges", {ifname}, {}, false},
+      {"isolated_bridges", {ifname}, {}, false},
       {"within_bridge", {ifname, ifname}, {}, false},
       {"nat_sources", {ifname, ipv4_addr}, {}, true},
       {"nat_sources6", {ifname, ipv6_addr}, {}, true},
+      {"routed_sources", {ifname, ipv4_addr}, {}, true},
+      {"routed_sources6", {ifname, ipv6_addr}, {}, true},
       {"publish", {mark, inet_proto, inet_service}, {ipv4_addr, inet_service}, false},
       {"publish6", {mark, inet_proto, inet_service}, {ipv6_addr, inet_service}, false},
       {"publish_from",
@@ -268,14 +232,20 @@ const std::array<SetSpec, set_count>& set_specs() {
        {mark, inet_proto, inet_service, ipv6_addr},
        {ipv6_addr, inet_service},
        true},
+      {"filtered_ports", {ifname}, {}, false, TableId::bridge},
+      {"port_macs", {ifname, ether_addr}, {}, false, TableId::bridge},
+      {"addressed_ports", {ifname}, {}, false, TableId::bridge},
+      {"port_addresses", {ifname, ipv4_addr}, {}, false, TableId::bridge},
   }};
   return specs;
 }
 
 /// mangle (-150) comes after conntrack (-200) and before NAT. Ours is 10 before the usual NAT
-/// priority: what is published here is ours, whatever other programs install at -100.
+/// priority: what is published here is ours, whatever other programs install at -100. Bridge
+/// prerouting runs before a frame's source is learned.
 const std::vector<Chain>& chains() {
   constexpr std::int32_t mangle = -150, before_dstnat = -110, filter = 0, srcnat = 100;
+  constexpr std::int32_t bridge_filter = -200;
   static const std::vector<Chain> all{
       {"mark_in", BaseChain{"filter", Hook::prerouting, mangle}},
       {"mark_out", BaseChain{"route", Hook::output, mangle}},
@@ -285,6 +255,12 @@ const std::vector<Chain>& chains() {
       {"srcnat", BaseChain{"nat", Hook::postrouting, srcnat}},
       {"forward", BaseChain{"filter", Hook::forward, filter}},
       {"output", BaseChain{"filter", Hook::output, filter}},
+      {"from_ports", BaseChain{"filter", Hook::prerouting, bridge_filter}, TableId::bridge},
+      {"guest", std::nullopt, TableId::bridge},
+      {"own_mac", std::nullopt, TableId::bridge},
+      {"guest_arp", std::nullopt, TableId::bridge},
+      {"guest_arp_address", std::nullopt, TableId::bridge},
+      {"guest_ipv4", std::nullopt, TableId::bridge},
   };
   return all;
 }
@@ -294,6 +270,7 @@ std::vector<Rule> rules(bool drop_dhcp_unicast_renewals) {
   mark_rules(all);
   nat_rules(all);
   filter_rules(all, drop_dhcp_unicast_renewals);
+  port_rules(all);
   return all;
 }
 

@@ -1,4 +1,4 @@
-// The content of our one nftables table as a value: maps and sets, not a rule per port.
+// The content of our nftables tables as a value: maps and sets, not a rule per port or network.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,20 @@ struct Publication {
   auto operator<=>(const Publication&) const = default;
 };
 
-/// A NAT network: traffic of `subnet` that leaves through an uplink is masqueraded.
-struct NatNetwork {
+/// A subnet of a network with a bridge of its own. Of a nat network it is masqueraded where it
+/// leaves; of a routed one it is not.
+struct GuestNetwork {
   std::string bridge{};
   IpPrefix subnet{};  ///< Network form.
-  auto operator<=>(const NatNetwork&) const = default;
+  auto operator<=>(const GuestNetwork&) const = default;
+};
+
+/// A tap whose guest may speak for itself only.
+struct GuestPort {
+  std::string tap{};
+  MacAddress mac{};                    ///< The guest's: sender of frames and of ARP.
+  std::vector<IpAddress> addresses{};  ///< IPv4; empty: unknown, any source passes.
+  auto operator<=>(const GuestPort&) const = default;
 };
 
 /// An uplink bridge, its routing table (also its firewall mark) and the addresses a hairpin may
@@ -42,11 +51,15 @@ struct UplinkPort {
   auto operator<=>(const UplinkPort&) const = default;
 };
 
-/// What our table must contain. Rendered by netmodel/core/render, committed as one batch.
+/// What our tables must contain. Rendered by netmodel/core/render, committed as one batch. A
+/// network of kind open is in none of it.
 struct NftState {
-  std::vector<UplinkPort> uplinks{};        ///< Sorted by bridge.
-  std::vector<NatNetwork> nat_networks{};   ///< Sorted by bridge.
-  std::vector<Publication> publications{};  ///< Sorted; unique (in_link, transport, port).
+  std::vector<UplinkPort> uplinks{};            ///< Sorted by bridge.
+  std::vector<GuestNetwork> nat_networks{};     ///< Sorted by bridge.
+  std::vector<GuestNetwork> routed_networks{};  ///< Sorted by bridge.
+  std::vector<std::string> isolated_bridges{};  ///< Sorted.
+  std::vector<Publication> publications{};  ///< Sorted; unique (in_link, transport, port, family).
+  std::vector<GuestPort> guest_ports{};     ///< Sorted by tap, unique.
   bool drop_dhcp_unicast_renewals = true;   ///< facts/dhcpcd.md 5.2.
   /// Observed only, one line per difference between our table and what these values say: a rule
   /// that someone deleted or edited, an element of theirs. Always empty in a desired state, so an

@@ -1,5 +1,5 @@
-// Our nftables table as the kernel holds it: named sets, chains, rules as expressions, elements as
-// bytes.
+// Our nftables tables as the kernel holds them: named sets, chains, rules as expressions, elements
+// as bytes.
 #pragma once
 
 #include <array>
@@ -19,7 +19,20 @@
 namespace edge::netmodel::nft {
 
 /// Type of one part of a key or of map data, in the words of nft.
-enum class Field : std::uint8_t { ifname, mark, inet_proto, inet_service, ipv4_addr, ipv6_addr };
+enum class Field : std::uint8_t {
+  ifname,
+  mark,
+  inet_proto,
+  inet_service,
+  ipv4_addr,
+  ipv6_addr,
+  ether_addr
+};
+
+/// Two tables of one name: routed packets, and frames that guests send.
+enum class TableId : std::uint8_t { inet, bridge };
+inline constexpr std::array table_ids{TableId::inet, TableId::bridge};
+std::string_view family_name(TableId table);
 
 struct FieldInfo {
   std::string_view name;     ///< As nft spells it.
@@ -39,16 +52,25 @@ enum class SetId : std::uint8_t {
   own_addresses6,
   address_twins,  ///< Further uplinks that hold an address of own_addresses (facts/dhcpcd.md 5.1).
   address_twins6,
+  guest_bridges,  ///< Of nat and routed networks: those whose guests may reach publications.
   nat_bridges,
+  routed_bridges,
+  isolated_bridges,
   within_bridge,  ///< (bridge, same bridge): frames that br_netfilter shows to the forward chain.
   nat_sources,    ///< (bridge, subnet) of NAT networks.
   nat_sources6,
+  routed_sources,  ///< (bridge, subnet) of routed networks.
+  routed_sources6,
   publish,  ///< (mark, protocol, port) to (address, port).
   publish6,
   publish_from,  ///< The same, open to one source prefix.
   publish_from6,
+  filtered_ports,   ///< Bridge table: taps that are looked at at all.
+  port_macs,        ///< (tap, the guest's MAC).
+  addressed_ports,  ///< Taps whose guest has known IPv4 addresses,
+  port_addresses,   ///< ... and (tap, address), also 0.0.0.0: DHCP and ARP probes.
 };
-inline constexpr std::size_t set_count = 15;
+inline constexpr std::size_t set_count = 24;
 
 struct SetSpec {
   std::string_view name;
@@ -56,6 +78,7 @@ struct SetSpec {
   std::vector<Field> data;  ///< Empty: a set; else a map.
   bool interval =
       false;  ///< Concatenation with a prefix in it (kernel: pipapo). Marks are big endian then.
+  TableId table = TableId::inet;
 };
 /// Indexed by SetId.
 const std::array<SetSpec, set_count>& set_specs();
@@ -78,6 +101,7 @@ struct Chain {
   std::string name;
   std::optional<BaseChain>
       base;  ///< Policy is accept, always: foreign traffic is none of our business.
+  TableId table = TableId::inet;
   bool operator==(const Chain&) const = default;
 };
 const std::vector<Chain>& chains();
@@ -86,6 +110,7 @@ const std::vector<Chain>& chains();
 /// (linux/netfilter/nf_tables.h).
 using Register = std::uint8_t;
 enum class MetaKey : std::uint8_t {
+  protocol = 1,
   mark = 3,
   iifname = 6,
   oifname = 7,
@@ -93,7 +118,7 @@ enum class MetaKey : std::uint8_t {
   l4proto = 16
 };
 enum class CtKey : std::uint8_t { state = 0, direction = 1, status = 2, mark = 3 };
-enum class PayloadBase : std::uint8_t { network = 1, transport = 2 };
+enum class PayloadBase : std::uint8_t { link = 0, network = 1, transport = 2 };
 enum class VerdictKind : std::int8_t { drop = 0, accept = 1, jump = -3, return_ = -5 };
 
 struct MetaLoad {
@@ -178,10 +203,11 @@ struct Rule {
   std::string text;     ///< nft syntax without comment; of an observed rule: as far as it is known.
   std::string comment;  ///< Kept as nft keeps it; why the rule is there.
   std::vector<Expression> expressions;
+  TableId table = TableId::inet;
 };
 /// Equality of effect.
 inline bool same_effect(const Rule& a, const Rule& b) {
-  return a.chain == b.chain && a.expressions == b.expressions;
+  return a.table == b.table && a.chain == b.chain && a.expressions == b.expressions;
 }
 /// In the order of their chains.
 std::vector<Rule> rules(bool drop_dhcp_unicast_renewals);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <iterator>
+#include <utility>
 
 #include "netmodel/core/nft_table.hpp"
 #include "netmodel/core/state.hpp"
@@ -66,6 +67,12 @@ std::string field_text(Field field, std::string_view first, std::string_view las
     case Field::inet_service: return fmt::format("{}", number(first, true));
     case Field::ipv4_addr:
     case Field::ipv6_addr: return address_range(first, last);
+    case Field::ether_addr: {
+      MacAddress mac;
+      std::ranges::transform(first, mac.bytes.begin(),
+                             [](char c) { return static_cast<std::uint8_t>(c); });
+      return to_string(mac);
+    }
   }
   return {};
 }
@@ -131,7 +138,7 @@ void write_chain(const Chain& chain, const std::vector<Rule>& all, std::string& 
                    hook_name(chain.base->hook), chain.base->priority);
   }
   for (const Rule& rule : all) {
-    if (rule.chain != chain.name) { continue; }
+    if (rule.table != chain.table || rule.chain != chain.name) { continue; }
     fmt::format_to(to, "\t\t{}", rule.text);
     if (!rule.comment.empty()) { fmt::format_to(to, " comment \"{}\"", rule.comment); }
     out += '\n';
@@ -144,8 +151,8 @@ void element_lines(std::string_view verb, const Elements& elements,
   for (std::size_t i = 0; i < set_count; ++i) {
     const SetSpec& spec = set_specs()[i];
     for (const Element& element : elements[i]) {
-      lines.push_back(fmt::format("{} element inet {} {} {{ {} }}", verb, our_nft_table, spec.name,
-                                  element_text(spec, element)));
+      lines.push_back(fmt::format("{} element {} {} {} {{ {} }}", verb, family_name(spec.table),
+                                  our_nft_table, spec.name, element_text(spec, element)));
     }
   }
 }
@@ -154,16 +161,19 @@ void element_lines(std::string_view verb, const Elements& elements,
 
 /// Type numbers: enum datatypes of nftables' include/datatype.h.
 const FieldInfo& info(Field field) {
-  static constexpr std::array<FieldInfo, 6> table{{
+  static constexpr std::array<FieldInfo, 7> table{{
       {"ifname", 41, 16, true},
       {"mark", 19, 4, true},
       {"inet_proto", 12, 1, false},
       {"inet_service", 13, 2, false},
       {"ipv4_addr", 7, 4, false},
       {"ipv6_addr", 8, 16, false},
+      {"ether_addr", 9, 6, false},
   }};
   return table[static_cast<std::size_t>(field)];
 }
+
+std::string_view family_name(TableId table) { return table == TableId::inet ? "inet" : "bridge"; }
 
 std::uint32_t padded_bytes(Field field) { return (info(field).size_bytes + 3U) & ~3U; }
 
@@ -178,15 +188,23 @@ std::string element_text(const SetSpec& spec, const Element& element) {
 std::string to_text(const NftState& state) {
   const nft::Elements elements = nft::elements_of(state);
   const std::vector<nft::Rule> rules = nft::rules(state.drop_dhcp_unicast_renewals);
-  std::string out = fmt::format("table inet {} {{\n", our_nft_table);
-  for (std::size_t i = 0; i < nft::set_count; ++i) {
-    nft::write_set(nft::set_specs()[i], elements[i], out);
+  std::string out;
+  for (const nft::TableId table : nft::table_ids) {
+    out += fmt::format("{}table {} {} {{\n", out.empty() ? "" : "\n", nft::family_name(table),
+                       our_nft_table);
+    for (std::size_t i = 0; i < nft::set_count; ++i) {
+      const nft::SetSpec& spec = nft::set_specs()[i];
+      if (spec.table == table) { nft::write_set(spec, elements[i], out); }
+    }
+    bool first = true;
+    for (const nft::Chain& chain : nft::chains()) {
+      if (chain.table != table) { continue; }
+      if (!std::exchange(first, false)) { out += '\n'; }
+      nft::write_chain(chain, rules, out);
+    }
+    out += "}\n";
   }
-  for (std::size_t i = 0; i < nft::chains().size(); ++i) {
-    if (i > 0) { out += '\n'; }
-    nft::write_chain(nft::chains()[i], rules, out);
-  }
-  return out + "}\n";
+  return out;
 }
 
 std::string to_text(const Publication& publication) {

@@ -81,6 +81,10 @@ std::size_t element_bytes(const Element& element) {
   return 4 + nested(element.key) + nested(element.key_end) + nested(element.data);
 }
 
+std::uint16_t family_number(TableId table) {
+  return table == TableId::inet ? NFPROTO_INET : NFPROTO_BRIDGE;
+}
+
 void put_value(nlmsghdr* message, std::uint16_t type, const std::string& bytes) {
   if (bytes.empty()) { return; }
   nlattr* nest = mnl_attr_nest_start(message, type);
@@ -109,9 +113,10 @@ Batch::Batch(NetfilterSocket& socket, std::uint32_t generation) : socket_(socket
   finish(begin);
 }
 
-nlmsghdr* Batch::start(std::uint16_t type, std::uint16_t flags, std::string text) {
+nlmsghdr* Batch::start(TableId table, std::uint16_t type, std::uint16_t flags, std::string text) {
   char* at = reinterpret_cast<char*>(at_end(bytes_, used_));
-  nlmsghdr* message = nftnl_nlmsg_build_hdr(at, type, NFPROTO_INET, flags, socket_.next_sequence());
+  nlmsghdr* message =
+      nftnl_nlmsg_build_hdr(at, type, family_number(table), flags, socket_.next_sequence());
   steps_.push_back({.sequence = message->nlmsg_seq,
                     .at = used_,
                     .text = std::move(text),
@@ -122,18 +127,20 @@ nlmsghdr* Batch::start(std::uint16_t type, std::uint16_t flags, std::string text
 
 void Batch::finish(const nlmsghdr* message) { used_ += NLMSG_ALIGN(message->nlmsg_len); }
 
-void Batch::add_table() {
+void Batch::add_table(TableId id) {
   const Owned<nftnl_table, nftnl_table_free> table(nftnl_table_alloc());
   nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name.c_str());
-  nlmsghdr* message = start(NFT_MSG_NEWTABLE, NLM_F_CREATE, "add table inet " + table_name);
+  nlmsghdr* message = start(id, NFT_MSG_NEWTABLE, NLM_F_CREATE,
+                            fmt::format("add table {} {}", family_name(id), table_name));
   nftnl_table_nlmsg_build_payload(message, table.get());
   finish(message);
 }
 
-void Batch::remove_table() {
+void Batch::remove_table(TableId id) {
   const Owned<nftnl_table, nftnl_table_free> table(nftnl_table_alloc());
   nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name.c_str());
-  nlmsghdr* message = start(NFT_MSG_DELTABLE, 0, "delete table inet " + table_name);
+  nlmsghdr* message = start(id, NFT_MSG_DELTABLE, 0,
+                            fmt::format("delete table {} {}", family_name(id), table_name));
   nftnl_table_nlmsg_build_payload(message, table.get());
   finish(message);
 }
@@ -163,9 +170,9 @@ void Batch::add_set(SetId id) {
                        static_cast<std::uint32_t>(spec.key.size()));
   }
   put_userdata(*set, spec);
-  nlmsghdr* message = start(
-      NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL,
-      fmt::format("add {} inet {} {}", spec.data.empty() ? "set" : "map", table_name, spec.name));
+  nlmsghdr* message = start(spec.table, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL,
+                            fmt::format("add {} {} {} {}", spec.data.empty() ? "set" : "map",
+                                        family_name(spec.table), table_name, spec.name));
   nftnl_set_nlmsg_build_payload(message, set.get());
   finish(message);
 }
@@ -181,8 +188,9 @@ void Batch::add_chain(const Chain& chain) {
     nftnl_chain_set_s32(made.get(), NFTNL_CHAIN_PRIO, chain.base->priority);
     nftnl_chain_set_u32(made.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
   }
-  nlmsghdr* message = start(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL,
-                            fmt::format("add chain inet {} {}", table_name, chain.name));
+  nlmsghdr* message =
+      start(chain.table, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL,
+            fmt::format("add chain {} {} {}", family_name(chain.table), table_name, chain.name));
   nftnl_chain_nlmsg_build_payload(message, made.get());
   finish(message);
 }
@@ -191,7 +199,7 @@ void Batch::add_rule(const Rule& rule) {
   const Owned<nftnl_rule, nftnl_rule_free> made(nftnl_rule_alloc());
   nftnl_rule_set_str(made.get(), NFTNL_RULE_TABLE, table_name.c_str());
   nftnl_rule_set_str(made.get(), NFTNL_RULE_CHAIN, rule.chain.c_str());
-  nftnl_rule_set_u32(made.get(), NFTNL_RULE_FAMILY, NFPROTO_INET);
+  nftnl_rule_set_u32(made.get(), NFTNL_RULE_FAMILY, family_number(rule.table));
   for (const Expression& expression : rule.expressions) {
     nftnl_rule_add_expr(made.get(), encode(expression));
   }
@@ -203,9 +211,9 @@ void Batch::add_rule(const Rule& rule) {
     nftnl_rule_set_data(made.get(), NFTNL_RULE_USERDATA, nftnl_udata_buf_data(userdata.get()),
                         nftnl_udata_buf_len(userdata.get()));
   }
-  nlmsghdr* message =
-      start(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
-            fmt::format("add rule inet {} {} {}", table_name, rule.chain, rule.text));
+  nlmsghdr* message = start(rule.table, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
+                            fmt::format("add rule {} {} {} {}", family_name(rule.table), table_name,
+                                        rule.chain, rule.text));
   nftnl_rule_nlmsg_build_payload(message, made.get());
   finish(message);
 }
@@ -216,9 +224,9 @@ void Batch::put_elements(SetId id, std::span<const Element> elements, bool add) 
   while (!elements.empty()) {
     const auto type = static_cast<std::uint16_t>(add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM);
     const auto flags = static_cast<std::uint16_t>(add ? NLM_F_CREATE | NLM_F_EXCL : 0);
-    nlmsghdr* message =
-        start(type, flags,
-              fmt::format("{} element inet {} {}", add ? "add" : "delete", table_name, name));
+    nlmsghdr* message = start(spec.table, type, flags,
+                              fmt::format("{} element {} {} {}", add ? "add" : "delete",
+                                          family_name(spec.table), table_name, name));
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name.c_str());
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, name.c_str());
     nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);

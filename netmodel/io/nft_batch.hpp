@@ -21,8 +21,8 @@ class Batch {
   /// `generation`: the kernel refuses the batch when the ruleset has another one by then.
   Batch(NetfilterSocket& socket, std::uint32_t generation);
 
-  void add_table();
-  void remove_table();
+  void add_table(TableId table);
+  void remove_table(TableId table);
   void add_set(SetId id);
   void add_chain(const Chain& chain);
   void add_rule(const Rule& rule);
@@ -44,7 +44,7 @@ class Batch {
     std::span<const Element> elements;  ///< Of one message. The caller's: alive until commit().
     SetId set{};
   };
-  nlmsghdr* start(std::uint16_t type, std::uint16_t flags, std::string text);
+  nlmsghdr* start(TableId table, std::uint16_t type, std::uint16_t flags, std::string text);
   void finish(const nlmsghdr* message);
   void put_elements(SetId id, std::span<const Element> elements, bool add);
   std::string describe(const NetfilterError& error) const;

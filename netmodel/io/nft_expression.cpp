@@ -45,6 +45,7 @@ bool has(const nftnl_expr& e, std::uint16_t attribute) { return nftnl_expr_is_se
 
 std::uint32_t kernel_meta(MetaKey key) {
   switch (key) {
+    case MetaKey::protocol: return NFT_META_PROTOCOL;
     case MetaKey::mark: return NFT_META_MARK;
     case MetaKey::iifname: return NFT_META_IIFNAME;
     case MetaKey::oifname: return NFT_META_OIFNAME;
@@ -54,8 +55,8 @@ std::uint32_t kernel_meta(MetaKey key) {
   EDGE_ASSERT(false);
 }
 std::optional<MetaKey> meta_key(std::uint32_t key) {
-  for (const MetaKey known :
-       {MetaKey::mark, MetaKey::iifname, MetaKey::oifname, MetaKey::nfproto, MetaKey::l4proto}) {
+  for (const MetaKey known : {MetaKey::protocol, MetaKey::mark, MetaKey::iifname, MetaKey::oifname,
+                              MetaKey::nfproto, MetaKey::l4proto}) {
     if (kernel_meta(known) == key) { return known; }
   }
   return std::nullopt;
@@ -189,7 +190,8 @@ std::optional<Expression> decode_ct(const nftnl_expr& e) {
 
 std::optional<Expression> decode_payload(const nftnl_expr& e) {
   const std::uint32_t base = get(e, NFTNL_EXPR_PAYLOAD_BASE);
-  const bool known = base == NFT_PAYLOAD_NETWORK_HEADER || base == NFT_PAYLOAD_TRANSPORT_HEADER;
+  const bool known = base == NFT_PAYLOAD_LL_HEADER || base == NFT_PAYLOAD_NETWORK_HEADER ||
+                     base == NFT_PAYLOAD_TRANSPORT_HEADER;
   if (!known || has(e, NFTNL_EXPR_PAYLOAD_SREG)) { return std::nullopt; }
   return PayloadLoad{static_cast<PayloadBase>(base), get(e, NFTNL_EXPR_PAYLOAD_OFFSET),
                      get(e, NFTNL_EXPR_PAYLOAD_LEN), word_of(get(e, NFTNL_EXPR_PAYLOAD_DREG))};

@@ -23,7 +23,7 @@ std::uint32_t after(std::uint32_t generation) { return generation + 1 == 0 ? 1 :
 
 void add_everything(nft::Batch& batch, const nft::Elements& elements,
                     bool drop_dhcp_unicast_renewals) {
-  batch.add_table();
+  for (const nft::TableId table : nft::table_ids) { batch.add_table(table); }
   for (std::size_t i = 0; i < nft::set_count; ++i) { batch.add_set(static_cast<nft::SetId>(i)); }
   for (const nft::Chain& chain : nft::chains()) { batch.add_chain(chain); }
   for (const nft::Rule& rule : nft::rules(drop_dhcp_unicast_renewals)) { batch.add_rule(rule); }
@@ -74,12 +74,19 @@ struct NftKernel::Impl {
     return {};
   }
 
+  void remove_tables(nft::Batch& batch) const {
+    for (const nft::TableId table : nft::table_ids) {
+      if (known->tables[static_cast<std::size_t>(table)]) { batch.remove_table(table); }
+    }
+  }
+
   Result<void> rebuild(const NftState& desired) {
     const nft::Elements elements = nft::elements_of(desired);
     nft::Batch batch(socket, known->generation);
-    if (known->state) { batch.remove_table(); }
+    remove_tables(batch);
     add_everything(batch, elements, desired.drop_dhcp_unicast_renewals);
     EDGE_TRY(commit(batch));
+    known->tables = {true, true};
     report = {
         .wrote = true, .rebuilt = known->state.has_value(), .elements_added = count(elements)};
     return {};
@@ -147,12 +154,13 @@ Result<void> NftKernel::remove() {
     EDGE_TRY(impl_->refresh());
     if (!impl_->known->state) { return {}; }
     nft::Batch batch(impl_->socket, impl_->known->generation);
-    batch.remove_table();
+    impl_->remove_tables(batch);
     const auto done = impl_->commit(batch);
     if (done) { break; }
     if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
   }
   impl_->known->state.reset();
+  impl_->known->tables = {};
   return {};
 }
 

@@ -83,7 +83,7 @@ struct NftMonitor::Impl {
     }
     if ((header.nlmsg_type & 0xff) == NFT_MSG_NEWGEN) { return on_generation(header); }
     const auto* family = static_cast<const nfgenmsg*>(NLMSG_DATA(&header));
-    if (family->nfgen_family != NFPROTO_INET) { return; }
+    if (family->nfgen_family != NFPROTO_INET && family->nfgen_family != NFPROTO_BRIDGE) { return; }
     for_each_attribute(
         attributes_of(header, sizeof(nfgenmsg)), [&](const NetlinkAttribute& attribute) {
           if (attribute.type == table_attribute && attribute.text() == our_nft_table) {

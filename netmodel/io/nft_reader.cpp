@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,22 +34,23 @@ constexpr int attempts_max = 5;
 const std::string table_name(our_nft_table);
 
 /// What the kernel holds, before it is judged.
-struct RawTable {
-  std::uint32_t flags = 0;
+struct RawTables {
+  std::array<bool, table_ids.size()> present{};
+  std::uint32_t flags = 0;                     ///< Of either.
   std::vector<std::pair<Chain, bool>> chains;  ///< With: policy is accept.
   std::vector<Rule> rules;
-  std::map<std::string, std::string> sets;  ///< Name to signature.
+  std::map<std::pair<TableId, std::string>, std::string> sets;  ///< Name to signature.
   Elements elements;
 };
 
 class Request {
  public:
-  Request(int message_type, std::uint16_t flags) {
+  Request(TableId table, int message_type, std::uint16_t flags) {
     header_ = mnl_nlmsg_put_header(buffer_.data());
     header_->nlmsg_type = static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | message_type);
     header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     auto* extra = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header_, sizeof(nfgenmsg)));
-    extra->nfgen_family = NFPROTO_INET;
+    extra->nfgen_family = table == TableId::inet ? NFPROTO_INET : NFPROTO_BRIDGE;
   }
   void put(std::uint16_t attribute, const std::string& text) {
     mnl_attr_put_strz(header_, attribute, text.c_str());
@@ -60,22 +62,24 @@ class Request {
   nlmsghdr* header_;
 };
 
-Result<bool> read_flags(NetfilterSocket& socket, RawTable& raw) {
-  Request request(NFT_MSG_GETTABLE, 0);
+Result<bool> read_flags(NetfilterSocket& socket, TableId table, RawTables& raw) {
+  Request request(table, NFT_MSG_GETTABLE, 0);
   request.put(NFTA_TABLE_NAME, table_name);
   const auto answer = socket.exchange(request.header(), [&](const nlmsghdr& header) {
     for_each_attribute(attributes_of(header, sizeof(nfgenmsg)),
                        [&](const NetlinkAttribute& attribute) {
-                         if (attribute.type == NFTA_TABLE_FLAGS) { raw.flags = attribute.u32(); }
+                         if (attribute.type == NFTA_TABLE_FLAGS) { raw.flags |= attribute.u32(); }
                        });
   });
   if (!answer && answer.error().os_errno == ENOENT) { return false; }
-  if (!answer) { return fail_in("read table inet uplink", answer.error()); }
+  if (!answer) {
+    return fail_in(fmt::format("read table {} {}", family_name(table), table_name), answer.error());
+  }
   return true;
 }
 
-Result<void> read_chains(NetfilterSocket& socket, RawTable& raw) {
-  Request request(NFT_MSG_GETCHAIN, NLM_F_DUMP);
+Result<void> read_chains(NetfilterSocket& socket, TableId table, RawTables& raw) {
+  Request request(table, NFT_MSG_GETCHAIN, NLM_F_DUMP);
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
     const std::unique_ptr<nftnl_chain, decltype([](nftnl_chain* c) { nftnl_chain_free(c); })> chain(
         nftnl_chain_alloc());
@@ -83,7 +87,7 @@ Result<void> read_chains(NetfilterSocket& socket, RawTable& raw) {
     if (nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE) != table_name) {
       return;
     }  // Dumps are of all tables.
-    Chain made{nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME), {}};
+    Chain made{nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME), {}, table};
     bool accepts = true;
     if (nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM)) {
       made.base =
@@ -96,14 +100,15 @@ Result<void> read_chains(NetfilterSocket& socket, RawTable& raw) {
   });
 }
 
-Result<void> read_rules(NetfilterSocket& socket, RawTable& raw) {
-  Request request(NFT_MSG_GETRULE, NLM_F_DUMP);
+Result<void> read_rules(NetfilterSocket& socket, TableId table, RawTables& raw) {
+  Request request(table, NFT_MSG_GETRULE, NLM_F_DUMP);
   request.put(NFTA_RULE_TABLE, table_name);
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
     const std::unique_ptr<nftnl_rule, decltype([](nftnl_rule* r) { nftnl_rule_free(r); })> rule(
         nftnl_rule_alloc());
     if (nftnl_rule_nlmsg_parse(&header, rule.get()) < 0) { return; }
     raw.rules.push_back(decode(*rule));
+    raw.rules.back().table = table;
   });
 }
 
@@ -114,8 +119,8 @@ std::string signature(std::uint32_t key_type, std::uint32_t key_bytes, std::uint
                      key_bytes, data_type, data_bytes, flags);
 }
 
-Result<void> read_sets(NetfilterSocket& socket, RawTable& raw) {
-  Request request(NFT_MSG_GETSET, NLM_F_DUMP);
+Result<void> read_sets(NetfilterSocket& socket, TableId table, RawTables& raw) {
+  Request request(table, NFT_MSG_GETSET, NLM_F_DUMP);
   request.put(NFTA_SET_TABLE, table_name);
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
     const std::unique_ptr<nftnl_set, decltype([](nftnl_set* s) { nftnl_set_free(s); })> set(
@@ -126,7 +131,7 @@ Result<void> read_sets(NetfilterSocket& socket, RawTable& raw) {
     };
     const std::uint32_t flags = number(NFTNL_SET_FLAGS);
     const bool map = (flags & NFT_SET_MAP) != 0;
-    raw.sets.emplace(nftnl_set_get_str(set.get(), NFTNL_SET_NAME),
+    raw.sets.emplace(std::pair(table, nftnl_set_get_str(set.get(), NFTNL_SET_NAME)),
                      signature(number(NFTNL_SET_KEY_TYPE), number(NFTNL_SET_KEY_LEN),
                                map ? number(NFTNL_SET_DATA_TYPE) : 0,
                                map ? number(NFTNL_SET_DATA_LEN) : 0, flags));
@@ -151,8 +156,8 @@ Element read_element(std::span<const char> attributes) {
   return element;
 }
 
-Result<void> read_elements(NetfilterSocket& socket, SetId id, RawTable& raw) {
-  Request request(NFT_MSG_GETSETELEM, NLM_F_DUMP);
+Result<void> read_elements(NetfilterSocket& socket, SetId id, RawTables& raw) {
+  Request request(set_specs()[static_cast<std::size_t>(id)].table, NFT_MSG_GETSETELEM, NLM_F_DUMP);
   request.put(NFTA_SET_ELEM_LIST_TABLE, table_name);
   request.put(NFTA_SET_ELEM_LIST_SET, std::string(set_specs()[static_cast<std::size_t>(id)].name));
   auto& into = raw.elements[static_cast<std::size_t>(id)];
@@ -165,21 +170,6 @@ Result<void> read_elements(NetfilterSocket& socket, SetId id, RawTable& raw) {
     });
   });
 }
-
-Result<bool> read_raw(NetfilterSocket& socket, RawTable& raw) {
-  EDGE_ASSIGN(const bool exists, read_flags(socket, raw));
-  if (!exists) { return false; }
-  EDGE_TRY(read_chains(socket, raw));
-  EDGE_TRY(read_rules(socket, raw));
-  EDGE_TRY(read_sets(socket, raw));
-  for (std::size_t i = 0; i < set_count; ++i) {
-    if (!raw.sets.contains(std::string(set_specs()[i].name))) { continue; }  // Judged later.
-    EDGE_TRY(read_elements(socket, static_cast<SetId>(i), raw));
-  }
-  return true;
-}
-
-// ---- judge ----
 
 std::string expected_signature(const SetSpec& spec) {
   const auto type = [](const std::vector<Field>& fields) {
@@ -198,26 +188,51 @@ std::string expected_signature(const SetSpec& spec) {
   return signature(type(spec.key), bytes(spec.key), type(spec.data), bytes(spec.data), flags);
 }
 
-void judge_sets(const RawTable& raw, std::vector<std::string>& edits) {
-  std::map<std::string, std::string> expected;
-  for (const SetSpec& spec : set_specs()) { expected.emplace(spec.name, expected_signature(spec)); }
-  for (const auto& [name, wanted] : expected) {
-    const auto found = raw.sets.find(name);
+Result<void> read_raw(NetfilterSocket& socket, RawTables& raw) {
+  for (const TableId table : table_ids) {
+    EDGE_ASSIGN(const bool exists, read_flags(socket, table, raw));
+    raw.present[static_cast<std::size_t>(table)] = exists;
+    if (!exists) { continue; }
+    EDGE_TRY(read_chains(socket, table, raw));
+    EDGE_TRY(read_rules(socket, table, raw));
+    EDGE_TRY(read_sets(socket, table, raw));
+  }
+  for (std::size_t i = 0; i < set_count; ++i) {
+    const SetSpec& spec = set_specs()[i];
+    const auto found = raw.sets.find({spec.table, std::string(spec.name)});
+    // Elements of another shape than ours say nothing; the set itself is judged later.
+    if (found == raw.sets.end() || found->second != expected_signature(spec)) { continue; }
+    EDGE_TRY(read_elements(socket, static_cast<SetId>(i), raw));
+  }
+  return {};
+}
+
+// ---- judge ----
+
+void judge_sets(const RawTables& raw, std::vector<std::string>& edits) {
+  std::map<std::pair<TableId, std::string>, std::string> expected;
+  for (const SetSpec& spec : set_specs()) {
+    expected.emplace(std::pair(spec.table, std::string(spec.name)), expected_signature(spec));
+  }
+  for (const auto& [key, wanted] : expected) {
+    const auto found = raw.sets.find(key);
+    const std::string& name = key.second;
     if (found == raw.sets.end()) {
       edits.push_back(fmt::format("set {} is missing", name));
     } else if (found->second != wanted) {
       edits.push_back(fmt::format("set {} has {} instead of {}", name, found->second, wanted));
     }
   }
-  for (const auto& [name, unused] : raw.sets) {
-    if (!expected.contains(name)) { edits.push_back(fmt::format("foreign set {}", name)); }
+  for (const auto& [key, unused] : raw.sets) {
+    if (!expected.contains(key)) { edits.push_back(fmt::format("foreign set {}", key.second)); }
   }
 }
 
-void judge_chains(const RawTable& raw, std::vector<std::string>& edits) {
+void judge_chains(const RawTables& raw, std::vector<std::string>& edits) {
   for (const Chain& wanted : chains()) {
-    const auto found = std::ranges::find_if(
-        raw.chains, [&](const auto& c) { return c.first.name == wanted.name; });
+    const auto found = std::ranges::find_if(raw.chains, [&](const auto& c) {
+      return c.first.table == wanted.table && c.first.name == wanted.name;
+    });
     if (found == raw.chains.end()) {
       edits.push_back(fmt::format("chain {} is missing", wanted.name));
     } else if (found->first != wanted || !found->second) {
@@ -226,9 +241,9 @@ void judge_chains(const RawTable& raw, std::vector<std::string>& edits) {
     }
   }
   for (const auto& [chain, unused] : raw.chains) {
-    if (std::ranges::find(chains(), chain.name, &Chain::name) == chains().end()) {
-      edits.push_back(fmt::format("foreign chain {}", chain.name));
-    }
+    const bool ours = std::ranges::any_of(
+        chains(), [&](const Chain& c) { return c.table == chain.table && c.name == chain.name; });
+    if (!ours) { edits.push_back(fmt::format("foreign chain {}", chain.name)); }
   }
 }
 
@@ -254,28 +269,28 @@ void judge_rules_of(const std::string& chain, std::vector<Rule> wanted, std::vec
   }
 }
 
-std::vector<Rule> rules_of(const std::vector<Rule>& all, const std::string& chain) {
+std::vector<Rule> rules_of(const std::vector<Rule>& all, const Chain& chain) {
   std::vector<Rule> out;
-  std::ranges::copy_if(all, std::back_inserter(out),
-                       [&](const Rule& rule) { return rule.chain == chain; });
+  std::ranges::copy_if(all, std::back_inserter(out), [&](const Rule& rule) {
+    return rule.table == chain.table && rule.chain == chain.name;
+  });
   return out;
 }
 
 /// Returns whether the rule against unicast renewals is there: the one rule that is a choice.
-bool judge_rules(const RawTable& raw, std::vector<std::string>& edits) {
-  const std::string choice_chain = "output";
+bool judge_rules(const RawTables& raw, std::vector<std::string>& edits) {
+  const Chain choice_chain{"output", std::nullopt, TableId::inet};
   const auto choice = rules_of(rules(true), choice_chain);
   const bool drops = std::ranges::any_of(
       raw.rules, [&](const Rule& rule) { return same_effect(rule, choice.front()); });
   const auto wanted = rules(drops);
   for (const Chain& chain : chains()) {
-    judge_rules_of(chain.name, rules_of(wanted, chain.name), rules_of(raw.rules, chain.name),
-                   edits);
+    judge_rules_of(chain.name, rules_of(wanted, chain), rules_of(raw.rules, chain), edits);
   }
   return drops;
 }
 
-NftState judge_elements(const RawTable& raw, std::vector<std::string>& edits) {
+NftState judge_elements(const RawTables& raw, std::vector<std::string>& edits) {
   NftState state = state_of(raw.elements);
   auto clean = canonical(state);
   if (!clean) {
@@ -298,8 +313,12 @@ NftState judge_elements(const RawTable& raw, std::vector<std::string>& edits) {
   return state;
 }
 
-NftState judge(const RawTable& raw) {
+NftState judge(const RawTables& raw) {
   std::vector<std::string> edits;
+  for (const TableId table : table_ids) {
+    if (raw.present[static_cast<std::size_t>(table)]) { continue; }
+    edits.push_back(fmt::format("table {} {} is missing", family_name(table), table_name));
+  }
   if (raw.flags != 0) {
     edits.push_back(fmt::format("table flags {:x}: our rules do not run", raw.flags));
   }
@@ -320,7 +339,7 @@ NftState judge(const RawTable& raw) {
 }  // namespace
 
 Result<std::uint32_t> read_generation(NetfilterSocket& socket) {
-  Request request(NFT_MSG_GETGEN, 0);
+  Request request(TableId::inet, NFT_MSG_GETGEN, 0);
   std::uint32_t generation = 0;
   const auto answer = socket.exchange(request.header(), [&](const nlmsghdr& header) {
     for_each_attribute(attributes_of(header, sizeof(nfgenmsg)),
@@ -335,13 +354,13 @@ Result<std::uint32_t> read_generation(NetfilterSocket& socket) {
 Result<Reading> read_table(NetfilterSocket& socket) {
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
     EDGE_ASSIGN(const std::uint32_t before, read_generation(socket));
-    RawTable raw;
-    const auto exists = read_raw(socket, raw);
+    RawTables raw;
+    const auto read = read_raw(socket, raw);
     EDGE_ASSIGN(const std::uint32_t after, read_generation(socket));
     if (before != after) { continue; }  // What failed or was torn meanwhile counts for nothing.
-    if (!exists) { return std::unexpected(exists.error()); }
-    if (!*exists) { return Reading{after, std::nullopt}; }
-    return Reading{after, judge(raw)};
+    if (!read) { return std::unexpected(read.error()); }
+    const bool any = std::ranges::any_of(raw.present, std::identity{});
+    return Reading{after, any ? std::optional(judge(raw)) : std::nullopt, raw.present};
   }
   return fail(Errc::transient, "read table inet uplink: the ruleset keeps changing");
 }

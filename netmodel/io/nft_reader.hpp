@@ -2,11 +2,13 @@
 // it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
 #include "base/error.hpp"
 #include "netmodel/core/nft_state.hpp"
+#include "netmodel/core/nft_table.hpp"
 #include "netmodel/io/nft_socket.hpp"
 
 namespace edge::netmodel::nft {
@@ -16,7 +18,8 @@ Result<std::uint32_t> read_generation(NetfilterSocket& socket);
 
 struct Reading {
   std::uint32_t generation = 0;
-  std::optional<NftState> state;  ///< Canonical; nullopt: no such table.
+  std::optional<NftState> state;                ///< Canonical; nullopt: neither table is there.
+  std::array<bool, table_ids.size()> tables{};  ///< Which are there. By TableId.
 };
 /// One consistent view. Errors: transient when the ruleset changed under five attempts.
 Result<Reading> read_table(NetfilterSocket& socket);

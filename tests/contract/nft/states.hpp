@@ -19,7 +19,10 @@ inline Publication publish(std::string link, Transport transport, std::uint16_t 
           .sources = std::move(sources)};
 }
 
-/// Two uplinks, two NAT networks, published ports open and restricted.
+inline constexpr MacAddress guest_mac{{0x52, 0x54, 0, 0, 0, 0x11}};
+inline constexpr MacAddress other_mac{{0x52, 0x54, 0, 0, 0, 0x12}};
+
+/// Two uplinks, networks of each kind, published ports open and restricted, two filtered guests.
 inline NftState sample() {
   NftState state;
   state.uplinks = {{"bru1", 20001, {ip("192.0.2.1"), ip("2001:db8:1::1")}},
@@ -27,6 +30,10 @@ inline NftState sample() {
   state.nat_networks = {{"n-default", prefix("10.200.0.0/24")},
                         {"n-default", prefix("fd00:200::/64")},
                         {"n-two", prefix("10.201.0.0/24")}};
+  state.routed_networks = {{"n-routed", prefix("10.60.0.0/24")},
+                           {"n-routed", prefix("2001:db8:60::/64")}};
+  state.isolated_bridges = {"n-iso"};
+  state.guest_ports = {{"t-one", guest_mac, {ip("10.200.0.30")}}, {"t-two", other_mac, {}}};
   state.publications = {
       publish("bru1", Transport::tcp, 80, "10.200.0.10", 8080),
       publish("bru1", Transport::tcp, 81, "10.200.0.10", 8080,

@@ -191,7 +191,7 @@ TEST_F(NftTableTest, ABatchForAnotherGenerationIsRefused) {
   commit(sample());
   auto socket = NetfilterSocket::open().value();
   nft::Batch batch(socket, nft::read_generation(socket).value() - 1);
-  batch.remove_table();
+  batch.remove_table(nft::TableId::inet);
   const auto done = batch.commit();
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, Errc::transient);
@@ -281,7 +281,7 @@ INSTANTIATE_TEST_SUITE_P(
     Foreign, NftDriftTest,
     testing::Values(
         Edit{"RuleDeleted", "delete rule inet uplink forward handle HANDLE", "forward",
-             "rule missing in chain forward: ct state established,related accept"},
+             "rule missing in chain forward: iifname . oifname @within_bridge accept"},
         Edit{"RuleAdded", "insert rule inet uplink forward tcp dport 22 accept", "forward",
              "foreign rule in chain forward: [ meta load l4proto"},
         Edit{"RuleEdited",
@@ -298,6 +298,14 @@ INSTANTIATE_TEST_SUITE_P(
         Edit{"SetAdded", "add set inet uplink theirs { type ipv4_addr; }", "",
              "foreign set theirs"},
         Edit{"TableDormant", "table inet uplink { flags dormant; }", "", "table flags"},
+        Edit{"PortFilterFlushed", "flush chain bridge uplink guest_arp", "",
+             "rule missing in chain guest_arp"},
+        Edit{"PortOpened", "delete element bridge uplink filtered_ports { \"t-one\" }", "",
+             "element missing in filtered_ports: \"t-one\""},
+        Edit{"MacAdded", "add element bridge uplink port_macs { \"t-one\" . 02:00:00:00:00:99 }",
+             "", "foreign element in port_macs"},
+        Edit{"IsolationLost", "delete element inet uplink isolated_bridges { \"n-iso\" }", "",
+             "foreign element in within_bridge: \"n-iso\" . \"n-iso\""},
         Edit{"MembershipLost", "delete element inet uplink uplink_bridges { \"bru1\" }", "",
              "element missing in uplink_bridges: \"bru1\""},
         Edit{"BridgeAdded", "add element inet uplink nat_bridges { \"docker0\" }", "",
@@ -319,12 +327,28 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(NftTableTest, ADeletedTableAndAFlushedRulesetComeBack) {
-  for (const char* script : {"delete table inet uplink", "flush ruleset"}) {
+  for (const char* script :
+       {"delete table inet uplink\ndelete table bridge uplink", "flush ruleset"}) {
     commit(sample());
     load(script);
     EXPECT_EQ(nft->dump().value(), std::nullopt);
     commit(sample());
     EXPECT_EQ(dumped(), sample());
+  }
+}
+
+TEST_F(NftTableTest, OneTableOfTheTwoMissingIsAnEditAndRebuilt) {
+  for (const char* family : {"inet", "bridge"}) {
+    commit(sample());
+    load(fmt::format("delete table {} uplink", family));
+    EXPECT_THAT(dumped().foreign_edits,
+                testing::Contains(fmt::format("table {} uplink is missing", family)));
+    commit(sample());
+    EXPECT_TRUE(nft->last_commit().rebuilt);
+    EXPECT_EQ(dumped(), sample());
+    load(fmt::format("delete table {} uplink", family));
+    ASSERT_TRUE(nft->remove().has_value());
+    EXPECT_EQ(spaces.output("nft list ruleset"), "");
   }
 }
 

@@ -91,6 +91,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "sixteen-letters-"},
         Refusal{"NameWithQuote", [](NftState& s) { s.nat_networks[0].bridge = "n\"; flush"; },
                 "not an interface name"},
+        Refusal{"IsolatedNameWithQuote", [](NftState& s) { s.isolated_bridges = {"n\"x"}; },
+                "isolated network \"n\"x\": not an interface name"},
+        Refusal{"RoutedSubnetsOverlap",
+                [](NftState& s) {
+                  s.routed_networks = {{"n-r", prefix("10.1.0.0/16")},
+                                       {"n-r", prefix("10.1.2.0/24")}};
+                },
+                "routed network \"n-r\": 10.1.0.0/16 overlaps 10.1.2.0/24"},
+        Refusal{"GuestPortTwice",
+                [](NftState& s) { s.guest_ports = {{"t-1", {}, {}}, {"t-1", {{2}}, {}}}; },
+                "guest port \"t-1\" is given twice"},
+        Refusal{"GuestPortWithIpv6",
+                [](NftState& s) { s.guest_ports = {{"t-1", {}, {ip("fd00::5")}}}; },
+                "guest port \"t-1\": fd00::5 is not an IPv4 address of a guest"},
         Refusal{
             "SubnetsOverlap",
             [](NftState& s) { s.nat_networks.push_back({"n-default", prefix("10.200.0.128/25")}); },
@@ -116,6 +130,22 @@ NftState random_state(Random& random) {
     state.nat_networks.push_back(
         {"n-" + std::to_string(third), {IpAddress::v4(10, 200, third, 0), 24}});
   }
+  for (auto n = random.below(3); n > 0; --n) {
+    const auto third = static_cast<std::uint8_t>(random.below(3));
+    const std::string name = "r-" + std::to_string(third);
+    state.routed_networks.push_back({name, {IpAddress::v4(10, 60, third, 0), 24}});
+    if (random.chance(50)) { state.routed_networks.push_back({name, prefix("2001:db8::/64")}); }
+    state.isolated_bridges.push_back("i-" + std::to_string(third));
+  }
+  for (auto n = random.below(4); n > 0; --n) {
+    const auto last = static_cast<std::uint8_t>(n);
+    GuestPort port{"t-" + std::to_string(n), {{2, 0, 0, 0, 0, last}}, {}};
+    for (auto m = random.below(3); m > 0; --m) {
+      port.addresses.push_back(
+          IpAddress::v4(10, 200, 0, static_cast<std::uint8_t>(1 + random.below(3))));
+    }
+    state.guest_ports.push_back(std::move(port));
+  }
   for (auto n = bridges == 0 ? 0 : random.below(12); n > 0; --n) {
     const bool v6 = random.chance(25);
     Publication made{
@@ -137,7 +167,8 @@ NftState random_state(Random& random) {
   }
   std::ranges::sort(state.publications);
   const auto same_port = [](const Publication& a, const Publication& b) {
-    return a.in_link == b.in_link && a.transport == b.transport && a.port == b.port;
+    return a.in_link == b.in_link && a.transport == b.transport && a.port == b.port &&
+           a.target.family == b.target.family;
   };
   const auto rest = std::ranges::unique(state.publications, same_port);
   state.publications.erase(rest.begin(), rest.end());
