@@ -64,9 +64,10 @@ NlMessage encode_address_dump(Family family) {
   return MessageBuilder(RTM_GETADDR, 0, fixed).take();
 }
 
-NlMessage encode_address_add(const Address& address, IfIndex link) {
+NlMessage encode_address_add(const Address& address, IfIndex link, IfPresent if_present) {
   const IpPrefix& prefix = address.prefix;
-  MessageBuilder message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, fixed_part(address, link));
+  const int present_flag = if_present == IfPresent::refuse ? NLM_F_EXCL : NLM_F_REPLACE;
+  MessageBuilder message(RTM_NEWADDR, NLM_F_CREATE | present_flag, fixed_part(address, link));
   message.ip(IFA_LOCAL, prefix.address).ip(IFA_ADDRESS, prefix.address);
   if (prefix.address.family == Family::v4 && prefix.length <= prefix_with_broadcast_max) {
     message.ip(IFA_BROADCAST, prefix.broadcast());

@@ -20,9 +20,11 @@ struct DecodedAddress {
 std::optional<DecodedAddress> decode_address(const MessageView& message);
 
 NlMessage encode_address_dump(Family family);
-/// NLM_F_CREATE|NLM_F_REPLACE. An IPv4 address that exists takes the mark but keeps its flags: to
-/// get rid of its prefix route, remove it first. IPv6 takes both.
-NlMessage encode_address_add(const Address& address, IfIndex link);
+enum class IfPresent : std::uint8_t { refuse, replace };  ///< NLM_F_EXCL, NLM_F_REPLACE.
+
+/// NLM_F_CREATE. Replacing: an IPv4 address takes the mark (before 6.18: not even that, seen
+/// on 6.1) but keeps its flags: to get rid of its prefix route, remove it first. IPv6 takes both.
+NlMessage encode_address_add(const Address& address, IfIndex link, IfPresent if_present);
 NlMessage encode_address_remove(const Address& address, IfIndex link);
 
 }  // namespace edge::netmodel

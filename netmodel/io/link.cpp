@@ -9,9 +9,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "netmodel/io/bridge.hpp"
 #include "netmodel/io/message_builder.hpp"
+#include "netmodel/io/vlan.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -41,13 +43,8 @@ DecodedTun decode_tun(Bytes info_data) {
   return tun;
 }
 
-void decode_link_info(Bytes link_info, Link& link) {
-  std::string kind;
-  Bytes data;
-  for_each_attribute(link_info, [&](std::uint16_t type, Bytes value) {
-    if (type == IFLA_INFO_KIND) { kind = read_text(value); }
-    if (type == IFLA_INFO_DATA) { data = value; }
-  });
+void decode_kind(const std::string& kind, Bytes data, DecodedLink& decoded) {
+  Link& link = decoded.observed.link;
   if (kind == "bridge") {
     link.kind = LinkKind::bridge;
     link.bridge = decode_bridge(data);
@@ -58,10 +55,32 @@ void decode_link_info(Bytes link_info, Link& link) {
     }
   } else if (kind == "bond") {
     link.kind = LinkKind::bond;
+    decoded.bond = decode_bond(data);
+    link.bond = decoded.bond->bond;
   } else if (kind == "vlan") {
     link.kind = LinkKind::vlan;
+    link.vlan = decode_vlan(data);
   } else if (kind == "veth") {
     link.kind = LinkKind::veth;
+  }
+}
+
+void decode_link_info(Bytes link_info, DecodedLink& decoded) {
+  std::string kind, slave_kind;
+  Bytes data, slave_data;
+  for_each_attribute(link_info, [&](std::uint16_t type, Bytes value) {
+    switch (type) {
+      case IFLA_INFO_KIND: kind = read_text(value); break;
+      case IFLA_INFO_DATA: data = value; break;
+      case IFLA_INFO_SLAVE_KIND: slave_kind = read_text(value); break;
+      case IFLA_INFO_SLAVE_DATA: slave_data = value; break;
+      default: break;
+    }
+  });
+  decode_kind(kind, data, decoded);
+  decoded.bond_member = slave_kind == "bond";
+  if (decoded.bond_member && !decoded.observed.permanent_mac) {
+    decoded.observed.permanent_mac = decode_bond_member_mac(slave_data);
   }
 }
 
@@ -77,11 +96,25 @@ void decode_inet6(Bytes af_spec, ObservedLink& link) {
   });
 }
 
-NlMessage link_get(const ifinfomsg& fixed, const std::string* name) {
+MessageBuilder link_get(const ifinfomsg& fixed) {
   MessageBuilder message(RTM_GETLINK, 0, fixed);
   message.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-  if (name != nullptr) { message.text(IFLA_IFNAME, *name); }
-  return message.take();
+  return message;
+}
+
+ifinfomsg fixed_of(IfIndex index) {
+  ifinfomsg fixed{};
+  fixed.ifi_index = static_cast<int>(index.value);
+  return fixed;
+}
+
+/// IFLA_LINKINFO with its kind, and what fill(data) puts into IFLA_INFO_DATA.
+template <class Fill>
+void put_info(MessageBuilder& message, const char* kind, Fill&& fill) {
+  message.nest(IFLA_LINKINFO, [&](MessageBuilder& info) {
+    info.text(IFLA_INFO_KIND, kind);
+    info.nest(IFLA_INFO_DATA, fill);
+  });
 }
 
 }  // namespace
@@ -117,6 +150,9 @@ std::optional<DecodedLink> decode_link(const MessageView& message) {
                          case IFLA_MASTER:
                            decoded.master_index = read_or_zero<std::uint32_t>(value);
                            break;
+                         case IFLA_LINK:
+                           decoded.parent_index = read_or_zero<std::uint32_t>(value);
+                           break;
                          case IFLA_IFALIAS: observed.link.alias = read_text(value); break;
                          case IFLA_GROUP: group = read_or_zero<std::uint32_t>(value); break;
                          case IFLA_CARRIER_DOWN_COUNT:
@@ -134,7 +170,7 @@ std::optional<DecodedLink> decode_link(const MessageView& message) {
                          default: break;  // Some sixty more that nobody here asks for.
                        }
                      });
-  decode_link_info(link_info, observed.link);
+  decode_link_info(link_info, decoded);
   if (observed.link.kind == LinkKind::other) {
     if (fixed->ifi_type == ARPHRD_LOOPBACK) {
       observed.link.kind = LinkKind::loopback;
@@ -148,37 +184,58 @@ std::optional<DecodedLink> decode_link(const MessageView& message) {
   return decoded;
 }
 
-NlMessage encode_link_dump() { return link_get(ifinfomsg{}, nullptr); }
-
-NlMessage encode_link_get(const std::string& name) { return link_get(ifinfomsg{}, &name); }
-
-NlMessage encode_link_get(IfIndex index) {
-  ifinfomsg fixed{};
-  fixed.ifi_index = static_cast<int>(index.value);
-  return link_get(fixed, nullptr);
+ObservedLink resolved(DecodedLink decoded, const LinkNames& names) {
+  ObservedLink observed = std::move(decoded.observed);
+  observed.link.master = name_of(names, decoded.master_index);
+  if (decoded.bond) {
+    observed.bond_active = name_of(names, decoded.bond->active_index);
+    observed.link.bond->primary = name_of(names, decoded.bond->primary_index);
+  }
+  if (observed.link.vlan) { observed.link.vlan->parent = name_of(names, decoded.parent_index); }
+  return observed;
 }
 
-NlMessage encode_bridge_create(const Link& link) {
+NlMessage encode_link_dump(std::optional<IfIndex> master) {
+  MessageBuilder message = link_get(ifinfomsg{});
+  if (master) { message.u32(IFLA_MASTER, master->value); }
+  return message.take();
+}
+
+NlMessage encode_link_get(const std::string& name) {
+  return link_get(ifinfomsg{}).text(IFLA_IFNAME, name).take();
+}
+
+NlMessage encode_link_get(IfIndex index) { return link_get(fixed_of(index)).take(); }
+
+NlMessage encode_link_create(const Link& link, std::uint32_t other_index) {
   MessageBuilder message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   message.text(IFLA_IFNAME, link.name).u32(IFLA_GROUP, our_link_group);
   if (link.mac) { message.mac(IFLA_ADDRESS, *link.mac); }
+  const bool bridge = link.kind == LinkKind::bridge;
   // A bridge keeps its MTU against smaller ports only if the MTU was *changed* by request: made
   // with the wanted one it would follow its ports (seen on 6.18, br_change_mtu()). So it is made
   // with another.
-  if (link.mtu) { message.u32(IFLA_MTU, *link.mtu - 1); }
-  message.nest(IFLA_LINKINFO, [&](MessageBuilder& info) {
-    info.text(IFLA_INFO_KIND, "bridge");
-    info.nest(IFLA_INFO_DATA, [&](MessageBuilder& data) {
+  if (link.mtu) { message.u32(IFLA_MTU, bridge ? *link.mtu - 1 : *link.mtu); }
+  if (bridge) {
+    put_info(message, "bridge", [&](MessageBuilder& data) {
       encode_bridge(data, link.bridge.value_or(BridgeAttributes{}));
     });
-  });
+  } else if (link.kind == LinkKind::bond) {
+    put_info(message, "bond", [&](MessageBuilder& data) {
+      encode_bond(data, link.bond.value_or(BondAttributes{}), std::nullopt, other_index);
+    });
+  } else if (link.kind == LinkKind::vlan) {
+    message.u32(IFLA_LINK, other_index);
+    put_info(message, "vlan", [&](MessageBuilder& data) {
+      encode_vlan(data, link.vlan.value_or(VlanAttributes{}));
+    });
+  }
   return message.take();
 }
 
 NlMessage encode_link_change(IfIndex index, const ChangeLink& change,
-                             std::optional<std::uint32_t> master_index, bool set_our_group) {
-  ifinfomsg fixed{};
-  fixed.ifi_index = static_cast<int>(index.value);
+                             const ChangeReferences& references) {
+  ifinfomsg fixed = fixed_of(index);
   if (change.admin_up) {
     fixed.ifi_change = IFF_UP;
     fixed.ifi_flags = *change.admin_up ? IFF_UP : 0;
@@ -186,22 +243,28 @@ NlMessage encode_link_change(IfIndex index, const ChangeLink& change,
   MessageBuilder message(RTM_NEWLINK, 0, fixed);
   if (change.mac) { message.mac(IFLA_ADDRESS, *change.mac); }
   if (change.mtu) { message.u32(IFLA_MTU, *change.mtu); }
-  if (set_our_group) { message.u32(IFLA_GROUP, our_link_group); }
+  if (references.set_our_group) { message.u32(IFLA_GROUP, our_link_group); }
   if (change.alias) { message.text(IFLA_IFALIAS, *change.alias); }
-  if (master_index) { message.u32(IFLA_MASTER, *master_index); }
+  if (references.master_index) { message.u32(IFLA_MASTER, *references.master_index); }
   if (change.bridge) {
-    message.nest(IFLA_LINKINFO, [&](MessageBuilder& info) {
-      info.text(IFLA_INFO_KIND, "bridge");
-      info.nest(IFLA_INFO_DATA, [&](MessageBuilder& data) { encode_bridge(data, *change.bridge); });
+    put_info(message, "bridge", [&](MessageBuilder& data) { encode_bridge(data, *change.bridge); });
+  }
+  if (change.bond) {
+    put_info(message, "bond", [&](MessageBuilder& data) {
+      encode_bond(data, *change.bond, references.present_bond, references.primary_index);
     });
   }
   return message.take();
 }
 
+NlMessage encode_bond_switch(IfIndex bond, IfIndex member) {
+  MessageBuilder message(RTM_NEWLINK, 0, fixed_of(bond));
+  put_info(message, "bond", [&](MessageBuilder& data) { encode_bond_active(data, member.value); });
+  return message.take();
+}
+
 NlMessage encode_link_delete(IfIndex index) {
-  ifinfomsg fixed{};
-  fixed.ifi_index = static_cast<int>(index.value);
-  return MessageBuilder(RTM_DELLINK, 0, fixed).take();
+  return MessageBuilder(RTM_DELLINK, 0, fixed_of(index)).take();
 }
 
 Result<void> check_link_name(const std::string& name) {

@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::uint32_t table_main = 254;
 
-std::string name_of(const LinkNames& names, std::uint32_t index) {
-  if (index == 0) { return {}; }
-  const auto found = names.find(index);
-  return found == names.end() ? fmt::format("#{}", index) : found->second;
-}
-
 std::string bounded(std::string text) {
   if (text.size() > KernelChange::text_bytes_max) { text.resize(KernelChange::text_bytes_max); }
   return text;
@@ -70,23 +64,25 @@ std::optional<MonitorEvent> link_event(const MessageView& message, const Context
     const std::string port = name_of(context.names, observed.index.value);
     return change_of(ChangeKind::bridge_port, context, observed.ours(), port, "bridge port", port);
   }
-  return LinkEvent{.name = observed.link.name,
-                   .index = observed.index,
-                   .kind = observed.link.kind,
-                   .appeared = false,
-                   .gone = context.removed,
-                   .renamed_from = {},
-                   .admin_up = observed.link.admin_up,
-                   .carrier = observed.carrier,
-                   .carrier_up_count = decoded->carrier_up_count,
-                   .carrier_down_count = observed.carrier_down_count,
-                   .mac = observed.link.mac,
-                   .permanent_mac = observed.permanent_mac,
-                   .mtu = observed.link.mtu.value_or(0),
-                   .master = name_of(context.names, decoded->master_index),
-                   .alias = observed.link.alias,
-                   .has_device = observed.has_device,
-                   .by_us = context.by_us};
+  return LinkEvent{
+      .name = observed.link.name,
+      .index = observed.index,
+      .kind = observed.link.kind,
+      .appeared = false,
+      .gone = context.removed,
+      .renamed_from = {},
+      .admin_up = observed.link.admin_up,
+      .carrier = observed.carrier,
+      .carrier_up_count = decoded->carrier_up_count,
+      .carrier_down_count = observed.carrier_down_count,
+      .mac = observed.link.mac,
+      .permanent_mac = observed.permanent_mac,
+      .mtu = observed.link.mtu.value_or(0),
+      .master = name_of(context.names, decoded->master_index),
+      .alias = observed.link.alias,
+      .bond_active = name_of(context.names, decoded->bond ? decoded->bond->active_index : 0),
+      .has_device = observed.has_device,
+      .by_us = context.by_us};
 }
 
 std::optional<MonitorEvent> address_event(const MessageView& message, const Context& context) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "netmodel/core/state.hpp"
+#include "netmodel/io/link_names.hpp"
 #include "netmodel/io/neighbour.hpp"
 
 namespace edge::netmodel {
@@ -34,6 +35,9 @@ struct LinkEvent {
   std::uint32_t mtu = 0;
   std::string master;  ///< Name, if the monitor knows it; "#<index>" if not; empty: none.
   std::string alias;
+  /// Of an active-backup bond: the member that carries its traffic; empty: none, or no such bond.
+  /// The kernel tells of every switch (IFLA_EVENT_BONDING_FAILOVER), pulled or planned.
+  std::string bond_active;
   bool has_device = false;
   bool by_us = false;  ///< Caused by a request of the port given as `own_port`.
   bool operator==(const LinkEvent&) const = default;
@@ -72,9 +76,6 @@ struct MonitorControl {
 };
 
 using MonitorEvent = std::variant<LinkEvent, KernelChange, NeighbourEvent, MonitorControl>;
-
-/// Names by ifindex, kept by whoever decodes a stream of events.
-using LinkNames = std::map<std::uint32_t, std::string>;
 
 /// Decodes one datagram from a NETLINK_ROUTE socket and calls `sink` per message, in order. `names`
 /// is read only. Truncated or nonsensical messages become a KernelChange of kind unknown with the

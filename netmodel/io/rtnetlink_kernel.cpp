@@ -6,50 +6,19 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
-#include <set>
 #include <utility>
 
-#include "netmodel/core/vlan_set.hpp"
 #include "netmodel/io/address.hpp"
-#include "netmodel/io/bridge_vlan.hpp"
+#include "netmodel/io/dump_collect.hpp"
 #include "netmodel/io/route.hpp"
 #include "netmodel/io/rule.hpp"
 #include "netmodel/io/sysctl.hpp"
-#include "netmodel/io/tap.hpp"
 
 namespace edge::netmodel {
 namespace {
 
 constexpr Family families[] = {Family::v4, Family::v6};
 const std::string probe_link = "gallium-probe";
-
-/// Names by index while a dump is put together.
-class Names {
- public:
-  void add(IfIndex index, const std::string& name) { names_[index.value] = name; }
-  std::string at(std::uint32_t index) const {
-    if (index == 0) { return {}; }
-    const auto found = names_.find(index);
-    return found == names_.end() ? "#" + std::to_string(index) : found->second;
-  }
-
- private:
-  std::map<std::uint32_t, std::string> names_;
-};
-
-/// Runs a dump and appends what `decode` makes of each message to `out`.
-template <class T, class Decode>
-Result<void> collect(NetlinkSocket& socket, NlMessage request, std::vector<T>& out, Decode decode) {
-  const std::size_t begin = out.size();
-  return socket.dump(
-      *request, [&] { out.erase(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end()); },
-      [&](Bytes bytes) {
-        for_each_message(bytes, [&](const MessageView& view) {
-          if (auto decoded = decode(view)) { out.push_back(std::move(*decoded)); }
-        });
-      });
-}
 
 }  // namespace
 
@@ -63,17 +32,9 @@ Result<std::unique_ptr<RtnetlinkKernel>> RtnetlinkKernel::open(NftPort* nft) {
 
 Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls) {
   ObservedState state;
-  Names names;
-
-  std::vector<DecodedLink> links;
-  EDGE_TRY(collect(socket_, encode_link_dump(), links, decode_link));
-  for (const DecodedLink& link : links) { names.add(link.observed.index, link.observed.link.name); }
-  for (DecodedLink& link : links) {
-    link.observed.link.master = names.at(link.master_index);
-    state.links.push_back(std::move(link.observed));
-  }
-
-  EDGE_TRY(dump_vlans(state.links));
+  EDGE_TRY(dump_links(state.links));
+  LinkNames names;
+  for (const ObservedLink& link : state.links) { names[link.index.value] = link.link.name; }
 
   // A kernel without IPv6 answers an AF_INET6 dump with everything it has, so the family is
   // checked.
@@ -82,14 +43,14 @@ Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls
     EDGE_TRY(collect(socket_, encode_address_dump(family), addresses, decode_address));
     for (DecodedAddress& decoded : addresses) {
       if (decoded.address.prefix.address.family != family) { continue; }
-      decoded.address.link = names.at(decoded.link_index);
+      decoded.address.link = name_of(names, decoded.link_index);
       state.addresses.push_back(std::move(decoded.address));
     }
     std::vector<DecodedRoute> routes;
     EDGE_TRY(collect(socket_, encode_route_dump(family), routes, decode_route));
     for (DecodedRoute& decoded : routes) {
       if (decoded.route.destination.address.family != family) { continue; }
-      decoded.route.link = names.at(decoded.link_index);
+      decoded.route.link = name_of(names, decoded.link_index);
       state.routes.push_back(std::move(decoded.route));
     }
     EDGE_ASSIGN(std::vector<Rule> rules, dump_rules(family));
@@ -102,30 +63,6 @@ Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls
     if (value) { state.sysctls.push_back({.path = path, .value = std::move(*value)}); }
   }
   return state;
-}
-
-/// Only where a bridge filters by VLAN: elsewhere the kernel's answer has no effect on any frame.
-Result<void> RtnetlinkKernel::dump_vlans(std::vector<ObservedLink>& links) {
-  std::set<std::string, std::less<>> filtering;
-  for (const ObservedLink& link : links) {
-    if (link.link.bridge && link.link.bridge->vlan_filtering == true) {
-      filtering.insert(link.link.name);
-    }
-  }
-  if (filtering.empty()) { return {}; }
-  std::vector<DecodedVlans> dumped;
-  EDGE_TRY(collect(socket_, encode_vlan_dump(), dumped, decode_vlans));
-  std::map<std::uint32_t, std::vector<BridgeVlan>> by_index;
-  for (DecodedVlans& one : dumped) {
-    std::vector<BridgeVlan>& all = by_index[one.link_index];
-    all.insert(all.end(), one.vlans.begin(), one.vlans.end());
-  }
-  for (ObservedLink& link : links) {
-    if (filtering.contains(link.link.name) || filtering.contains(link.link.master)) {
-      link.link.vlans = joined(by_index[link.index.value]);
-    }
-  }
-  return {};
 }
 
 Result<std::vector<Rule>> RtnetlinkKernel::dump_rules(Family family) {
@@ -151,110 +88,27 @@ Result<void> RtnetlinkKernel::send(NlMessage message) {
   return socket_.request(*message);
 }
 
-Result<DecodedLink> RtnetlinkKernel::find_link(const std::string& name) {
-  EDGE_TRY(check_link_name(name));
-  const NlMessage request = encode_link_get(name);
-  const auto answer = socket_.get(*request);
-  if (!answer) { return fail_in("link " + name, answer.error()); }
-  std::optional<DecodedLink> link;
-  for_each_message(*answer, [&](const MessageView& view) { link = decode_link(view); });
-  if (!link) { return fail(Errc::corrupt, "link " + name + ": unreadable answer"); }
-  return std::move(*link);
-}
-
-Result<IfIndex> RtnetlinkKernel::index_of(const std::string& name) {
-  EDGE_ASSIGN(const DecodedLink link, find_link(name));
-  return link.observed.index;
-}
-
-Result<void> RtnetlinkKernel::change_link(IfIndex index, const ChangeLink& change,
-                                          bool set_our_group) {
-  std::optional<std::uint32_t> master_index;
-  if (change.master) {
-    master_index = 0;
-    if (!change.master->empty()) {
-      EDGE_ASSIGN(const IfIndex master, index_of(*change.master));
-      master_index = master.value;
-    }
-  }
-  return send(encode_link_change(index, change, master_index, set_our_group));
-}
-
-Result<void> RtnetlinkKernel::write(const CreateLink& operation) {
-  const Link& link = operation.link;
-  EDGE_TRY(check_link_name(link.name));
-  if (!link.master.empty()) { EDGE_TRY(index_of(link.master)); }  // Before anything exists.
-  if (link.kind == LinkKind::bridge) { return create_bridge(link); }
-  if (link.kind == LinkKind::tap) { return create_tap(link); }
-  return fail(Errc::unsupported, "only bridges and taps are made here");
-}
-
-/// Two messages: the first makes it with everything the kernel takes at creation; alias, binding
-/// MTU, master and IFF_UP follow in the second (rtnl_create_link() ignores the alias: seen
-/// on 6.18).
-Result<void> RtnetlinkKernel::create_bridge(const Link& link) {
-  EDGE_TRY(send(encode_bridge_create(link)));
-  EDGE_ASSIGN(const IfIndex index, index_of(link.name));
-  const ChangeLink finish{.name = link.name,
-                          .mtu = link.mtu,
-                          .admin_up = link.admin_up,
-                          .master = link.master.empty() ? std::nullopt : std::optional(link.master),
-                          .alias = link.alias,
-                          .mac = std::nullopt,
-                          .bridge = std::nullopt};
-  return change_link(index, finish, false);
-}
-
-/// The mark goes on before the tap becomes persistent: whatever survives us carries it.
-Result<void> RtnetlinkKernel::create_tap(const Link& link) {
-  ++writes_;
-  EDGE_ASSIGN(NewTap tap, NewTap::create(link.name, link.tap.value_or(TapAttributes{})));
-  EDGE_ASSIGN(const IfIndex index, index_of(link.name));
-  const ChangeLink mark{.name = link.name,
-                        .mtu = link.mtu,
-                        .admin_up = std::nullopt,
-                        .master = std::nullopt,
-                        .alias = link.alias,
-                        .mac = link.mac,
-                        .bridge = std::nullopt};
-  EDGE_TRY(change_link(index, mark, true));
-  EDGE_TRY(tap.persist());
-  const ChangeLink connect{
-      .name = link.name,
-      .mtu = std::nullopt,
-      .admin_up = link.admin_up,
-      .master = link.master.empty() ? std::nullopt : std::optional(link.master),
-      .alias = std::nullopt,
-      .mac = std::nullopt,
-      .bridge = std::nullopt};
-  return change_link(index, connect, false);
-}
-
-Result<void> RtnetlinkKernel::write(const ChangeLink& operation) {
-  EDGE_ASSIGN(const IfIndex index, index_of(operation.name));
-  return change_link(index, operation, false);
-}
-
-Result<void> RtnetlinkKernel::write(const DeleteLink& operation) {
-  EDGE_ASSIGN(const DecodedLink link, find_link(operation.name));
-  if (!link.observed.ours()) { return fail(Errc::denied, "the link does not carry our mark"); }
-  return send(encode_link_delete(link.observed.index));
-}
-
-Result<void> RtnetlinkKernel::write(const SetVlans& operation) {
-  EDGE_TRY(check_vlans(operation));
-  EDGE_ASSIGN(const DecodedLink link, find_link(operation.link));
-  const bool bridge = link.observed.link.kind == LinkKind::bridge;
-  for (NlMessage& message : encode_vlans(
-           link.observed.index, bridge ? VlanSubject::bridge : VlanSubject::port, operation)) {
-    EDGE_TRY(send(std::move(message)));
-  }
-  return {};
-}
-
 Result<void> RtnetlinkKernel::write(const AddAddress& operation) {
-  EDGE_ASSIGN(const IfIndex index, index_of(operation.address.link));
-  return send(encode_address_add(operation.address, index));
+  const Address& wanted = operation.address;
+  EDGE_ASSIGN(const IfIndex index, index_of(wanted.link));
+  const auto added = send(encode_address_add(wanted, index, IfPresent::refuse));
+  if (added || added.error().os_errno != EEXIST) { return added; }
+  EDGE_TRY(send(encode_address_add(wanted, index, IfPresent::replace)));
+  if (!wanted.ours) { return {}; }
+  EDGE_ASSIGN(const bool marked, address_is_ours(wanted, index));
+  if (marked) { return {}; }
+  // Linux 6.1 leaves the mark of an address as it is, so a taken over one is made anew.
+  EDGE_TRY(send(encode_address_remove(wanted, index)));
+  return send(encode_address_add(wanted, index, IfPresent::refuse));
+}
+
+Result<bool> RtnetlinkKernel::address_is_ours(const Address& wanted, IfIndex index) {
+  std::vector<DecodedAddress> addresses;
+  EDGE_TRY(collect(socket_, encode_address_dump(wanted.prefix.address.family), addresses,
+                   decode_address));
+  return std::ranges::any_of(addresses, [&](const DecodedAddress& one) {
+    return one.link_index == index.value && one.address.prefix == wanted.prefix && one.address.ours;
+  });
 }
 
 Result<void> RtnetlinkKernel::write(const RemoveAddress& operation) {
@@ -326,10 +180,10 @@ Result<KernelFeatures> RtnetlinkKernel::probe_features() {
                    .alias = {},
                    .bridge = BridgeAttributes{.vlan_filtering = true},
                    .tap = std::nullopt};
-  auto made = send(encode_bridge_create(probe));
+  auto made = send(encode_link_create(probe, 0));
   if (!made && made.error().code == Errc::conflict) {  // Left by a process that ended right here.
     EDGE_TRY(write(DeleteLink{probe_link}));
-    made = send(encode_bridge_create(probe));
+    made = send(encode_link_create(probe, 0));
   }
   if (!made && made.error().code != Errc::unsupported) {
     return fail_in("probe vlan_filtering", made.error());

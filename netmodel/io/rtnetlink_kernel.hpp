@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,10 @@ class RtnetlinkKernel final : public Kernel {
   Result<std::optional<Neighbour>> find_neighbour(const std::string& link,
                                                   const IpAddress& address);
 
+  /// A planned switch: `member` becomes the active one of an active-backup bond. Errors:
+  /// invalid_input when it is no member, or has no carrier.
+  Result<void> switch_bond(const std::string& bond, const std::string& member);
+
   /// Write requests sent so far (netlink, tun ioctl sequences, sysctl files, nft batches).
   std::uint64_t writes() const { return writes_; }
 
@@ -70,18 +75,31 @@ class RtnetlinkKernel final : public Kernel {
   Result<void> write(const CommitNft& operation);
   Result<void> write(const DeleteNft& operation);
 
-  Result<void> create_bridge(const Link& link);
+  Result<void> create_device(const Link& link, std::uint32_t other_index);
   Result<void> create_tap(const Link& link);
-  Result<void> change_link(IfIndex index, const ChangeLink& change, bool set_our_group);
+  Result<void> change_link(const DecodedLink& link, const ChangeLink& change, bool set_our_group);
+  Result<void> change_membership(const DecodedLink& link, const ChangeLink& change,
+                                 const ChangeReferences& references, bool joins_bond);
   Result<void> send(NlMessage message);
+  Result<bool> address_is_ours(const Address& wanted, IfIndex index);
   Result<DecodedLink> find_link(const std::string& name);
   Result<IfIndex> index_of(const std::string& name);
+  Result<std::uint32_t> index_or_zero(const std::string& name);
   Result<std::optional<IfIndex>> index_of_route_link(const Route& route);
+  Result<void> dump_links(std::vector<ObservedLink>& links);
+  void read_speeds(std::vector<DecodedLink>& links);
   Result<void> dump_vlans(std::vector<ObservedLink>& links);
   Result<std::vector<Rule>> dump_rules(Family family);
 
+  /// What the driver said, and the carrier's history when it said so.
+  struct Speed {
+    std::uint32_t carrier_changes = 0;
+    std::uint32_t mbps = 0;
+  };
+
   NetlinkSocket socket_;
   NftPort* nft_;
+  std::map<std::uint32_t, Speed> speeds_;  ///< By ifindex.
   std::uint64_t writes_ = 0;
 };
 

@@ -94,13 +94,12 @@ ObservedLink& FakeKernel::insert(ObservedLink link) {
 
 Result<void> FakeKernel::set_master(ObservedLink& link, const std::string& master) {
   if (link.link.master == master) { return {}; }
-  if (master.empty()) {
-    vlans_.erase(link.index.value);
-  } else {
-    const ObservedLink* target = find(master);
-    if (target == nullptr) { return fail_errno(ENODEV, "master " + master); }
+  ObservedLink* target = master.empty() ? nullptr : find(master);
+  if (!master.empty() && target == nullptr) { return fail_errno(ENODEV, "master " + master); }
+  const bool to_bond = target != nullptr && target->link.kind == LinkKind::bond;
+  if (target != nullptr && !to_bond) {
     if (target->link.kind != LinkKind::bridge) {
-      return fail_errno(EOPNOTSUPP, "master " + master + " is no bridge");
+      return fail_errno(EOPNOTSUPP, "master " + master + " is no bridge and no bond");
     }
     if (link.link.kind == LinkKind::bridge) {
       return fail_errno(ELOOP, "a bridge cannot be a bridge's port");
@@ -108,8 +107,12 @@ Result<void> FakeKernel::set_master(ObservedLink& link, const std::string& maste
     const auto ports = std::ranges::count_if(
         state_.links, [&](const ObservedLink& port) { return port.link.master == master; });
     if (ports >= bridge_ports_max) { return fail_errno(EXFULL, "bridge " + master); }
-    join_vlans(link, *target);
   }
+  vlans_.erase(link.index.value);
+  link.link.master.clear();
+  if (members_.contains(link.index.value)) { leave_bond(link); }
+  if (to_bond) { EDGE_TRY(join_bond(link, *target)); }
+  if (target != nullptr && !to_bond) { join_vlans(link, *target); }
   link.link.master = master;
   return {};
 }
@@ -122,19 +125,20 @@ void FakeKernel::set_up(ObservedLink& link, bool up) {
     for (const Address& address : state_.addresses) {
       if (address.link == name) { add_prefix_route(address); }
     }
-    return;
+  } else {
+    drop_routes_of(name, std::nullopt);
+    std::erase_if(state_.addresses, [&](const Address& address) {
+      return address.link == name && address.prefix.address.family == Family::v6;
+    });
   }
-  drop_routes_of(name, std::nullopt);
-  std::erase_if(state_.addresses, [&](const Address& address) {
-    return address.link == name && address.prefix.address.family == Family::v6;
-  });
+  for (ObservedLink* vlan : vlans_above(name)) { set_up(*vlan, up); }
 }
 
 Result<void> FakeKernel::write(const CreateLink& operation) {
   const Link& wanted = operation.link;
-  if (wanted.kind != LinkKind::bridge && wanted.kind != LinkKind::tap) {
-    return fail(Errc::unsupported, "only bridges and taps are made here");
-  }
+  const bool made_here = wanted.kind == LinkKind::bridge || wanted.kind == LinkKind::tap ||
+                         wanted.kind == LinkKind::bond || wanted.kind == LinkKind::vlan;
+  if (!made_here) { return fail(Errc::unsupported, "no kind that is made here"); }
   if (wanted.name.empty() || wanted.name.size() > name_bytes_max) {
     return fail_errno(EINVAL, "link name");
   }
@@ -142,34 +146,47 @@ Result<void> FakeKernel::write(const CreateLink& operation) {
   if (!wanted.master.empty() && find(wanted.master) == nullptr) {
     return fail_errno(ENODEV, "master " + wanted.master);
   }
-
   ObservedLink link;
-  link.link = wanted;
-  link.link.master.clear();
+  link.link.name = wanted.name;
+  link.link.kind = wanted.kind;
+  link.link.mac = wanted.mac;
+  link.link.mtu = wanted.mtu;
   link.link.admin_up = false;
-  link.mtu_min = 68;
+  link.link.alias = wanted.alias;
+  link.mtu_min = wanted.kind == LinkKind::vlan ? 0 : 68;
   link.mtu_max = 65535;
-  if (!wanted.mac) {
-    link.link.mac = MacAddress{{0xfe, 0, 0, 0, 0, static_cast<std::uint8_t>(next_index_)}};
-  }
-  if (!wanted.mtu) { link.link.mtu = 1500; }
-  const bool is_tap = wanted.kind == LinkKind::tap;
-  link.link.vlans.reset();
-  link.link.bridge.reset();
-  if (is_tap) { link.link.tap = wanted.tap.value_or(TapAttributes{}); }
   ObservedLink& made = insert(std::move(link));
-  if (!is_tap) {
-    made.link.bridge = BridgeAttributes{.vlan_filtering = false};
-    if (vlan_filtering_) { set_default_pvid(made, 1); }
-    const auto done = set_bridge(made, wanted.bridge.value_or(BridgeAttributes{}));
-    if (!done) {
-      erase_link(wanted.name);
-      return done;
-    }
+  if (const auto done = make_kind(made, wanted); !done) {
+    erase_link(wanted.name);
+    return done;
   }
-  if (is_tap) { cable_[made.index.value] = false; }
+  if (!made.link.mac) {
+    made.link.mac = MacAddress{{0xfe, 0, 0, 0, 0, static_cast<std::uint8_t>(made.index.value)}};
+  }
+  if (!made.link.mtu) { made.link.mtu = 1500; }
   set_up(made, wanted.admin_up);
-  return set_master(made, wanted.master);
+  return set_master(made, wanted.master);  // One that refuses leaves the link, as the kernel does.
+}
+
+Result<void> FakeKernel::make_kind(ObservedLink& made, const Link& wanted) {
+  switch (wanted.kind) {
+    case LinkKind::bridge:
+      made.link.bridge = BridgeAttributes{.vlan_filtering = false};
+      if (vlan_filtering_) { set_default_pvid(made, 1); }
+      EDGE_TRY(set_bridge(made, wanted.bridge.value_or(BridgeAttributes{})));
+      break;
+    case LinkKind::bond: EDGE_TRY(make_bond(made, wanted.bond.value_or(BondAttributes{}))); break;
+    case LinkKind::vlan: EDGE_TRY(make_vlan(made, wanted.vlan.value_or(VlanAttributes{}))); break;
+    case LinkKind::tap:
+      made.link.tap = wanted.tap.value_or(TapAttributes{});
+      cable_[made.index.value] = false;
+      break;
+    case LinkKind::physical:
+    case LinkKind::veth:
+    case LinkKind::loopback:
+    case LinkKind::other: break;
+  }
+  return {};
 }
 
 Result<void> FakeKernel::write(const ChangeLink& operation) {
@@ -180,11 +197,17 @@ Result<void> FakeKernel::write(const ChangeLink& operation) {
     return fail_errno(EINVAL, "alias");
   }
   if (operation.bridge) { EDGE_TRY(set_bridge(*link, *operation.bridge)); }
+  if (operation.bond) { EDGE_TRY(set_bond(*link, *operation.bond)); }
   if (operation.master) { EDGE_TRY(set_master(*link, *operation.master)); }
-  if (operation.mtu) { link->link.mtu = operation.mtu; }
-  if (operation.mac) { link->link.mac = operation.mac; }
+  if (operation.mtu) { EDGE_TRY(set_mtu(*link, *operation.mtu)); }
+  if (operation.mac) { set_mac(*link, *operation.mac); }
   if (operation.alias) { link->link.alias = *operation.alias; }
-  if (operation.admin_up) { set_up(*link, *operation.admin_up); }
+  if (operation.admin_up) {
+    if (*operation.admin_up && link->link.vlan && !find(link->link.vlan->parent)->link.admin_up) {
+      return fail_errno(ENETDOWN, "the parent is down");
+    }
+    set_up(*link, *operation.admin_up);
+  }
   return {};
 }
 
@@ -197,36 +220,49 @@ Result<void> FakeKernel::write(const DeleteLink& operation) {
 }
 
 void FakeKernel::erase_link(const std::string& name) {
+  std::vector<std::string> above;
+  for (const ObservedLink* vlan : vlans_above(name)) { above.push_back(vlan->link.name); }
+  for (const std::string& vlan : above) { erase_link(vlan); }
   drop_routes_of(name, std::nullopt);
   std::erase_if(state_.addresses, [&](const Address& address) { return address.link == name; });
   for (ObservedLink& link : state_.links) {
     if (link.link.master != name) { continue; }
     link.link.master.clear();
     vlans_.erase(link.index.value);
+    if (members_.contains(link.index.value)) { leave_bond(link); }
   }
-  cable_.erase(find(name)->index.value);
-  vlans_.erase(find(name)->index.value);
+  const std::uint32_t index = find(name)->index.value;
+  cable_.erase(index);
+  vlans_.erase(index);
+  bonds_.erase(index);
+  members_.erase(index);
   std::erase_if(state_.links, [&](const ObservedLink& link) { return link.link.name == name; });
   std::erase_if(sysctls_, [&](const auto& entry) { return !sysctl_exists(entry.first); });
 }
 
-/// A bridge has carrier when a port has; everything needs to be admin up for it.
+/// From below: what has a cable, bonds, bridges, VLAN devices; everything needs to be admin up.
 void FakeKernel::update_carriers() {
   const auto set = [](ObservedLink& link, bool carrier) {
     if (link.carrier && !carrier) { ++link.carrier_down_count; }
     link.carrier = carrier;
   };
+  const auto any_below = [&](const ObservedLink& master) {
+    return std::ranges::any_of(state_.links, [&](const ObservedLink& port) {
+      return port.link.master == master.link.name && port.carrier;
+    });
+  };
   for (ObservedLink& link : state_.links) {
-    if (link.link.kind != LinkKind::bridge) {
-      set(link, link.link.admin_up && cable_.at(link.index.value));
+    const auto cable = cable_.find(link.index.value);
+    if (cable != cable_.end()) { set(link, link.link.admin_up && cable->second); }
+  }
+  for (const LinkKind kind : {LinkKind::bond, LinkKind::bridge}) {
+    for (ObservedLink& link : state_.links) {
+      if (link.link.kind == kind) { set(link, link.link.admin_up && any_below(link)); }
     }
   }
-  for (ObservedLink& bridge : state_.links) {
-    if (bridge.link.kind != LinkKind::bridge) { continue; }
-    const bool live = std::ranges::any_of(state_.links, [&](const ObservedLink& port) {
-      return port.link.master == bridge.link.name && port.carrier;
-    });
-    set(bridge, bridge.link.admin_up && live);
+  for (ObservedLink& link : state_.links) {
+    if (link.link.vlan) { set(link, link.link.admin_up && find(link.link.vlan->parent)->carrier); }
+    if (bonds_.contains(link.index.value)) { select_active(link); }
   }
 }
 
@@ -243,6 +279,7 @@ IfIndex FakeKernel::plug_adapter(const std::string& name, const MacAddress& mac,
   link.has_device = true;
   link.mtu_min = 68;
   link.mtu_max = mtu_max;
+  link.speed_mbps = 10000;
   const IfIndex index = insert(std::move(link)).index;
   cable_[index.value] = true;
   return index;
@@ -257,7 +294,13 @@ IfIndex FakeKernel::add_foreign_link(Link link) {
     observed.link.bridge = BridgeAttributes{};
   }
   const ObservedLink& made = insert(std::move(observed));
-  if (made.link.kind != LinkKind::bridge) { cable_[made.index.value] = true; }
+  const bool has_cable = made.link.kind != LinkKind::bridge && made.link.kind != LinkKind::bond &&
+                         made.link.kind != LinkKind::vlan;
+  if (has_cable) { cable_[made.index.value] = true; }
+  if (made.link.kind == LinkKind::bond) {
+    bonds_[made.index.value] = {.mac_was_given = true};
+    if (!made.link.bond) { find(made.link.name)->link.bond = BondAttributes{}; }
+  }
   const IfIndex index = made.index;
   update_carriers();
   return index;
@@ -274,6 +317,8 @@ void FakeKernel::rename_link(const std::string& from, const std::string& to) {
   find(from)->link.name = to;
   for (ObservedLink& link : state_.links) {
     if (link.link.master == from) { link.link.master = to; }
+    if (link.link.vlan && link.link.vlan->parent == from) { link.link.vlan->parent = to; }
+    if (link.bond_active == from) { link.bond_active = to; }
   }
   for (Address& address : state_.addresses) {
     if (address.link == from) { address.link = to; }
@@ -285,7 +330,7 @@ void FakeKernel::rename_link(const std::string& from, const std::string& to) {
 
 void FakeKernel::set_carrier(const std::string& name, bool carrier) {
   const ObservedLink* link = find(name);
-  EDGE_ASSERT(link != nullptr && link->link.kind != LinkKind::bridge);
+  EDGE_ASSERT(link != nullptr && cable_.contains(link->index.value));
   cable_[link->index.value] = carrier;
   update_carriers();
 }
@@ -294,6 +339,11 @@ void FakeKernel::set_admin_up(const std::string& name, bool up) {
   EDGE_ASSERT(find(name) != nullptr);
   set_up(*find(name), up);
   update_carriers();
+}
+
+void FakeKernel::set_speed(const std::string& name, std::uint32_t mbps) {
+  EDGE_ASSERT(find(name) != nullptr);
+  find(name)->speed_mbps = mbps;
 }
 
 void FakeKernel::fail_apply(std::uint64_t nth, int os_errno) {

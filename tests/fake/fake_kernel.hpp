@@ -18,7 +18,9 @@ namespace edge::netmodel {
 /// its last address, when the link goes admin down, and (main table) with their preferred source; a
 /// gateway must be reachable (ENETUNREACH), a link up before a route uses it (ENETDOWN); a primary
 /// address takes its secondaries along unless promote_secondaries is set; a bridge has 1,023 ports
-/// at most and gives its default pvid to each new one.
+/// at most and gives its default pvid to each new one; a bond gives its MAC and MTU to its members,
+/// has carrier while one of them has, and refuses early options late; a VLAN device cannot have
+/// more MTU than its parent and goes with it.
 /// Not modelled: DAD and router advertisements, MTU of an unpinned bridge, loose rule deletion.
 ///
 /// Time: none. Threads: one.
@@ -43,9 +45,11 @@ class FakeKernel final : public Kernel {
   IfIndex add_foreign_link(Link link);
   void remove_link(const std::string& name);
   void rename_link(const std::string& from, const std::string& to);
-  /// The cable; for a tap: whether a VM has it open. Not for bridges: they follow their ports.
+  /// The cable; for a tap: whether a VM has it open. Not for bridges, bonds and VLAN devices: they
+  /// follow their ports, members, parents.
   void set_carrier(const std::string& name, bool carrier);
   void set_admin_up(const std::string& name, bool up);
+  void set_speed(const std::string& name, std::uint32_t mbps);
   void add_foreign_address(Address address);
   void add_foreign_route(Route route);
   void add_foreign_rule(Rule rule);
@@ -88,6 +92,17 @@ class FakeKernel final : public Kernel {
   void set_default_pvid(ObservedLink& bridge, std::uint16_t id);
   void join_vlans(const ObservedLink& port, const ObservedLink& bridge);
   void show_vlans();
+  std::vector<ObservedLink*> members_of(const std::string& bond);
+  Result<void> make_bond(ObservedLink& made, const BondAttributes& wanted);
+  Result<void> set_bond(ObservedLink& link, const BondAttributes& wanted);
+  Result<void> join_bond(ObservedLink& link, ObservedLink& bond);
+  void leave_bond(ObservedLink& link);
+  void select_active(ObservedLink& bond);
+  Result<void> make_vlan(ObservedLink& made, const VlanAttributes& wanted);
+  std::vector<ObservedLink*> vlans_above(const std::string& parent);
+  Result<void> set_mtu(ObservedLink& link, std::uint32_t mtu);
+  void set_mac(ObservedLink& link, const MacAddress& mac);
+  Result<void> make_kind(ObservedLink& made, const Link& wanted);
   void erase_link(const std::string& name);
   void update_carriers();
   void add_prefix_route(const Address& address);
@@ -98,7 +113,23 @@ class FakeKernel final : public Kernel {
   std::optional<std::string> read(const std::string& sysctl) const;
   bool sysctl_exists(const std::string& path) const;
 
+  struct FakeBond {
+    bool mac_was_given = false;  ///< Else the first member's is taken.
+    std::string primary{};       ///< Also while it is no member.
+    bool primary_first = false;  ///< At the next selection, whatever the reselect policy says.
+  };
+  /// What a link was before it joined its bond.
+  struct FakeMember {
+    std::optional<MacAddress> mac{};
+    std::optional<std::uint32_t> mtu{};
+    std::optional<MacAddress> permanent_mac{};
+    std::uint64_t joined = 0;
+  };
+
   ObservedState state_;
+  std::map<std::uint32_t, FakeBond> bonds_;      ///< By index.
+  std::map<std::uint32_t, FakeMember> members_;  ///< By index of the member.
+  std::uint64_t joins_ = 0;
   std::map<std::string, std::string> sysctls_;
   std::map<std::uint32_t, bool>
       cable_;  ///< By index; what is not here (bridges) has none of its own.

@@ -18,6 +18,7 @@ TEST_P(KernelContract, CreatedBridgeShowsEveryField) {
   const auto seen = link("br021122334455");
   ASSERT_TRUE(seen);
   wanted.bridge->vlan_filtering = false;  // Not asked for; the kernel shows it.
+  wanted.bridge->default_pvid = seen->link.bridge->default_pvid;  // A kernel that filters: 1.
   EXPECT_EQ(seen->link, wanted);
   EXPECT_TRUE(seen->ours());
   EXPECT_FALSE(seen->has_device);
@@ -134,6 +135,16 @@ TEST_P(KernelContract, PortIsEnslavedAndReleased) {
   EXPECT_EQ(link("eth0")->link.master, "");
   EXPECT_TRUE(link("eth0")->link.admin_up);
   EXPECT_TRUE(world->eventually([&] { return !link("br0")->carrier; }));
+}
+
+TEST_P(KernelContract, BridgeTakes1023PortsAndSaysThatItIsFull) {
+  make_bridge("br0");
+  for (int i = 0; i < 1023; ++i) { make_tap("t-" + std::to_string(i), "br0"); }
+  make_tap("t-last", "");
+  ChangeLink operation = change("t-last");
+  operation.master = "br0";
+  EXPECT_EQ(failure(operation).code, Errc::no_space);
+  EXPECT_EQ(link("t-last")->link.master, "");
 }
 
 TEST_P(KernelContract, BridgeAsPortOfABridgeIsRefused) {

@@ -23,6 +23,9 @@ constexpr std::uint8_t protocol_static = 4;  // RTPROT_STATIC
 
 class FakeWorld final : public World {
  public:
+  explicit FakeWorld(KernelBuild build) {
+    if (build == KernelBuild::stock) { kernel_.allow_vlan_filtering(); }
+  }
   Kernel& kernel() override { return kernel_; }
   void plug_adapter(const std::string& name) override {
     kernel_.plug_adapter(name, MacAddress{{0x02, 0xaa, 0, 0, 0, ++adapters_}});
@@ -89,7 +92,9 @@ class RealWorld final : public World {
     ip("link set " + name + (up ? " up" : " down"));
   }
   void rename_link(const std::string& from, const std::string& to) override {
+    ip("link set " + from + " down");  // Kernels before 6.2 rename nothing that is up.
     ip("link set " + from + " name " + to);
+    ip("link set " + to + " up");
   }
   void add_foreign_bridge(const std::string& name) override {
     ip("link add " + name + " type bridge");
@@ -127,7 +132,9 @@ class RealWorld final : public World {
 
 }  // namespace
 
-std::unique_ptr<World> make_fake_world() { return std::make_unique<FakeWorld>(); }
+std::unique_ptr<World> make_fake_world(KernelBuild build) {
+  return std::make_unique<FakeWorld>(build);
+}
 std::unique_ptr<World> make_real_world() { return std::make_unique<RealWorld>(); }
 
 std::vector<Address> KernelContract::addresses(const std::string& name, Family family) {
@@ -174,6 +181,16 @@ void KernelContract::make_tap(const std::string& name, const std::string& bridge
   apply(CreateLink{link});
 }
 
+void StockKernelContract::make_bond(const std::string& name, const BondAttributes& options) {
+  apply(CreateLink{bond_link(name, options)});
+}
+
+void StockKernelContract::set_master(const std::string& name, const std::string& master) {
+  ChangeLink operation = change(name);
+  operation.master = master;
+  apply(operation);
+}
+
 MacAddress mac(std::string_view text) { return parse_mac(text).value(); }
 IpAddress address(std::string_view text) { return parse_ip(text).value(); }
 IpPrefix prefix(std::string_view text) { return parse_prefix(text).value(); }
@@ -187,6 +204,42 @@ Link bridge_link(const std::string& name, const std::string& mac_text) {
   link.alias = "gallium:port:" + to_hex(mac(mac_text));
   link.bridge = BridgeAttributes{};
   return link;
+}
+
+Link bond_link(const std::string& name, const BondAttributes& options) {
+  Link link;
+  link.name = name;
+  link.kind = LinkKind::bond;
+  link.mac = mac("02:00:00:00:00:b0");
+  link.mtu = 1500;
+  link.alias = "gallium:bond:020000000000b0";
+  link.bond = options;
+  return link;
+}
+
+Link filtering_bridge_link(const std::string& name) {
+  Link link = bridge_link(name, "02:00:00:00:00:01");
+  link.bridge->vlan_filtering = true;
+  link.bridge->default_pvid = 0;
+  return link;
+}
+
+Link vlan_device_link(const std::string& name, const std::string& parent, std::uint16_t id) {
+  Link link;
+  link.name = name;
+  link.kind = LinkKind::vlan;
+  link.mtu = 1500;
+  link.alias = "gallium:vlan:020000000001";
+  link.vlan = VlanAttributes{.parent = parent, .id = id};
+  return link;
+}
+
+BridgeVlan tagged(std::uint16_t first, std::uint16_t last) {
+  return {.first = first, .last = last};
+}
+
+BridgeVlan native(std::uint16_t id) {
+  return {.first = id, .last = id, .pvid = true, .untagged = true};
 }
 
 Address own_address(const std::string& link, std::string_view prefix_text) {

@@ -36,7 +36,10 @@ class World {
   virtual bool eventually(const std::function<bool()>& condition) = 0;
 };
 
-std::unique_ptr<World> make_fake_world();
+/// What a kernel was built with: Debian's has bonding, 802.1Q and vlan_filtering, this machine's
+/// own may lack all three.
+enum class KernelBuild : std::uint8_t { common, stock };
+std::unique_ptr<World> make_fake_world(KernelBuild build = KernelBuild::common);
 std::unique_ptr<World> make_real_world();
 
 /// Goal: whoever uses the Kernel port may believe the fake.
@@ -80,6 +83,24 @@ class KernelContract : public testing::TestWithParam<const char*> {
   std::unique_ptr<World> world;
 };
 
+/// The part of the contract that needs bonding, 802.1Q and vlan_filtering. `contract_kernel` runs
+/// it on the fake, `vm_contract_kernel` on both, inside the VM; there a kernel that lacks one of
+/// them fails the test.
+class StockKernelContract : public KernelContract {
+ protected:
+  void SetUp() override {
+    world = std::string_view(GetParam()) == "fake" ? make_fake_world(KernelBuild::stock)
+                                                   : make_real_world();
+  }
+  void make_bond(const std::string& name, const BondAttributes& options = {});
+  /// ChangeLink{master}, which must succeed; empty: release.
+  void set_master(const std::string& link, const std::string& master);
+  BondAttributes bond(const std::string& name) { return link(name)->link.bond.value(); }
+  std::vector<BridgeVlan> vlans(const std::string& name) {
+    return link(name)->link.vlans.value_or(std::vector<BridgeVlan>{});
+  }
+};
+
 // Short spellings.
 MacAddress mac(std::string_view text);
 IpAddress address(std::string_view text);
@@ -89,5 +110,11 @@ Address own_address(const std::string& link, std::string_view prefix_text);
 /// Table main, protocol ours, metric 100.
 Route route_to(std::string_view destination, const std::string& link);
 ChangeLink change(const std::string& name);
+Link bond_link(const std::string& name, const BondAttributes& options);
+/// A bridge that filters by VLAN and has no default pvid.
+Link filtering_bridge_link(const std::string& name);
+Link vlan_device_link(const std::string& name, const std::string& parent, std::uint16_t id);
+BridgeVlan tagged(std::uint16_t first, std::uint16_t last);
+BridgeVlan native(std::uint16_t id);  ///< pvid, untagged.
 
 }  // namespace edge::netmodel

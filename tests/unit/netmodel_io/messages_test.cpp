@@ -71,7 +71,7 @@ TEST(MessagesTest, RuleComesBack) {
 TEST(MessagesTest, AddressComesBack) {
   for (const char* text : {"10.0.0.5/24", "10.0.0.5/31", "fd00::5/64"}) {
     const Address address{.link = "br0", .prefix = parse_prefix(text).value()};
-    const auto bytes = bytes_of(encode_address_add(address, IfIndex{7}));
+    const auto bytes = bytes_of(encode_address_add(address, IfIndex{7}, IfPresent::replace));
     auto decoded = decode_address(view_of(bytes));
     ASSERT_TRUE(decoded) << text;
     EXPECT_EQ(decoded->link_index, 7U);
