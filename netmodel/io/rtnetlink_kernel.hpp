@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "netmodel/io/fdb.hpp"
 #include "netmodel/io/kernel.hpp"
 #include "netmodel/io/link.hpp"
 #include "netmodel/io/neighbour.hpp"
@@ -46,6 +47,10 @@ class RtnetlinkKernel final : public Kernel {
   /// The entry of `address` on `link`; nullopt: the kernel has none.
   Result<std::optional<Neighbour>> find_neighbour(const std::string& link,
                                                   const IpAddress& address);
+
+  /// What the ports of a bridge have heard in the last minutes: the guests, and on the uplink
+  /// everybody else. The host's own addresses are left out. In order.
+  Result<std::vector<LearnedMac>> learned_macs(const std::string& bridge);
 
   /// A planned switch: `member` becomes the active one of an active-backup bond. Errors:
   /// invalid_input when it is no member, or has no carrier.

@@ -237,6 +237,29 @@ Result<void> RtnetlinkKernel::write(const SetVlans& operation) {
   return {};
 }
 
+Result<std::vector<LearnedMac>> RtnetlinkKernel::learned_macs(const std::string& bridge) {
+  EDGE_ASSIGN(const IfIndex index, index_of(bridge));
+  std::vector<DecodedLink> ports;
+  EDGE_TRY(collect(socket_, encode_link_dump(index), ports, decode_link));
+  LinkNames names;
+  for (const DecodedLink& port : ports) {
+    names[port.observed.index.value] = port.observed.link.name;
+  }
+  std::vector<DecodedFdbEntry> entries;
+  EDGE_TRY(collect(socket_, encode_fdb_dump(index), entries, decode_fdb_entry));
+  std::vector<LearnedMac> learned;
+  for (DecodedFdbEntry& entry : entries) {
+    // A port that came between the two dumps is in the next answer.
+    if (entry.local || entry.bridge_index != index.value || !names.contains(entry.port_index)) {
+      continue;
+    }
+    entry.learned.port = names.at(entry.port_index);
+    learned.push_back(std::move(entry.learned));
+  }
+  std::ranges::sort(learned);
+  return learned;
+}
+
 Result<void> RtnetlinkKernel::switch_bond(const std::string& bond, const std::string& member) {
   EDGE_ASSIGN(const IfIndex bond_index, index_of(bond));
   EDGE_ASSIGN(const IfIndex member_index, index_of(member));
