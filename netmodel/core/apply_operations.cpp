@@ -351,12 +351,24 @@ void Applier::on(const GatewayWithdraw& op) {
 
 void Applier::on(const HostSet& op) {
   touch(Subject::host, "host");
-  for (const std::string& field : op.unsupported) {
-    findings_.add(Subject::host, "host", field,
-                  fmt::format("field \"{}\" is not supported by this version", field));
-  }
+  HostSettings& host = model_.host;
   if (op.uplink_order) {
-    model_.host.uplink_order = resolve_all(*op.uplink_order, Subject::host, "host", "uplink_order");
+    host.uplink_order = resolve_all(*op.uplink_order, Subject::host, "host", "uplink_order");
+  }
+  if (op.no_management) { host.management.reset(); }
+  if (op.no_virtual_ip) { host.virtual_ip.reset(); }
+  if (op.no_cluster) { host.cluster.reset(); }
+  if (op.virtual_ip) { host.virtual_ip = op.virtual_ip; }
+  if (op.cluster) { host.cluster = op.cluster; }
+  if (op.management) {
+    const ManagementFields& given = *op.management;
+    Management management{.group = given.group, .address = given.address};
+    if (!given.adapter.empty()) {
+      management.adapter = resolve(given.adapter, Subject::host, "host", "management.adapter");
+    }
+    management.gateway = given.gateway;
+    management.dns = given.dns;
+    host.management = std::move(management);
   }
 }
 
@@ -489,6 +501,7 @@ ApplyOutcome Applier::finish() {
   check_networks(model_, facts_, findings_);
   check_interfaces(model_, facts_, findings_);
   check_gateway(model_, facts_, findings_);
+  check_host(model_, facts_, findings_);
   ApplyOutcome out;
   if (findings_.problems().empty()) {
     out.model = std::move(model_);

@@ -110,10 +110,22 @@ struct GatewayWithdraw {
   std::string rule{};
 };
 
+struct ManagementFields {
+  std::string group{};
+  AdapterRef adapter{};
+  IpPrefix address{};
+  std::optional<IpAddress> gateway{};
+  std::vector<IpAddress> dns{};
+};
+
 struct HostSet {
   std::optional<std::vector<AdapterRef>> uplink_order{};
-  std::vector<std::string>
-      unsupported;  ///< Fields that were given and that this version cannot set.
+  std::optional<ManagementFields> management{};
+  std::optional<IpAddress> virtual_ip{};
+  std::optional<Cluster> cluster{};
+  bool no_management = false;  ///< JSON null: goes.
+  bool no_virtual_ip = false;
+  bool no_cluster = false;
 };
 
 /// The whole desired model: what is not in it goes away.

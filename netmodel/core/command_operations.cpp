@@ -214,18 +214,6 @@ GatewayPublish parse_publish(const json::object& object, ParseScope scope) {
   return out;
 }
 
-HostSet parse_host(const json::object& object, ParseScope scope) {
-  FieldReader reader(object, {scope.op, "host", ""}, scope.problems);
-  if (scope.in_operation) { reader.any("op"); }
-  HostSet out;
-  out.uplink_order = reader.adapter_list("uplink_order", list_max);
-  for (const std::string_view key : {"management", "virtual_ip", "cluster"}) {
-    if (reader.any(key) != nullptr) { out.unsupported.emplace_back(key); }
-  }
-  reader.finish();
-  return out;
-}
-
 std::string parse_id_only(const json::object& object, ParseScope scope, std::string_view kind) {
   auto reader = reader_for(object, scope, kind, kind);
   reader.require(kind);

@@ -131,6 +131,21 @@ std::optional<MacAddress> bridged_network_leader(const Model& model, const std::
   return group->second.adapters.front();
 }
 
+std::optional<MacAddress> management_leader(const Model& model) {
+  if (!model.host.management) { return std::nullopt; }
+  const Management& management = *model.host.management;
+  if (management.adapter) { return leader_of(model, *management.adapter); }
+  std::optional<MacAddress> found;
+  for (const auto& [id, group] : model.groups) {
+    const bool named =
+        management.group.empty() ? group.role == GroupRole::infrastructure : id == management.group;
+    if (!named || group.adapters.empty()) { continue; }
+    if (found) { return std::nullopt; }  // Two infrastructure groups: which one has to be said.
+    found = group.adapters.front();
+  }
+  return found;
+}
+
 std::map<MacAddress, std::vector<std::uint16_t>> tagged_vlans(const Model& model) {
   std::map<MacAddress, std::vector<std::uint16_t>> out;
   for (const auto& [id, group] : model.groups) {

@@ -59,6 +59,10 @@ std::string port_l3_name(const Model& model, const MacAddress& adapter);
 /// untagged network `id` is. nullopt: a network with a bridge of its own, or none at all.
 std::optional<MacAddress> bridged_network_leader(const Model& model, const std::string& id);
 
+/// The leader of the port that has the host's static management address. nullopt: there is none, or
+/// what it names does not exist.
+std::optional<MacAddress> management_leader(const Model& model);
+
 /// VLAN ids that pass the uplink of a port tagged, by its leader: of its vlan networks and of its
 /// management. Sorted, without repeats.
 std::map<MacAddress, std::vector<std::uint16_t>> tagged_vlans(const Model& model);

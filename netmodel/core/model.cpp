@@ -98,6 +98,25 @@ json::object rule_json(const std::string& id, const GatewayRule& rule) {
   return out;
 }
 
+json::object management_json(const Management& management) {
+  json::object out;
+  if (!management.group.empty()) { out["group"] = management.group; }
+  if (management.adapter) { out["adapter"] = to_string(*management.adapter); }
+  out["address"] = to_string(management.address);
+  if (management.gateway) { out["gateway"] = to_string(*management.gateway); }
+  if (!management.dns.empty()) { out["dns"] = text_array(management.dns); }
+  return out;
+}
+
+json::object cluster_json(const Cluster& cluster) {
+  json::object out{{"id", cluster.id},
+                   {"priority", cluster.priority},
+                   {"advert_ms", cluster.advert_ms},
+                   {"preempt", cluster.preempt}};
+  if (!cluster.hosts.empty()) { out["hosts"] = text_array(cluster.hosts); }
+  return out;
+}
+
 template <class Map, class Function>
 json::array object_array(const Map& map, Function&& to_object) {
   json::array out;
@@ -119,6 +138,9 @@ json::object to_json(const Model& model) {
   if (!model.host.uplink_order.empty()) {
     host["uplink_order"] = mac_array(model.host.uplink_order);
   }
+  if (model.host.management) { host["management"] = management_json(*model.host.management); }
+  if (model.host.virtual_ip) { host["virtual_ip"] = to_string(*model.host.virtual_ip); }
+  if (model.host.cluster) { host["cluster"] = cluster_json(*model.host.cluster); }
   return {{"schema_version", model_schema_version},
           {"adapters", object_array(model.adapters, adapter_json)},
           {"groups", object_array(model.groups, group_json)},

@@ -102,8 +102,33 @@ struct GatewayRule {
   bool operator==(const GatewayRule&) const = default;
 };
 
+/// A static address in the place of DHCP on one port: the management network of a cluster host.
+/// Neither group nor adapter: the port of the only group with the role infrastructure.
+struct Management {
+  std::string group{};
+  std::optional<MacAddress> adapter{};
+  IpPrefix address{};  ///< v4, with the length of its subnet.
+  std::optional<IpAddress> gateway{};
+  std::vector<IpAddress> dns{};
+  bool operator==(const Management&) const = default;
+};
+
+/// How the hosts of a cluster agree on the holder of the virtual address: VRRP version 3, RFC 5798.
+struct Cluster {
+  std::uint8_t id = 0;          ///< VRID, 1..255: equal on all hosts of the cluster.
+  std::uint8_t priority = 100;  ///< 1..254: the highest one alive holds the address.
+  std::uint32_t advert_ms =
+      1000;              ///< 100..10000, multiples of 10: VRRP counts hundredths of a second.
+  bool preempt = false;  ///< true: a host with a higher priority takes the address back.
+  std::vector<IpAddress> hosts{};  ///< Management addresses of all hosts of the cluster. Sorted.
+  bool operator==(const Cluster&) const = default;
+};
+
 struct HostSettings {
   std::vector<MacAddress> uplink_order{};  ///< Preferred first; adapters not named follow by name.
+  std::optional<Management> management{};
+  std::optional<IpAddress> virtual_ip{};
+  std::optional<Cluster> cluster{};
   bool operator==(const HostSettings&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include "base/assert.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/nft_text.hpp"
+#include "netmodel/core/render_host.hpp"
 #include "netmodel/core/render_port.hpp"
 #include "netmodel/core/subnets.hpp"
 #include "netmodel/core/validate.hpp"
@@ -238,7 +239,8 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
 
 Rendered render(const Model& model, const RenderFacts& given) {
   Rendered out;
-  const RenderFacts facts = with_unique_adapters(given, out.notes);
+  RenderFacts facts = with_unique_adapters(given, out.notes);
+  apply_static_leases(model, facts);
   AutomaticSubnets subnets = choose_subnets(model, facts);
   out.automatic_subnets = std::move(subnets.chosen);
   std::ranges::move(subnets.notes, std::back_inserter(out.notes));
@@ -253,6 +255,7 @@ Rendered render(const Model& model, const RenderFacts& given) {
   }
   for (const auto& [id, interface] : model.interfaces) { render_interface(model, id, facts, out); }
   for (const auto& [id, rule] : model.gateway) { render_rule(model, rule, facts, out); }
+  render_virtual_ip(model, facts, out);
   auto nft = canonical(std::move(out.nft));
   EDGE_ASSERT(nft);  // Pre: tables are unique, the model passed validate().
   out.nft = std::move(*nft);

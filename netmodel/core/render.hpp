@@ -86,6 +86,16 @@ struct NetworkService {
   bool operator==(const NetworkService&) const = default;
 };
 
+/// The cluster's address, which the hosts agree on by VRRP.
+struct VirtualAddress {
+  std::string link{};     ///< Where it is put: the layer-3 link of the management port.
+  std::string carrier{};  ///< Adapter or bond whose carrier a holder needs; empty: away.
+  IpAddress own{};        ///< This host's management address.
+  IpPrefix address{};
+  Cluster cluster{};
+  bool operator==(const VirtualAddress&) const = default;
+};
+
 /// Something to tell people; the state is usable.
 struct Note {
   std::string kind{};  ///< "network.renumbered", "network.overlap", "lease.ignored", "adapter.mtu"
@@ -97,6 +107,7 @@ struct Rendered {
   DesiredState state;
   NftState nft;
   std::vector<NetworkService> services{};  ///< Sorted by network.
+  std::optional<VirtualAddress> virtual_address{};
   std::map<std::string, IpPrefix>
       automatic_subnets{};  ///< To be stored and passed to the next render.
   std::vector<Note> notes{};

@@ -76,9 +76,6 @@ TEST_F(ApplyTest, WhatLaterVersionsDoIsNamed) {
   }
   EXPECT_THAT(refuse({R"({"op":"failover.drill"})"}),
               ElementsAre(HasSubstr("not supported by this version")));
-  EXPECT_THAT(
-      refuse({R"({"op":"host.set","virtual_ip":"192.168.1.9"})"}),
-      ElementsAre(HasSubstr("host: field \"virtual_ip\" is not supported by this version")));
   EXPECT_THAT(refuse({R"({"op":"network.create","network":"web","kind":"nat","vlan_id":5})"}),
               ElementsAre(HasSubstr("field \"vlan_id\" does not belong to kind nat")));
 }

@@ -55,7 +55,8 @@ TEST(ParseCommandTest, EveryOperationOfTheInterfaceParses) {
   EXPECT_EQ(publish.port_first, 5000);
   EXPECT_EQ(publish.port_last, 5010);
   EXPECT_EQ(op_name(command->operations[4]), "network.create");
-  EXPECT_THAT(std::get<HostSet>(command->operations[12]).unsupported, ElementsAre("management"));
+  EXPECT_EQ(std::get<HostSet>(command->operations[12]).management->address,
+            parse_prefix("192.168.1.5/24").value());
 }
 
 struct Bad {

@@ -304,7 +304,8 @@ TEST_F(RenderTest, ANatNetworkIsBridgeGatewayServiceAndMasquerade) {
   EXPECT_EQ(link("n-default").mac, generated_mac("hv-01", "network", "default"));
   EXPECT_THAT(out.state.addresses,
               Contains(Address{.link = "n-default", .prefix = prefix("10.200.0.1/24")}));
-  EXPECT_THAT(out.nft.nat_networks, ElementsAre(GuestNetwork{"n-default", prefix("10.200.0.0/24")}));
+  EXPECT_THAT(out.nft.nat_networks,
+              ElementsAre(GuestNetwork{"n-default", prefix("10.200.0.0/24")}));
   ASSERT_EQ(out.services.size(), 1U);
   const NetworkService& service = out.services[0];
   EXPECT_EQ(service.gateway, ip("10.200.0.1"));

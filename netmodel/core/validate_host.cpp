@@ -1,0 +1,120 @@
+// The host's management address, virtual address and cluster: one subnet, everything in it once.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "netmodel/core/groups.hpp"
+#include "netmodel/core/render_port.hpp"
+#include "netmodel/core/validate.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+class HostCheck {
+ public:
+  HostCheck(const Model& model, const ModelFacts& facts, Findings& findings)
+      : model_(model), host_(model.host), facts_(facts), findings_(findings) {}
+
+  void management();
+  void virtual_ip();
+  void cluster();
+
+ private:
+  void add(std::string_view field, const std::string& text) {
+    findings_.add(Subject::host, "host", field, text);
+  }
+  /// A host address of the management subnet.
+  bool in_subnet(std::string_view field, const IpAddress& address) {
+    const IpPrefix& subnet = host_.management->address;
+    const bool usable = subnet.contains(address) && address != subnet.network().address &&
+                        address != subnet.broadcast();
+    if (!usable) {
+      add(field, fmt::format("{} {} is not a host address of the management subnet {}", field,
+                             to_string(address), to_string(subnet.network())));
+    }
+    return usable;
+  }
+
+  const Model& model_;
+  const HostSettings& host_;
+  const ModelFacts& facts_;
+  Findings& findings_;
+};
+
+void HostCheck::management() {
+  if (!host_.management) { return; }
+  const Management& management = *host_.management;
+  const std::string text = to_string(management.address);
+  if (!management.group.empty() && !model_.groups.contains(management.group)) {
+    add("management.group", fmt::format("group \"{}\" does not exist", management.group));
+  } else if (!management_leader(model_)) {
+    add("management",
+        "there is not exactly one group with the role infrastructure; name \"group\" or "
+        "\"adapter\"");
+  }
+  if (management.address.length > 30 || !is_sound({.address = management.address})) {
+    add("management.address",
+        fmt::format("management.address {} is not a host address with a subnet of /1../30", text));
+    return;
+  }
+  if (management.gateway && in_subnet("management.gateway", *management.gateway) &&
+      *management.gateway == management.address.address) {
+    add("management.gateway", fmt::format("management.gateway {} is the host's own address",
+                                          to_string(*management.gateway)));
+  }
+  for (const IpAddress& resolver : management.dns) {
+    if (is_unicast_host(resolver)) { continue; }
+    add("management.dns",
+        fmt::format("management.dns {} cannot be a resolver", to_string(resolver)));
+  }
+  for (const auto& [id, network] : model_.networks) {
+    if (!network.subnet || !network.subnet->overlaps(management.address)) { continue; }
+    add("management.address", fmt::format("management.address {} overlaps subnet {} of network "
+                                          "\"{}\"",
+                                          text, to_string(*network.subnet), id));
+  }
+}
+
+void HostCheck::virtual_ip() {
+  if (!host_.virtual_ip) { return; }
+  const IpAddress& address = *host_.virtual_ip;
+  if (!host_.management || !host_.cluster) {
+    add("virtual_ip", fmt::format("virtual_ip {} needs \"management\" and \"cluster\": it floats "
+                                  "in the management subnet between the hosts of a cluster",
+                                  to_string(address)));
+    return;
+  }
+  if (!in_subnet("virtual_ip", address)) { return; }
+  const Management& management = *host_.management;
+  const bool own = address == management.address.address;
+  const bool other = std::ranges::binary_search(host_.cluster->hosts, address);
+  if (own || other || address == management.gateway) {
+    add("virtual_ip",
+        fmt::format("virtual_ip {} is {}; allowed: an address of the management subnet that is "
+                    "nobody's",
+                    to_string(address),
+                    own     ? "this host's management address"
+                    : other ? "the management address of a host of the cluster"
+                            : "the gateway"));
+  }
+}
+
+void HostCheck::cluster() {
+  if (!host_.cluster) { return; }
+  if (!host_.management) {
+    add("cluster", "a cluster needs \"management\": its hosts speak over that address");
+    return;
+  }
+  for (const IpAddress& peer : host_.cluster->hosts) { in_subnet("cluster.hosts", peer); }
+}
+
+}  // namespace
+
+void check_host(const Model& model, const ModelFacts& facts, Findings& findings) {
+  HostCheck check(model, facts, findings);
+  check.management();
+  check.virtual_ip();
+  check.cluster();
+}
+
+}  // namespace edge::netmodel

@@ -1,0 +1,59 @@
+// The cluster's virtual address: a supervised keepalived, and who holds the address.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+
+#include "dhcp/core/child_engine.hpp"
+#include "dhcp/io/child.hpp"
+#include "netmodel/core/render.hpp"
+#include "uplink/core/config.hpp"
+#include "uplink/daemon/events.hpp"
+
+namespace edge::uplink {
+
+/// Lifetime: keepalived serves on while the daemon is away (leave()); the next start replaces it,
+/// and the address moves to a peer for that moment. Threads: the io_context's.
+class VirtualIp {
+ public:
+  VirtualIp(boost::asio::io_context& io, const Config& config, EventLog& events);
+  ~VirtualIp();
+  VirtualIp(const VirtualIp&) = delete;
+  VirtualIp& operator=(const VirtualIp&) = delete;
+
+  /// As the last render says; nullopt: no virtual address, keepalived ends and takes it away.
+  void apply(const std::optional<netmodel::VirtualAddress>& wanted);
+  /// Tells by event who holds the address now.
+  void observe(const netmodel::ObservedState& observed);
+  void leave();
+
+  /// {"address", "link", "holder": bool, "trouble"?}; nullopt: there is none.
+  std::optional<boost::json::object> view() const;
+  bool holder() const { return holder_; }
+
+ private:
+  void act(dhcp::ChildAction action);
+  void start();
+  void on_exit(const dhcp::ChildExit& exit);
+  void trouble(std::string text);
+  void arm();
+  std::string lock_file() const { return config_.paths.runtime + "/keepalived.lock"; }
+
+  boost::asio::io_context& io_;
+  const Config& config_;
+  EventLog& events_;
+  boost::asio::steady_timer timer_;
+  dhcp::ChildEngine engine_;
+  std::unique_ptr<dhcp::Child> child_;
+  std::optional<netmodel::VirtualAddress> wanted_;
+  std::string trouble_;
+  bool holder_ = false;
+  bool alone_ = false;  ///< What an earlier run left has been ended.
+};
+
+}  // namespace edge::uplink
