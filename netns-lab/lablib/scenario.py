@@ -27,6 +27,7 @@ class Lab(Network):
         self.programs, self.say = programs, say
         self.figures = {}
         self.host = self.console = self.pki = None
+        self.others = []             # further hosts (cluster.py)
 
     def prepare(self):
         """Network and certificates; no program of ours runs yet."""
@@ -169,7 +170,7 @@ class Lab(Network):
     def finish(self):
         """Ends the product in an orderly way and says what is wrong about how it ended: [] when all is well."""
         problems = []
-        for name, program in (("uplinkd", self.host), ("uplink-console", self.console)):
+        for name, program in [("uplinkd", host) for host in [self.host, *self.others]] + [("uplink-console", self.console)]:
             if program and program.daemon:
                 if not program.running():
                     problems.append(f"{name} ended by itself with status {program.daemon.returncode}: "

@@ -1,0 +1,97 @@
+"""C11. The virtual address of three hosts: one holder, away within 4 adverts when it dies or is unplugged, back by policy."""
+import re
+import subprocess
+import time
+
+from lablib.cluster import Member, set_host
+from lablib.ns import kill_by_pidfd
+
+TOPOLOGY = "two"
+EXCLUSIVE = True
+VIP = "192.168.1.50"
+ADVERT_MS = 500
+MANAGEMENT = {1: "192.168.1.11", 2: "192.168.1.12", 3: "192.168.1.13"}
+
+
+def holders(members):
+    return [number for number, host in members.items() if VIP in host.kernel_addresses("eth0")]
+
+
+def die(lab, host, pull):
+    """Power gone: nothing runs any more, no cable has a signal."""
+    for port in ("eth0", "eth1"):
+        pull(port)
+    kill_by_pidfd([host.daemon.pid] + [pid for name in ("keepalived", "uplink-dhcp-kee", "dhcpcd", "dnsmasq")
+                                       for pid in host.children(name)])
+    host.daemon = None
+
+
+def longest_silence_ms(text):
+    """Of `ping -D`: the longest pause between two answers."""
+    times = [float(t) for t in re.findall(r"^\[([0-9.]+)\] .* bytes from", text, re.M)]
+    return max((b - a for a, b in zip(times, times[1:])), default=0.0) * 1000
+
+
+def run(lab):
+    lab.start()
+    members = {1: lab.host, 2: Member(lab, 2, ["a", "b"]), 3: Member(lab, 3, ["a", "b"])}
+    members[2].start()
+    members[3].start()
+    pulls = {1: lab.pull, 2: members[2].pull, 3: members[3].pull}
+    lab.wait_paths()
+
+    lab.step("give each a management address, a cluster and the virtual address")
+    for number, host in members.items():
+        set_host(host, management={"adapter": "eth0", "address": f"{MANAGEMENT[number]}/24", "gateway": "192.168.1.1",
+                                   "dns": ["192.168.1.1"]},
+                 virtual_ip=VIP, cluster={"id": 7, "priority": 200 - 50 * (number - 1), "advert_ms": ADVERT_MS,
+                                          "hosts": list(MANAGEMENT.values())})
+        lab.check(f"hv-0{number} has its management address",
+                  MANAGEMENT[number] in host.kernel_addresses("eth0"), host.kernel_addresses("eth0"))
+    lab.expect(15, "one host holds the virtual address", lambda: len(holders(members)) == 1)
+    lab.expect(10, "the tunnel's path over the management address is usable",
+               lambda: lab.host.path_states().get("eth0") in ("standby", "active"))
+    first = holders(members)[0]
+    lab.check("uplinkctl says who holds it", members[first].ctl("status")["virtual_ip"]["holder"] is True)
+
+    watch = lab.client("a").spawn(["ping", "-D", "-n", "-i", "0.02", VIP], log="ping.log")
+    lab.expect(5, "a client on the wire reaches it",
+               lambda: "bytes from" in (lab.client("a").dir / "ping.log").read_text())
+    within = 4 * ADVERT_MS / 1000
+
+    lab.step(f"hv-0{first} holds it: its cable is pulled")
+    start = time.monotonic()
+    pulls[first]("eth0")
+    lab.expect(within, "another host holds it", lambda: [h for h in holders(members) if h != first])
+    lab.figure("unplugged", (time.monotonic() - start) * 1000)
+    second = [h for h in holders(members) if h != first][0]
+    lab.expect(2, "only one", lambda: holders(members) == [second])
+
+    lab.step("plug it in again: it stays where it is")
+    (lab.plug if first == 1 else members[first].plug)("eth0")
+    lab.never(3, "a second holder, or it moved back", lambda: holders(members) != [second])
+
+    lab.step(f"hv-0{second} dies")
+    start = time.monotonic()
+    die(lab, members[second], pulls[second])
+    alive = {n: h for n, h in members.items() if n != second}
+    lab.expect(within, "another host holds it", lambda: holders(alive))
+    lab.figure("died", (time.monotonic() - start) * 1000)
+    third = holders(alive)[0]
+    lab.never(1, "two holders", lambda: len(holders(alive)) != 1)
+
+    if third != 1:
+        lab.step("hv-01 is told to take it back: policy")
+        set_host(members[1], cluster={"id": 7, "priority": 200, "advert_ms": ADVERT_MS, "preempt": True,
+                                      "hosts": list(MANAGEMENT.values())})
+        lab.expect(5, "hv-01 holds it", lambda: holders(alive) == [1])
+    watch.terminate()
+    try:
+        watch.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        kill_by_pidfd([watch.pid])
+    lab.figure("longest_silence", longest_silence_ms((lab.client("a").dir / "ping.log").read_text()))
+    lab.step("withdraw it: no host has it any more")
+    for host in alive.values():
+        set_host(host, virtual_ip=None)
+    lab.expect(5, "nobody holds it", lambda: not holders(alive))
