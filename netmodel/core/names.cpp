@@ -26,6 +26,13 @@ std::string port_bridge_name(const MacAddress& base_mac) { return "br" + to_hex(
 
 std::string bond_name(const MacAddress& leader) { return "bo" + to_hex(leader); }
 
+bool is_bond_name(std::string_view link) {
+  return link.size() == 14 && link.starts_with("bo") &&
+         std::ranges::all_of(link.substr(2), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
 std::string management_vlan_name(const MacAddress& leader) { return "mv" + to_hex(leader); }
 
 std::string network_bridge_name(std::string_view network_id) {

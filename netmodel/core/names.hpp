@@ -19,6 +19,7 @@ inline constexpr std::string_view id_form = "[a-z0-9][a-z0-9-]{0,31}";
 std::string port_bridge_name(const MacAddress& base_mac);
 /// "bo" and twelve hex digits of the leader's MAC.
 std::string bond_name(const MacAddress& leader);
+bool is_bond_name(std::string_view link);
 /// "mv" and twelve hex digits: the VLAN device above the leader's bridge.
 std::string management_vlan_name(const MacAddress& leader);
 /// `n-<id>` if it fits into 15 characters, else `n-<first 6>-<6 hex of fnv1a64(id)>`.

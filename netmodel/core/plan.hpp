@@ -25,10 +25,12 @@ struct Planned {
 };
 
 /// Ours and not wanted goes, foreign is never touched. The order (each with its test):
-/// nft table, global sysctls; MTU down (tap, bridge, adapter) and up (adapter, bridge, tap);
-/// bridges with their sysctls before their ports; an adapter's IPv4 address moves to the bridge
-/// around the enslaving; addresses; routes; rules; and then what is stale: rules, routes,
-/// addresses, links. Pre: `observed.sysctls` holds those of `desired.sysctls` that exist.
+/// nft table, global sysctls; MTU down (tap, VLAN device, bridge, bond, adapter) and up; bridges
+/// with their sysctls before their ports; bonds that go give their place back, bonds that come are
+/// filled before they take it; an adapter's IPv4 address moves to the bridge around the enslaving;
+/// VLAN devices, taps; VLANs with the link that has them, filtering last; addresses; routes; rules;
+/// and then what is stale: rules, routes, addresses, links. Pre: `observed.sysctls` holds those of
+/// `desired.sysctls` that exist.
 Planned make_plan(const DesiredState& desired, const NftState& nft, const ObservedState& observed,
                   const std::optional<NftState>& observed_nft);
 

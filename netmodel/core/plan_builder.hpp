@@ -37,20 +37,49 @@ class PlanBuilder {
 
   void find_conflicts();
   void check_link(const Link& wanted);
+  void check_adapter(const Link& wanted, const ObservedLink* there);
+  void check_vlan_device(const Link& wanted);
+  void delete_recreated();
   void lower_mtus();
   void raise_mtus(LinkKind kind);
+  void set_mtus(LinkKind kind, bool (*wrong)(std::uint32_t wanted, std::uint32_t there));
   void bridges();
   void adapters();
+  void vlan_devices();
   void taps();
   void create(const Link& link);
   void change(const Link& wanted, const ObservedLink& there);
-  void take_over(const Link& adapter, const ObservedLink& there);
-  void move_address(const Address& address, const Link& adapter);
-  void move_routes(const Link& adapter);
+  void make_or_change(const Link& link);
   void link_sysctls(const std::string& link);
-  void release_ports(const std::string& bridge);
+
+  // plan_takeover.cpp: what rides on an adapter when its place changes.
+  void take_over(const Link& adapter, const ObservedLink& there);
+  std::string bridge_above(const Link& adapter) const;
+  std::string abandoned_bridge(const ObservedLink& there) const;
+  void move_address(const Address& address, const std::string& bridge);
+  std::vector<Route> own_routes(const std::string& bridge);
+  void move_routes(const std::set<std::string>& from, const std::string& bridge);
+  void move_route(const Route& route, const std::string& bridge);
   void hand_back(const std::string& bridge, const std::string& adapter);
+  void release(const std::string& adapter);
+  void release_ports(const std::string& bridge);
+  void release_members(const ObservedLink& bond);
+  void release_strays();
   void stale_links();
+  void forget_management(const ObservedLink& device);
+
+  // plan_bonds.cpp
+  void dissolve();
+  void bonds();
+  void make_bond(const Link& bond);
+  void place(const Link& adapter);
+  bool is_bond_there(const std::string& name) const;
+
+  // plan_vlans.cpp
+  Link staged(const Link& bridge);
+  void set_vlans(const Link& link);
+  void foreign_ports();
+  void start_filtering();
 
   void emit(Operation operation) { out_.plan.push_back(std::move(operation)); }
   void conflict(const std::string& link, std::string what) {
@@ -61,6 +90,8 @@ class PlanBuilder {
   const ObservedLink* standing(const std::string& name) const;
   bool is_blocked(const std::string& link) const { return blocked_.contains(link); }
   bool address_is_there(const Address& address) const;
+  /// The bridge is made now, or its default pvid goes and takes VLANs of its ports along.
+  bool starts_over(const std::string& bridge) const;
 
   const DesiredState& desired_;
   const ObservedState& observed_;
@@ -77,6 +108,7 @@ class PlanBuilder {
   std::set<std::pair<std::string, IpAddress>>
       flushed_;                        ///< The kernel drops routes with this source.
   std::set<std::string> routes_done_;  ///< Bridges whose routes a takeover put in place.
+  std::set<std::string> placed_;       ///< Adapters that are where they belong by now.
   Planned out_;
 };
 

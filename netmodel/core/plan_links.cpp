@@ -1,5 +1,4 @@
-// Links of a plan: MTU order, bridges before their ports, the adapter's address around the
-// enslaving.
+// Links of a plan: what is in the way, MTU order, bridges before their ports.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -9,94 +8,152 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint8_t protocol_kernel =
-    2;  // RTPROT_KERNEL: the kernel makes and removes it with the address.
-constexpr std::uint32_t table_local = 255;
-constexpr std::uint32_t table_main = 254;
-constexpr std::uint32_t metric_moved = 20000;  // Above every metric of our own (render_port.hpp).
-
 bool differs(const std::optional<BridgeAttributes>& wanted,
              const std::optional<BridgeAttributes>& there) {
   if (!wanted) { return false; }
   if (!there) { return true; }
   return wanted->forward_delay_cs != there->forward_delay_cs || wanted->stp != there->stp ||
          wanted->multicast_snooping != there->multicast_snooping ||
-         (wanted->vlan_filtering && wanted->vlan_filtering != there->vlan_filtering);
+         (wanted->vlan_filtering && wanted->vlan_filtering != there->vlan_filtering) ||
+         (wanted->default_pvid && wanted->default_pvid != there->default_pvid);
 }
 
-bool is_v4(const Address& address) { return address.prefix.address.family == Family::v4; }
+/// What can be written while members are in it.
+bool differs(const std::optional<BondAttributes>& wanted,
+             const std::optional<BondAttributes>& there) {
+  if (!wanted) { return false; }
+  if (!there) { return true; }
+  return wanted->miimon_ms != there->miimon_ms || wanted->primary != there->primary ||
+         wanted->reselect != there->reselect || wanted->xmit_hash_policy != there->xmit_hash_policy;
+}
+
+/// What has to be there before the first member joins (facts/netmodel.md T7), or needs it down.
+bool needs_rebuild(const Link& wanted, const Link& there) {
+  if (!wanted.bond || !there.bond) { return false; }
+  return wanted.bond->mode != there.bond->mode ||
+         wanted.bond->fail_over_mac != there.bond->fail_over_mac ||
+         (wanted.bond->mode == BondMode::lacp && wanted.bond->lacp_fast != there.bond->lacp_fast);
+}
 
 }  // namespace
+
+void PlanBuilder::check_adapter(const Link& wanted, const ObservedLink* there) {
+  if (there == nullptr) {
+    blocked_.insert(wanted.name);  // It left between two dumps; the next turn knows.
+    return;
+  }
+  const auto master = there_.find(there->link.master);
+  const bool foreign_master = master != there_.end() && !master->second->ours();
+  if (!foreign_master || there->link.master == wanted.master) { return; }
+  blocked_.insert(wanted.name);
+  conflict(
+      wanted.name,
+      fmt::format(
+          "adapter \"{}\" is a port of \"{}\", which is not ours; release it to let it be used",
+          wanted.name, there->link.master));
+}
+
+/// A bridge has one device per VLAN id, whoever made it.
+void PlanBuilder::check_vlan_device(const Link& wanted) {
+  if (is_blocked(wanted.vlan->parent)) { blocked_.insert(wanted.name); }
+  if (recreated_.contains(wanted.vlan->parent)) { recreated_.insert(wanted.name); }
+  for (const ObservedLink& other : observed_.links) {
+    if (other.link.vlan != wanted.vlan || other.link.name == wanted.name || other.ours()) {
+      continue;
+    }
+    blocked_.insert(wanted.name);
+    conflict(wanted.name, fmt::format("VLAN {} of \"{}\" has the device \"{}\", which is not "
+                                      "ours; remove it",
+                                      wanted.vlan->id, wanted.vlan->parent, other.link.name));
+  }
+}
 
 void PlanBuilder::check_link(const Link& wanted) {
   const auto found = there_.find(wanted.name);
   const ObservedLink* there = found == there_.end() ? nullptr : found->second;
   if (is_adapter(wanted)) {
-    if (there == nullptr) {
-      blocked_.insert(wanted.name);  // It left between two dumps; the next turn knows.
-      return;
-    }
-    const auto master = there_.find(there->link.master);
-    const bool foreign_master = master != there_.end() && !master->second->ours();
-    if (foreign_master && there->link.master != wanted.master) {
-      blocked_.insert(wanted.name);
-      conflict(
-          wanted.name,
-          fmt::format(
-              "adapter \"{}\" is a port of \"{}\", which is not ours; release it to let it be used",
-              wanted.name, there->link.master));
-    }
+    check_adapter(wanted, there);
     return;
   }
-  if (there == nullptr) { return; }
-  if (!there->ours()) {
+  if (there != nullptr && !there->ours()) {
     blocked_.insert(wanted.name);
     conflict(wanted.name,
              fmt::format("a link named \"{}\" exists and is not ours; rename or remove it",
                          wanted.name));
     return;
   }
-  const bool flags_differ = wanted.tap && there->link.tap && *wanted.tap != *there->link.tap;
-  if (there->link.kind != wanted.kind || flags_differ) { recreated_.insert(wanted.name); }
+  if (there != nullptr) {
+    const bool flags_differ = wanted.tap && there->link.tap && *wanted.tap != *there->link.tap;
+    const bool other_vlan = wanted.vlan && there->link.vlan && *wanted.vlan != *there->link.vlan;
+    if (there->link.kind != wanted.kind || flags_differ || other_vlan ||
+        needs_rebuild(wanted, there->link)) {
+      recreated_.insert(wanted.name);
+    }
+  }
+  if (wanted.vlan) { check_vlan_device(wanted); }
 }
 
 void PlanBuilder::find_conflicts() {
   for (const Link& link : desired_.links) { check_link(link); }
 }
 
+/// A bond goes where its successor comes: until then it carries.
+void PlanBuilder::delete_recreated() {
+  std::vector<std::string> names;
+  for (const std::string& name : recreated_) {
+    const bool bond = is_bond_there(name) && wanted_link(name)->kind == LinkKind::bond;
+    if (there_.contains(name) && !bond) { names.push_back(name); }
+  }
+  put_first(names,
+            [&](const std::string& name) { return there_.at(name)->link.kind == LinkKind::vlan; });
+  for (const std::string& name : names) { emit(DeleteLink{name}); }
+}
+
 void PlanBuilder::links() {
   find_conflicts();
-  for (const std::string& name : recreated_) { emit(DeleteLink{name}); }
+  delete_recreated();
   lower_mtus();
-  raise_mtus(LinkKind::physical);
-  raise_mtus(LinkKind::bridge);
+  for (const LinkKind kind : {LinkKind::physical, LinkKind::bond, LinkKind::bridge}) {
+    raise_mtus(kind);
+  }
   bridges();
+  dissolve();
+  bonds();
   adapters();
+  raise_mtus(LinkKind::vlan);
+  vlan_devices();
   raise_mtus(LinkKind::tap);
   taps();
+  foreign_ports();
+  start_filtering();
+}
+
+/// A driver may reset its link for it: of a bond's members the active one comes last.
+void PlanBuilder::set_mtus(LinkKind kind,
+                           bool (*wrong)(std::uint32_t wanted, std::uint32_t there)) {
+  std::vector<const Link*> links;
+  for (const Link& link : desired_.links) {
+    const ObservedLink* there = standing(link.name);
+    if (link.kind != kind || !link.mtu || there == nullptr || is_blocked(link.name)) { continue; }
+    if (wrong(*link.mtu, there->link.mtu.value_or(0))) { links.push_back(&link); }
+  }
+  put_first(links, [&](const Link* link) {
+    const auto master = there_.find(there_.at(link->name)->link.master);
+    return master == there_.end() || master->second->bond_active != link->name;
+  });
+  for (const Link* link : links) { emit(ChangeLink{.name = link->name, .mtu = link->mtu}); }
 }
 
 /// A frame must never be larger than what it is handed on to: guests shrink first, the wire last.
 void PlanBuilder::lower_mtus() {
-  for (const LinkKind kind : {LinkKind::tap, LinkKind::bridge, LinkKind::physical}) {
-    for (const Link& link : desired_.links) {
-      const ObservedLink* there = standing(link.name);
-      if (link.kind != kind || there == nullptr || is_blocked(link.name)) { continue; }
-      if (link.mtu && *link.mtu < there->link.mtu.value_or(0)) {
-        emit(ChangeLink{.name = link.name, .mtu = link.mtu});
-      }
-    }
+  for (const LinkKind kind :
+       {LinkKind::tap, LinkKind::vlan, LinkKind::bridge, LinkKind::bond, LinkKind::physical}) {
+    set_mtus(kind, [](std::uint32_t wanted, std::uint32_t there) { return wanted < there; });
   }
 }
 
 void PlanBuilder::raise_mtus(LinkKind kind) {
-  for (const Link& link : desired_.links) {
-    const ObservedLink* there = standing(link.name);
-    if (link.kind != kind || there == nullptr || is_blocked(link.name)) { continue; }
-    if (link.mtu && *link.mtu > there->link.mtu.value_or(0)) {
-      emit(ChangeLink{.name = link.name, .mtu = link.mtu});
-    }
-  }
+  set_mtus(kind, [](std::uint32_t wanted, std::uint32_t there) { return wanted > there; });
 }
 
 void PlanBuilder::create(const Link& link) {
@@ -105,119 +162,62 @@ void PlanBuilder::create(const Link& link) {
   emit(CreateLink{std::move(made)});
 }
 
-/// Everything but the MTU, which has an order of its own.
+/// Everything but the MTU, which has an order of its own, and VLANs.
 void PlanBuilder::change(const Link& wanted, const ObservedLink& there) {
   ChangeLink op{.name = wanted.name};
   if (wanted.mac && wanted.mac != there.link.mac) { op.mac = wanted.mac; }
   if (!is_adapter(wanted) && wanted.alias != there.link.alias) { op.alias = wanted.alias; }
-  const std::string& master =
-      recreated_.contains(there.link.master) ? std::string() : there.link.master;
+  const bool lost = recreated_.contains(there.link.master);  // With its master.
+  const std::string& master = lost ? std::string() : there.link.master;
   if (wanted.master != master && !is_blocked(wanted.master)) { op.master = wanted.master; }
   if (wanted.admin_up != there.link.admin_up) { op.admin_up = wanted.admin_up; }
+  // Joining a bond takes a link down and up, leaving one leaves it down: say how it shall be.
+  const Link* into = op.master ? wanted_link(*op.master) : nullptr;
+  const bool joins = into != nullptr && into->kind == LinkKind::bond;
+  if (joins || (op.master && is_bond_there(there.link.master))) { op.admin_up = wanted.admin_up; }
   if (differs(wanted.bridge, there.link.bridge)) { op.bridge = wanted.bridge; }
-  if (op.mac || op.alias || op.master || op.admin_up || op.bridge) { emit(std::move(op)); }
+  if (differs(wanted.bond, there.link.bond)) { op.bond = wanted.bond; }
+  if (op.mac || op.alias || op.master || op.admin_up || op.bridge || op.bond) {
+    emit(std::move(op));
+  }
+}
+
+void PlanBuilder::make_or_change(const Link& link) {
+  if (const ObservedLink* there = standing(link.name)) {
+    change(link, *there);
+  } else {
+    create(link);
+  }
+  // Of a bridge before a port joins: its first frame already meets the right ARP and reverse path
+  // settings.
+  link_sysctls(link.name);
 }
 
 void PlanBuilder::bridges() {
   for (const Link& link : desired_.links) {
     if (link.kind != LinkKind::bridge || is_blocked(link.name)) { continue; }
-    if (const ObservedLink* there = standing(link.name)) {
-      change(link, *there);
-    } else {
-      create(link);
-    }
-    // Before a port joins: its first frame already meets the right ARP and reverse path settings.
-    link_sysctls(link.name);
+    make_or_change(staged(link));
+    set_vlans(link);
   }
 }
 
 void PlanBuilder::adapters() {
   for (const Link& link : desired_.links) {
-    if (!is_adapter(link) || is_blocked(link.name)) { continue; }
-    take_over(link, *there_.at(link.name));
-    link_sysctls(link.name);
+    if (is_adapter(link)) { place(link); }
+  }
+}
+
+void PlanBuilder::vlan_devices() {
+  for (const Link& link : desired_.links) {
+    if (link.kind == LinkKind::vlan && !is_blocked(link.name)) { make_or_change(link); }
   }
 }
 
 void PlanBuilder::taps() {
   for (const Link& link : desired_.links) {
     if (link.kind != LinkKind::tap || is_adapter(link) || is_blocked(link.name)) { continue; }
-    if (const ObservedLink* there = standing(link.name)) {
-      change(link, *there);
-    } else {
-      create(link);
-    }
-    link_sysctls(link.name);
-  }
-}
-
-/// The order that lost 0 of 166 pings and kept TCP (facts/netmodel.md, trap 1): address on the
-/// bridge, enslave, routes on the bridge, address off the adapter. On a port that is enslaved
-/// already only what is left is done.
-void PlanBuilder::take_over(const Link& adapter, const ObservedLink& there) {
-  std::vector<Address> riding;
-  const bool has_bridge = !adapter.master.empty() && !is_blocked(adapter.master);
-  for (const Address& address : observed_.addresses) {
-    if (has_bridge && address.link == adapter.name && is_v4(address)) { riding.push_back(address); }
-  }
-  for (const Address& address : riding) { move_address(address, adapter); }
-  change(adapter, there);
-  if (riding.empty()) { return; }
-  move_routes(adapter);
-  for (const Address& address : riding) { emit(RemoveAddress{address}); }
-}
-
-void PlanBuilder::move_address(const Address& address, const Link& adapter) {
-  Address moved{.link = adapter.master,
-                .prefix = address.prefix,
-                .no_prefix_route = true,
-                .ours = address.ours};
-  const bool wanted = std::ranges::any_of(desired_.addresses, [&](const Address& a) {
-    return a.link == moved.link && a.prefix == moved.prefix;
-  });
-  moved.ours = moved.ours || wanted;
-  const bool there = std::ranges::find(observed_.addresses, moved) != observed_.addresses.end();
-  if (!there || recreated_.contains(moved.link)) { emit(AddAddress{moved}); }
-  added_.insert({moved.link, moved.prefix});
-}
-
-/// Routes over the adapter would lead to a bridge port, where no answer arrives. Where our own
-/// routes say the same they take over, the others move.
-void PlanBuilder::move_routes(const Link& adapter) {
-  const std::string& bridge = adapter.master;
-  std::vector<Route> replacing;
-  for (const Route& route : desired_.routes) {
-    if (route.link == bridge && route.destination.address.family == Family::v4) {
-      replacing.push_back(route);
-    }
-  }
-  put_first(replacing, [](const Route& r) { return !r.gateway; });
-  for (const Route& route : replacing) { emit(AddRoute{route}); }
-  if (!replacing.empty()) { routes_done_.insert(bridge); }
-
-  std::vector<Route> riding;
-  for (const Route& route : observed_.routes) {
-    const bool v4 = route.destination.address.family == Family::v4;
-    if (route.link == adapter.name && v4 && route.table != table_local) { riding.push_back(route); }
-  }
-  put_first(riding, [](const Route& r) { return !r.gateway; });
-  for (const Route& route : riding) {
-    const bool replaced = std::ranges::any_of(replacing, [&](const Route& r) {
-      return r.table == route.table && r.destination == route.destination &&
-             r.gateway == route.gateway;
-    });
-    if (replaced || route.protocol == our_protocol) {
-      // A kernel route goes with its address.
-      if (route.protocol != protocol_kernel) { emit(RemoveRoute{route}); }
-      continue;
-    }
-    Route moved = route;
-    moved.link = bridge;
-    // In main behind our own: a route of another owner would not be withdrawn at carrier loss.
-    const bool shifted = route.table == table_main;
-    if (shifted) { moved.metric += metric_moved; }
-    emit(AddRoute{std::move(moved)});
-    if (shifted && route.protocol != protocol_kernel) { emit(RemoveRoute{route}); }
+    make_or_change(link);
+    set_vlans(link);
   }
 }
 
@@ -230,52 +230,6 @@ void PlanBuilder::link_sysctls(const std::string& link) {
     // On a link that stands, a file that was not read does not exist in this kernel.
     const bool wrong = found != observed_sysctls_.end() && found->second != sysctl->value;
     if (fresh || wrong) { emit(SetSysctl{*sysctl}); }
-  }
-}
-
-/// The way back: foreign addresses that a takeover put on the bridge return to the adapter.
-void PlanBuilder::hand_back(const std::string& bridge, const std::string& adapter) {
-  for (const Address& address : observed_.addresses) {
-    if (address.link != bridge || address.ours || !is_v4(address)) { continue; }
-    emit(AddAddress{
-        {.link = adapter, .prefix = address.prefix, .no_prefix_route = false, .ours = false}});
-  }
-  emit(ChangeLink{.name = adapter, .admin_up = true, .master = std::string()});
-  for (const Route& route : observed_.routes) {
-    const bool foreign = route.protocol != our_protocol && route.protocol != protocol_kernel;
-    if (route.link != bridge || !foreign || route.destination.address.family != Family::v4) {
-      continue;
-    }
-    Route moved = route;
-    moved.link = adapter;
-    if (route.table == table_main && route.metric >= metric_moved) { moved.metric -= metric_moved; }
-    emit(AddRoute{std::move(moved)});
-  }
-  emit(SetSysctl{{fmt::format("net/ipv6/conf/{}/disable_ipv6", adapter), "0"}});
-}
-
-/// Ports of a bridge that goes: taps of ours go as well, adapters are released and up.
-void PlanBuilder::release_ports(const std::string& bridge) {
-  for (const ObservedLink& port : observed_.links) {
-    if (port.link.master != bridge || port.ours()) { continue; }
-    const Link* wanted = wanted_link(port.link.name);
-    if (wanted != nullptr && wanted->master != bridge) {
-      continue;
-    }  // It has moved to another bridge already.
-    hand_back(bridge, port.link.name);
-  }
-}
-
-void PlanBuilder::stale_links() {
-  std::vector<const ObservedLink*> gone;
-  for (const ObservedLink& there : observed_.links) {
-    if (there.ours() && wanted_link(there.link.name) == nullptr) { gone.push_back(&there); }
-  }
-  // Taps before bridges: a bridge is not emptied by its end.
-  put_first(gone, [](const ObservedLink* l) { return l->link.kind != LinkKind::bridge; });
-  for (const ObservedLink* link : gone) {
-    if (link->link.kind == LinkKind::bridge) { release_ports(link->link.name); }
-    emit(DeleteLink{link->link.name});
   }
 }
 

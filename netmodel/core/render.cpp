@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/render_host.hpp"
@@ -18,12 +19,6 @@ namespace edge::netmodel {
 namespace {
 
 constexpr std::uint32_t nat_mtu = 1500;
-
-const AdapterSettings& settings_of(const Model& model, const MacAddress& mac) {
-  static const AdapterSettings none;
-  const auto found = model.adapters.find(mac);
-  return found == model.adapters.end() ? none : found->second;
-}
 
 const AdapterFacts* find_adapter(const RenderFacts& facts, const MacAddress& mac) {
   const auto found = std::ranges::find(facts.adapters, mac, &AdapterFacts::base_mac);
@@ -60,10 +55,12 @@ std::vector<DnsUpstream> upstreams_of(const Model& model, const Network& network
   };
   for (const IpAddress& address : network.dns) { add({address, ""}); }
   if (!network.dns.empty()) { return out; }
+  const std::vector<GroupPort> ports = ports_of(model, facts.adapters);
   for (const MacAddress& mac : uplink_ranks(model, facts.adapters)) {
     const AdapterFacts* adapter = find_adapter(facts, mac);
-    if (!is_usable(settings_of(model, mac), *adapter)) { continue; }
-    const std::string bridge = port_bridge_name(mac);
+    const auto port = std::ranges::find(ports, mac, &GroupPort::leader);
+    if (!port->usable) { continue; }
+    const std::string& bridge = port->l3;
     if (adapter->lease && is_sound(*adapter->lease)) {
       for (const IpAddress& address : adapter->lease->dns) { add({address, bridge}); }
     }
@@ -122,26 +119,40 @@ void render_network(const Model& model, const std::string& id, const RenderFacts
                           .upstreams = upstreams_of(model, network, facts)});
 }
 
-/// The bridge that an interface's network has now, and its MTU.
+/// Ports by their leader: 1,000 interfaces look theirs up.
+using Ports = std::map<MacAddress, GroupPort>;
+
+/// The bridge that an interface's network has now, its MTU and the interface's VLAN there.
 struct Attachment {
   std::string bridge;  ///< Empty: the adapter is away; the guest keeps its tap.
   std::uint32_t mtu = nat_mtu;
+  std::optional<std::vector<BridgeVlan>> vlans;
 };
 
-Attachment attachment_of(const Model& model, const Interface& interface, const RenderFacts& facts) {
-  if (model.networks.contains(interface.network)) {
-    return {network_bridge_name(interface.network), nat_mtu};
+Attachment attachment_of(const Model& model, const Interface& interface, const RenderFacts& facts,
+                         const Ports& ports) {
+  const auto network = model.networks.find(interface.network);
+  const bool listed = network != model.networks.end();
+  if (listed && !is_bridged(network->second.kind)) {
+    return {network_bridge_name(interface.network), nat_mtu, std::nullopt};
   }
-  const auto mac = implicit_network_adapter(interface.network);
-  const AdapterFacts* adapter = mac ? find_adapter(facts, *mac) : nullptr;
-  if (adapter == nullptr) { return {}; }
-  return {port_bridge_name(*mac), port_mtu(settings_of(model, *mac), *adapter)};
+  const auto leader = bridged_network_leader(model, interface.network);
+  const auto port = leader ? ports.find(*leader) : ports.end();
+  if (port == ports.end()) { return {}; }
+  const bool tagged = listed && network->second.kind == NetworkKind::vlan;
+  // Without VLANs in the bridge the guest would sit among the untagged ones.
+  if (tagged && !facts.vlan_filtering) { return {"", port->second.mtu, std::nullopt}; }
+  Attachment out{port->second.bridge, port->second.mtu, std::nullopt};
+  if (facts.vlan_filtering) {
+    out.vlans = access_vlan(tagged ? network->second.vlan_id.value_or(native_vlan) : native_vlan);
+  }
+  return out;
 }
 
 void render_interface(const Model& model, const std::string& id, const RenderFacts& facts,
-                      Rendered& out) {
+                      const Ports& ports, Rendered& out) {
   const Interface& interface = model.interfaces.at(id);
-  const Attachment attachment = attachment_of(model, interface, facts);
+  Attachment attachment = attachment_of(model, interface, facts, ports);
   const bool virtio =
       interface.hardware == Hardware::virtio || interface.hardware == Hardware::virtio_multiqueue;
   Link tap{.name = tap_name(id),
@@ -153,6 +164,7 @@ void render_interface(const Model& model, const std::string& id, const RenderFac
   tap.tap = TapAttributes{.owner_uid = facts.tap_owner_uid,
                           .vnet_hdr = virtio,
                           .multi_queue = interface.hardware == Hardware::virtio_multiqueue};
+  tap.vlans = std::move(attachment.vlans);
   without_ipv6(tap.name, facts, out.state);
   out.state.links.push_back(std::move(tap));
 }
@@ -165,25 +177,19 @@ std::optional<IpAddress> target_of(const Model& model, const GatewayRule& rule,
   return address_of(model, interface->second, automatic_subnets);
 }
 
-/// Bridges of the adapters that a rule names and that are here now.
-std::vector<std::string> arrival_bridges(const GatewayRule& rule, const RenderFacts& facts) {
-  std::vector<std::string> out;
-  for (const AdapterFacts& adapter : facts.adapters) {
-    const bool named =
-        rule.adapters.empty() || std::ranges::binary_search(rule.adapters, adapter.base_mac);
-    if (named) { out.push_back(port_bridge_name(adapter.base_mac)); }
-  }
-  return out;
+/// A rule names a port by its leader; none: all of them.
+bool is_named(const GatewayRule& rule, const MacAddress& leader) {
+  return rule.adapters.empty() || std::ranges::binary_search(rule.adapters, leader);
 }
 
-void render_rule(const Model& model, const GatewayRule& rule, const RenderFacts& facts,
-                 Rendered& out) {
+void render_rule(const Model& model, const GatewayRule& rule, const Ports& ports, Rendered& out) {
   const auto target = target_of(model, rule, out.automatic_subnets);
   if (!target) { return; }
-  for (const std::string& bridge : arrival_bridges(rule, facts)) {
-    for (unsigned port = rule.port_first; port <= rule.port_last; ++port) {
-      const auto to_port = static_cast<std::uint16_t>(rule.to_port + (port - rule.port_first));
-      out.nft.publications.push_back({bridge, rule.protocol, static_cast<std::uint16_t>(port),
+  for (const auto& [leader, port] : ports) {
+    if (!is_named(rule, leader)) { continue; }
+    for (unsigned number = rule.port_first; number <= rule.port_last; ++number) {
+      const auto to_port = static_cast<std::uint16_t>(rule.to_port + (number - rule.port_first));
+      out.nft.publications.push_back({port.l3, rule.protocol, static_cast<std::uint16_t>(number),
                                       *target, to_port, rule.sources});
     }
   }
@@ -211,6 +217,28 @@ RenderFacts with_unique_adapters(const RenderFacts& given, std::vector<Note>& no
   return facts;
 }
 
+Ports render_ports(const Model& model, const RenderFacts& facts, Rendered& out) {
+  Ports ports;
+  for (GroupPort& port : ports_of(model, facts.adapters)) {
+    const MacAddress leader = port.leader();
+    ports.emplace(leader, std::move(port));
+  }
+  auto tagged = tagged_vlans(model);
+  if (!tagged.empty() && !facts.vlan_filtering) {
+    out.notes.push_back({"network.no_vlan_filtering",
+                         "this kernel's bridge has no vlan_filtering: vlan networks are cut off"});
+  }
+  const std::vector<MacAddress> ranks = uplink_ranks(model, facts.adapters);
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    const MacAddress& leader = ranks[rank];
+    render_port({model, facts, ports.at(leader), *find_adapter(facts, leader), rank,
+                 std::move(tagged[leader])},
+                out);
+  }
+  note_groups(model, out.notes);
+  return ports;
+}
+
 }  // namespace
 
 std::vector<MacAddress> uplink_ranks(const Model& model,
@@ -226,8 +254,11 @@ std::vector<MacAddress> uplink_ranks(const Model& model,
   std::vector<Ranked> ranked;
   ranked.reserve(adapters.size());
   for (const AdapterFacts& adapter : adapters) {
-    const auto position =
-        static_cast<std::size_t>(std::ranges::find(order, adapter.base_mac) - order.begin());
+    if (leader_of(model, adapter.base_mac) != adapter.base_mac) { continue; }
+    // Whoever names a member of a group means its port.
+    const auto named = std::ranges::find_if(
+        order, [&](const MacAddress& mac) { return leader_of(model, mac) == adapter.base_mac; });
+    const auto position = static_cast<std::size_t>(named - order.begin());
     ranked.push_back({adapter.drained, position, adapter.name, adapter.base_mac});
   }
   std::ranges::sort(ranked);
@@ -245,16 +276,14 @@ Rendered render(const Model& model, const RenderFacts& given) {
   out.automatic_subnets = std::move(subnets.chosen);
   std::ranges::move(subnets.notes, std::back_inserter(out.notes));
   add_global_sysctls(out.state);
-  const std::vector<MacAddress> ranks = uplink_ranks(model, facts.adapters);
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    render_port(settings_of(model, ranks[rank]), *find_adapter(facts, ranks[rank]), rank, facts,
-                out);
-  }
+  const Ports ports = render_ports(model, facts, out);
   for (const auto& [id, network] : model.networks) {
     if (network.kind == NetworkKind::nat) { render_network(model, id, facts, out); }
   }
-  for (const auto& [id, interface] : model.interfaces) { render_interface(model, id, facts, out); }
-  for (const auto& [id, rule] : model.gateway) { render_rule(model, rule, facts, out); }
+  for (const auto& [id, interface] : model.interfaces) {
+    render_interface(model, id, facts, ports, out);
+  }
+  for (const auto& [id, rule] : model.gateway) { render_rule(model, rule, ports, out); }
   render_virtual_ip(model, facts, out);
   auto nft = canonical(std::move(out.nft));
   EDGE_ASSERT(nft);  // Pre: tables are unique, the model passed validate().
@@ -267,13 +296,11 @@ std::string state_of(const Model& model, const GatewayRule& rule, const RenderFa
     return "waiting for an address of its target";
   }
   bool present = false;
-  for (const AdapterFacts& adapter : facts.adapters) {
-    const bool named =
-        rule.adapters.empty() || std::ranges::binary_search(rule.adapters, adapter.base_mac);
-    if (!named) { continue; }
+  for (const GroupPort& port : ports_of(model, facts.adapters)) {
+    if (!is_named(rule, port.leader())) { continue; }
     present = true;
-    const bool leased = adapter.lease && is_sound(*adapter.lease);
-    if (leased && is_usable(settings_of(model, adapter.base_mac), adapter)) { return "active"; }
+    const AdapterFacts& leader = *find_adapter(facts, port.leader());
+    if (port.usable && leader.lease && is_sound(*leader.lease)) { return "active"; }
   }
   return present ? "waiting for a lease on its ports" : "waiting for its adapters";
 }

@@ -16,18 +16,15 @@ constexpr std::size_t classless_routes_max = 64;
 
 class PortRenderer {
  public:
-  PortRenderer(const AdapterSettings& settings, const AdapterFacts& adapter, std::size_t rank,
-               const RenderFacts& facts, Rendered& out)
-      : settings_(settings),
-        adapter_(adapter),
-        facts_(facts),
+  PortRenderer(const PortScene& scene, Rendered& out)
+      : port_(scene.port),
+        adapter_(scene.leader),
+        facts_(scene.facts),
         out_(out),
-        bridge_(port_bridge_name(adapter.base_mac)),
-        mtu_(port_mtu(settings, adapter)),
-        metric_(metric_first + metric_step * static_cast<std::uint32_t>(rank) +
-                (adapter.drained ? metric_drained : 0)) {}
+        l3_(scene.port.l3),
+        metric_(metric_first + metric_step * static_cast<std::uint32_t>(scene.rank) +
+                (scene.leader.drained ? metric_drained : 0)) {}
 
-  void links();
   void sysctls();
   void rules();
   void lease();
@@ -36,70 +33,52 @@ class PortRenderer {
 
  private:
   void note(std::string_view kind, std::string_view text) {
-    out_.notes.push_back({std::string(kind), fmt::format("port \"{}\": {}", adapter_.name, text)});
+    out_.notes.push_back(
+        {std::string(kind), fmt::format("{}: {}", port_label(port_, adapter_), text)});
   }
   void add_rule(Rule rule) {
     rule.table = adapter_.table;
     out_.state.rules.push_back(std::move(rule));
   }
   void add_route(Route route) {
-    route.link = bridge_;
+    route.link = l3_;
     out_.state.routes.push_back(std::move(route));
   }
   void lease_routes(const LeaseFacts& lease);
   std::vector<Route> gateway_routes(const LeaseFacts& lease, const Route& form,
                                     const IpPrefix& connected);
-  bool leased() const { return settings_.enabled && adapter_.lease && is_sound(*adapter_.lease); }
+  bool leased() const { return port_.enabled && adapter_.lease && is_sound(*adapter_.lease); }
 
-  const AdapterSettings& settings_;
+  const GroupPort& port_;
   const AdapterFacts& adapter_;
   const RenderFacts& facts_;
   Rendered& out_;
-  std::string bridge_;
-  std::uint32_t mtu_;
+  const std::string& l3_;
   std::uint32_t metric_;
 };
-
-void PortRenderer::links() {
-  if (settings_.mtu && *settings_.mtu != mtu_) {
-    note("adapter.mtu",
-         fmt::format("MTU {} is beyond what the driver allows, {} is used", *settings_.mtu, mtu_));
-  }
-  Link adapter{.name = adapter_.name, .kind = LinkKind::physical, .mtu = mtu_};
-  adapter.admin_up = settings_.enabled && !adapter_.locally_disabled;
-  adapter.master = bridge_;
-  out_.state.links.push_back(std::move(adapter));
-
-  Link bridge{.name = bridge_, .kind = LinkKind::bridge, .mac = adapter_.base_mac, .mtu = mtu_};
-  bridge.alias = port_alias(adapter_.base_mac);
-  bridge.bridge = BridgeAttributes{};
-  if (facts_.vlan_filtering) { bridge.bridge->vlan_filtering = true; }
-  out_.state.links.push_back(std::move(bridge));
-}
 
 void PortRenderer::sysctls() {
   const auto set = [&](std::string_view form, std::string_view link, std::string_view value) {
     out_.state.sysctls.push_back({fmt::format(fmt::runtime(form), link), std::string(value)});
   };
-  set("net/ipv4/conf/{}/rp_filter", bridge_, "2");
-  set("net/ipv4/conf/{}/src_valid_mark", bridge_, "1");
-  set("net/ipv4/conf/{}/arp_ignore", bridge_, "1");
-  set("net/ipv4/conf/{}/arp_announce", bridge_, "2");
-  set("net/ipv4/conf/{}/ignore_routes_with_linkdown", bridge_, "1");
+  set("net/ipv4/conf/{}/rp_filter", l3_, "2");
+  set("net/ipv4/conf/{}/src_valid_mark", l3_, "1");
+  set("net/ipv4/conf/{}/arp_ignore", l3_, "1");
+  set("net/ipv4/conf/{}/arp_announce", l3_, "2");
+  set("net/ipv4/conf/{}/ignore_routes_with_linkdown", l3_, "1");
   // When a lease changes inside its subnet the new address is a secondary one: it outlives the old
   // one only with this.
-  set("net/ipv4/conf/{}/promote_secondaries", bridge_, "1");
+  set("net/ipv4/conf/{}/promote_secondaries", l3_, "1");
   if (!facts_.ipv6) { return; }
-  set("net/ipv6/conf/{}/accept_ra", bridge_, "2");
-  set("net/ipv6/conf/{}/ignore_routes_with_linkdown", bridge_, "1");
-  set("net/ipv6/conf/{}/disable_ipv6", adapter_.name, "1");
+  set("net/ipv6/conf/{}/accept_ra", l3_, "2");
+  set("net/ipv6/conf/{}/ignore_routes_with_linkdown", l3_, "1");
 }
 
 void PortRenderer::rules() {
   for (const Family family : {Family::v4, Family::v6}) {
     if (family == Family::v6 && !facts_.ipv6) { continue; }
     add_rule({.priority = rule_mark, .family = family, .mark = adapter_.table});
-    add_rule({.priority = rule_oif, .family = family, .out_link = bridge_});
+    add_rule({.priority = rule_oif, .family = family, .out_link = l3_});
   }
 }
 
@@ -110,9 +89,9 @@ void PortRenderer::lease() {
   }
   if (!leased()) { return; }
   const IpAddress own = adapter_.lease->address.address;
-  out_.state.addresses.push_back({.link = bridge_, .prefix = adapter_.lease->address});
+  out_.state.addresses.push_back({.link = l3_, .prefix = adapter_.lease->address});
   add_rule({.priority = rule_source, .from = IpPrefix{own, 32}});
-  if (is_usable(settings_, adapter_)) { lease_routes(*adapter_.lease); }
+  if (port_.usable) { lease_routes(*adapter_.lease); }
 }
 
 /// The connected route and the way out, in the port's own table and, below the others' metrics, in
@@ -121,7 +100,7 @@ void PortRenderer::lease() {
 void PortRenderer::lease_routes(const LeaseFacts& lease) {
   const IpPrefix connected = lease.address.network();
   Route form{.table = adapter_.table, .destination = connected, .source = lease.address.address};
-  if (lease.mtu && *lease.mtu < mtu_) {
+  if (lease.mtu && *lease.mtu < port_.mtu) {
     if (*lease.mtu >= route_mtu_min) {
       form.mtu = lease.mtu;
     } else {
@@ -185,10 +164,10 @@ std::vector<Route> PortRenderer::gateway_routes(const LeaseFacts& lease, const R
 /// Addresses of RAs are the kernel's; we give their port a table, so that each port has its own way
 /// out.
 void PortRenderer::v6() {
-  if (!facts_.ipv6 || !settings_.enabled) { return; }
+  if (!facts_.ipv6 || !port_.enabled) { return; }
   std::vector<IpPrefix> all = adapter_.v6.seen;
   for (const IpPrefix& owned : adapter_.v6.owned) {
-    out_.state.addresses.push_back({.link = bridge_, .prefix = owned});
+    out_.state.addresses.push_back({.link = l3_, .prefix = owned});
     all.push_back(owned);
   }
   std::vector<IpPrefix> networks;
@@ -201,7 +180,7 @@ void PortRenderer::v6() {
     }
     networks.push_back(network);
   }
-  if (!is_usable(settings_, adapter_)) { return; }
+  if (!port_.usable) { return; }
   for (const IpPrefix& network : networks) {
     add_route({.table = adapter_.table, .destination = network, .metric = metric_v6});
   }
@@ -214,18 +193,12 @@ void PortRenderer::v6() {
 }
 
 void PortRenderer::uplink() {
-  UplinkPort uplink{.bridge = bridge_, .mark = adapter_.table};
+  UplinkPort uplink{.bridge = l3_, .mark = adapter_.table};
   if (leased()) { uplink.addresses.push_back(adapter_.lease->address.address); }
   out_.nft.uplinks.push_back(std::move(uplink));
 }
 
 }  // namespace
-
-std::uint32_t port_mtu(const AdapterSettings& settings, const AdapterFacts& adapter) {
-  std::uint32_t mtu = settings.mtu.value_or(adapter.mtu);
-  if (adapter.mtu_max != 0) { mtu = std::min(mtu, adapter.mtu_max); }
-  return std::max(mtu, adapter.mtu_min);
-}
 
 bool is_usable(const AdapterSettings& settings, const AdapterFacts& adapter) {
   return settings.enabled && !adapter.locally_disabled && adapter.carrier;
@@ -248,10 +221,9 @@ bool is_sound(const LeaseFacts& lease) {
   return address.address != address.network().address && address.address != address.broadcast();
 }
 
-void render_port(const AdapterSettings& settings, const AdapterFacts& adapter, std::size_t rank,
-                 const RenderFacts& facts, Rendered& out) {
-  PortRenderer port(settings, adapter, rank, facts, out);
-  port.links();
+void render_port(const PortScene& scene, Rendered& out) {
+  render_group_links(scene, out);
+  PortRenderer port(scene, out);
   port.sysctls();
   port.rules();
   port.lease();

@@ -1,9 +1,14 @@
-// One adapter and its port bridge as kernel state: links, addresses, routes, rules, sysctls.
+// One port as kernel state: its links, addresses, routes, rules, sysctls.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/render.hpp"
 
 namespace edge::netmodel {
@@ -17,12 +22,31 @@ inline constexpr std::uint32_t metric_first = 2000;
 inline constexpr std::uint32_t metric_step = 10;
 inline constexpr std::uint32_t metric_drained = 10000;  ///< Added while a port is drained.
 
-/// Adds the port of `adapter` with its preference `rank` (0 is best) to `out`.
-void render_port(const AdapterSettings& settings, const AdapterFacts& adapter, std::size_t rank,
-                 const RenderFacts& facts, Rendered& out);
+/// A port and what its rendering needs to know.
+struct PortScene {
+  const Model& model;
+  const RenderFacts& facts;
+  const GroupPort& port;
+  const AdapterFacts& leader;           ///< Here or not; lease, table and mark are its own.
+  std::size_t rank = 0;                 ///< Its preference; 0 is best.
+  std::vector<std::uint16_t> tagged{};  ///< VLAN ids of its guests and its management. Sorted.
+};
 
-/// The MTU of the adapter and of all that rides on it.
-std::uint32_t port_mtu(const AdapterSettings& settings, const AdapterFacts& adapter);
+/// Adds everything of a port to `out`.
+void render_port(const PortScene& scene, Rendered& out);
+
+/// Members, bond, bridge and management VLAN device with their VLANs; the sysctls that keep IPv6
+/// off what only carries frames.
+void render_group_links(const PortScene& scene, Rendered& out);
+
+/// Standing warnings about groups: an infrastructure for evaluation only.
+void note_groups(const Model& model, std::vector<Note>& notes);
+
+/// `group "lan"` for a bond, else `port "eth0"`.
+std::string port_label(const GroupPort& port, const AdapterFacts& leader);
+
+/// The VLAN of a guest's tap: untagged to the guest, `id` in the bridge.
+std::vector<BridgeVlan> access_vlan(std::uint16_t id);
 
 /// Carries traffic now: enabled, not set down by a person, with carrier.
 bool is_usable(const AdapterSettings& settings, const AdapterFacts& adapter);

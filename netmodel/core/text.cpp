@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "netmodel/core/names.hpp"
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/operation.hpp"
 
@@ -22,6 +23,57 @@ std::string bridge_words(const BridgeAttributes& bridge) {
                   on_off(bridge.stp), on_off(bridge.multicast_snooping));
   if (bridge.vlan_filtering) {
     out += fmt::format(" vlan_filtering {}", on_off(*bridge.vlan_filtering));
+  }
+  if (bridge.default_pvid) { out += fmt::format(" vlan_default_pvid {}", *bridge.default_pvid); }
+  return out;
+}
+
+std::string_view mode_word(BondMode mode) {
+  switch (mode) {
+    case BondMode::active_backup: return "active-backup";
+    case BondMode::balance_xor: return "balance-xor";
+    case BondMode::lacp: return "802.3ad";
+    case BondMode::other: return "other";
+  }
+  return "other";
+}
+
+std::string_view reselect_word(BondReselect reselect) {
+  switch (reselect) {
+    case BondReselect::always: return "always";
+    case BondReselect::better: return "better";
+    case BondReselect::failure: return "failure";
+  }
+  return "failure";
+}
+
+/// BOND_XMIT_POLICY_ of linux/if_bonding.h, in the words of ip.
+std::string hash_word(std::uint8_t policy) {
+  switch (policy) {
+    case 0: return "layer2";
+    case 1: return "layer3+4";
+    case 2: return "layer2+3";
+    default: return std::to_string(policy);
+  }
+}
+
+/// What may be written while members are in it.
+std::string live_bond_words(const BondAttributes& bond) {
+  std::string out = fmt::format("miimon {}", bond.miimon_ms);
+  if (bond.mode == BondMode::active_backup) {
+    if (!bond.primary.empty()) { out += " primary " + bond.primary; }
+    out += fmt::format(" primary_reselect {}", reselect_word(bond.reselect));
+  } else {
+    out += " xmit_hash_policy " + hash_word(bond.xmit_hash_policy);
+  }
+  return out;
+}
+
+std::string bond_words(const BondAttributes& bond) {
+  std::string out = fmt::format("mode {} fail_over_mac {} {}", mode_word(bond.mode),
+                                bond.fail_over_mac, live_bond_words(bond));
+  if (bond.mode == BondMode::lacp) {
+    out += bond.lacp_fast ? " lacp_rate fast" : " lacp_rate slow";
   }
   return out;
 }
@@ -58,11 +110,15 @@ std::string text_of(const CreateLink& op) {
                        tap.vnet_hdr ? " vnet_hdr" : "", tap.multi_queue ? " multi_queue" : "",
                        set_words(link, true));
   }
-  std::string out = fmt::format("ip link add name {}", link.name);
+  std::string out =
+      fmt::format("ip link add {}name {}",
+                  link.vlan ? fmt::format("link {} ", link.vlan->parent) : "", link.name);
   if (link.mac) { out += " address " + to_string(*link.mac); }
   if (link.mtu) { out += fmt::format(" mtu {}", *link.mtu); }
   out += fmt::format(" type {}", kind_word(link.kind));
   if (link.bridge) { out += " " + bridge_words(*link.bridge); }
+  if (link.bond) { out += " " + bond_words(*link.bond); }
+  if (link.vlan) { out += fmt::format(" id {}", link.vlan->id); }
   return out + "\n" + set_words(link, false);
 }
 
@@ -76,10 +132,22 @@ std::string text_of(const ChangeLink& op) {
   if (op.alias) { words += " alias " + (op.alias->empty() ? std::string("\"\"") : *op.alias); }
   if (op.admin_up) { words += *op.admin_up ? " up" : " down"; }
   std::string out;
-  if (!words.empty()) { out = fmt::format("ip link set dev {}{}", op.name, words); }
+  // A bond takes no member that is up.
+  if (op.master && is_bond_name(*op.master)) {
+    out = fmt::format("ip link set dev {} down\n", op.name);
+  }
+  if (!words.empty()) { out += fmt::format("ip link set dev {}{}", op.name, words); }
   if (op.bridge) {
     out += fmt::format("{}ip link set dev {} type bridge {}", out.empty() ? "" : "\n", op.name,
                        bridge_words(*op.bridge));
+  }
+  if (op.bond) {
+    out += fmt::format("{}ip link set dev {} type bond {}", out.empty() ? "" : "\n", op.name,
+                       live_bond_words(*op.bond));
+    // The command has no word for none.
+    if (op.bond->mode == BondMode::active_backup && op.bond->primary.empty()) {
+      out += fmt::format("\necho > /sys/class/net/{}/bonding/primary", op.name);
+    }
   }
   return out;
 }

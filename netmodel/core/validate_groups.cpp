@@ -68,6 +68,7 @@ void GroupCheck::primary() {
                                to_string(group_.mode)));
   } else if (std::ranges::find(group_.adapters, *group_.primary) == group_.adapters.end()) {
     std::vector<std::string> members;
+    members.reserve(group_.adapters.size());
     for (const MacAddress& mac : group_.adapters) { members.push_back(name_of(facts_, mac)); }
     add("primary", fmt::format("primary \"{}\" is no member of the group; allowed: {}", name,
                                named_list(std::move(members))));

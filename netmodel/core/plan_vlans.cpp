@@ -1,0 +1,88 @@
+// VLANs of a plan: what each port of a filtering bridge takes part in, and when filtering starts.
+#include <fmt/format.h>
+
+#include "netmodel/core/plan_builder.hpp"
+#include "netmodel/core/vlan_set.hpp"
+
+namespace edge::netmodel {
+namespace {
+
+bool filters(const Link& bridge) { return bridge.bridge && bridge.bridge->vlan_filtering == true; }
+
+}  // namespace
+
+bool PlanBuilder::starts_over(const std::string& bridge) const {
+  const Link* wanted = wanted_link(bridge);
+  if (wanted == nullptr || !wanted->bridge || !wanted->bridge->default_pvid) { return false; }
+  const ObservedLink* there = standing(bridge);
+  return there == nullptr || !there->link.bridge ||
+         there->link.bridge->default_pvid != wanted->bridge->default_pvid;
+}
+
+/// How a filtering bridge stands until its ports have their VLANs. Taking the default pvid away
+/// deletes that VLAN wherever it is native (BridgeAttributes::default_pvid), so nothing may depend
+/// on it then (facts/netmodel.md T8).
+Link PlanBuilder::staged(const Link& bridge) {
+  Link out = bridge;
+  if (!filters(bridge)) { return out; }
+  if (starts_over(bridge.name)) {
+    out.bridge->vlan_filtering = false;
+  } else {
+    out.bridge->vlan_filtering.reset();
+  }
+  return out;
+}
+
+/// One operation per link, ids in ranges.
+void PlanBuilder::set_vlans(const Link& link) {
+  if (!link.vlans) { return; }
+  const bool self = link.kind == LinkKind::bridge;
+  const std::string& bridge = self ? link.name : link.master;
+  if (bridge.empty() || is_blocked(bridge)) { return; }
+  const ObservedLink* there = standing(link.name);
+  const bool same_place =
+      there != nullptr && standing(bridge) != nullptr && (self || there->link.master == bridge);
+  std::vector<BridgeVlan> have;
+  if (same_place && there->link.vlans) { have = *there->link.vlans; }
+  auto change = vlan_difference(have, *link.vlans);
+  if (starts_over(bridge)) {
+    if (!change) { change.emplace(); }
+    change->add = *link.vlans;
+  }
+  if (!change) { return; }
+  change->link = link.name;
+  change->self = self;
+  emit(std::move(*change));
+}
+
+/// A port that somebody else put into the bridge of a group, a VM manager its tap: without a VLAN
+/// it would be cut off, so it is in the untagged network as before there were VLANs. What has one
+/// is left alone.
+void PlanBuilder::foreign_ports() {
+  for (const ObservedLink& port : observed_.links) {
+    const Link* bridge = wanted_link(port.link.master);
+    if (port.ours() || wanted_link(port.link.name) != nullptr || bridge == nullptr) { continue; }
+    if (!filters(*bridge) || is_blocked(bridge->name) || standing(bridge->name) == nullptr) {
+      continue;
+    }
+    const bool has_vlans = port.link.vlans && !port.link.vlans->empty();
+    if (has_vlans && !starts_over(bridge->name)) { continue; }
+    SetVlans join{.link = port.link.name};
+    join.add = {{.first = native_vlan, .last = native_vlan, .pvid = true, .untagged = true}};
+    emit(std::move(join));
+  }
+}
+
+/// Last of all links: uplink, guests and the host have their VLANs by now.
+void PlanBuilder::start_filtering() {
+  for (const Link& bridge : desired_.links) {
+    if (bridge.kind != LinkKind::bridge || !filters(bridge) || is_blocked(bridge.name)) {
+      continue;
+    }
+    const ObservedLink* there = standing(bridge.name);
+    const bool filtering = there != nullptr && filters(there->link) && !starts_over(bridge.name);
+    if (!filtering) { emit(ChangeLink{.name = bridge.name, .bridge = bridge.bridge}); }
+  }
+}
+
+}  // namespace edge::netmodel
