@@ -29,8 +29,10 @@ def parser():
 
     port, path = (["port"], {"metavar": "PORT"}), (["path"], {"metavar": "PATH", "help": "port, uplink or path name"})
     verb("list", "scenarios and topologies")
-    verb("run", "run scenarios; 'all' for every one", (["scenario"], {"nargs": "+", "metavar": "SCENARIO"}),
-         (["--kernel"], {"choices": ["native", "vm", "auto"], "default": "auto"}), (["--json"], {"metavar": "FILE"}),
+    verb("run", "run scenarios: names, numbers, globs; all, plain (those for any kernel), special (the others)", (["scenario"], {"nargs": "+", "metavar": "SCENARIO"}),
+         (["--kernel"], {"choices": ["native", "vm", "auto"], "default": "auto",
+                       "help": "native: this machine's; vm: Debian's in QEMU; auto: native where it has what a scenario "
+                               "needs"}), (["--json"], {"metavar": "FILE"}),
          (["--jobs"], {"type": int, "default": 2}), (["-v", "--verbose"], {"action": "store_true"}), build=True)
     verb("up", "bring a topology up, with the product in it, and keep it", (["topology"], {"metavar": "TOPOLOGY"}),
          (["--network-only"], {"action": "store_true", "help": "without uplinkd and Console"}),
@@ -55,10 +57,6 @@ def parser():
                         "lost (default: build/log/vm)"}),
          (["--ports"], {"type": int, "default": 0, "help": "cables with a virtio NIC at both ends"}),
          (["command"], {"nargs": argparse.REMAINDER, "metavar": "COMMAND"}))
-    hidden = verbs.add_parser("_scenario")
-    hidden.add_argument("name")
-    hidden.add_argument("--programs")
-    hidden.add_argument("--result-fd", type=int)
     hidden = verbs.add_parser("_batch")
     hidden.add_argument("scenario", nargs="+")
     hidden.add_argument("--programs")
@@ -89,14 +87,6 @@ def do_run(args):
     passed = sum(r["result"] == "passed" for r in results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if passed == len(results) else 1
-
-
-def do_scenario(args):
-    sys.setswitchinterval(0.0005)
-    result = runner.run_here(args.name, pathlib.Path(args.programs))
-    with os.fdopen(args.result_fd, "w") as file:
-        json.dump(result, file)
-    return 0 if result["result"] == "passed" else 1
 
 
 def do_batch(args):
@@ -199,7 +189,7 @@ def main():
     if os.geteuid() != 0:
         print("netns-lab/lab: namespaces need root: run it with sudo", file=sys.stderr)
         return 1
-    verbs = {"list": do_list, "run": do_run, "_scenario": do_scenario, "_batch": do_batch, "up": do_up, "down": do_down, "exec": do_exec,
+    verbs = {"list": do_list, "run": do_run, "_batch": do_batch, "up": do_up, "down": do_down, "exec": do_exec,
              "pull": do_fault, "plug": do_fault, "cut": do_fault, "loss": do_fault, "heal": do_fault,
              "status": do_status, "demo": do_demo, "bench": do_bench, "vm": do_vm,
              "_hold": lambda a: holder.hold(a.topology, a.instance, a.programs and pathlib.Path(a.programs))}

@@ -1,4 +1,6 @@
 """Faults: pull, plug, cut, loss, dead gateway. Mixed into Network; every fault has its undo."""
+from . import nics
+from .hardware import port_mac
 from .ns import LabError, ip_batch
 
 
@@ -26,8 +28,15 @@ class Faults:
 
     def pull(self, port):
         """Unplugs the cable: the host's port loses carrier."""
+        self.set_cable(port, False)
+
+    def set_cable(self, port, plugged):
+        """Carrier at both ends."""
         node, link = self.far_end(self.check_port(port))
-        self.nodes[node].set_link(link, False)
+        if self.topology.nic == "virtio":
+            nics.set_cable(self.topology.ports.index(port), plugged)
+        else:
+            self.nodes[node].set_link(link, plugged)
 
     def plug(self, port, into=None, silent=False):
         """Plugs it in, into another switch if named ("dead": a switch without anything behind it).
@@ -40,18 +49,23 @@ class Faults:
             if into not in switches:
                 raise LabError(f'no switch "{into}"; there are: {" ".join(switches)}')
             if not silent:
-                self.nodes[node].set_link(link, False)
+                self.set_cable(port, False)
             ip_batch([f"link set {link} master {'dead' if into == 'dead' else 'sw-' + into}"], self.nodes[node].netns)
             self.plugged[port] = into
-        self.nodes[node].set_link(link, True)
+        self.set_cable(port, True)
 
     def remove_port(self, port):
-        """The NIC vanishes from the machine, as by USB or PCI removal."""
+        """The NIC vanishes from the machine, as by USB or PCI removal; with virtio by the latter."""
+        if self.topology.nic == "virtio":
+            return nics.remove(self.topology.ports.index(self.check_port(port)))
         ip_batch([f"link del {port}"], self.nodes["hv"].netns)
 
-    def return_port(self, port, ifindex):
-        """The NIC comes back with the same MAC, another index, its cable plugged in where it was."""
+    def return_port(self, port, ifindex=None):
+        """The NIC comes back with the same MAC, another index, its cable plugged in where it was. ifindex: veth only."""
         index = self.topology.ports.index(self.check_port(port))
+        if self.topology.nic == "virtio":
+            nics.insert(index)
+            return nics.take(index, port_mac(index), port, self.nodes["hv"].netns)
         ip_batch([self.port_cable(index, port, ifindex)])
         ip_batch([f"link set p-{port} master sw-{self.plugged[port]} up"], self.nodes["sw"].netns)
 

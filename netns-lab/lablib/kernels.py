@@ -2,13 +2,12 @@
 import json
 import sys
 
-from . import machine, needs, pace, runner
+from . import machine, needs, pace, runner, topology
 from .ns import LabError
 from .product import REPOSITORY
 
 VM_LOGS = REPOSITORY / "build/log/vm"
 VM_SLOWDOWN = 6             # deadlines under emulation, against a real CPU
-PORTS = 4                   # cables with virtio NICs for scenarios that need them
 
 
 def choose(name, kernel):
@@ -26,12 +25,18 @@ def run(chosen, programs, kernel, jobs, verbose):
     return results + (run_emulated(emulated, programs, jobs, verbose) if emulated else [])
 
 
+def virtio_ports(name):
+    """How many real NICs a scenario's host needs."""
+    wanted = topology.load(runner.load(name).TOPOLOGY)
+    return len(wanted.ports) if wanted.nic == "virtio" else 0
+
+
 def run_emulated(chosen, programs, jobs, verbose):
     """Runs scenarios in one guest. What it did not get to, because it hung or died, counts as failed."""
     VM_LOGS.mkdir(parents=True, exist_ok=True)
     answer = VM_LOGS / "results.json"
     answer.unlink(missing_ok=True)
-    ports = PORTS if any(needs.VIRTIO in needs.of(runner.load(n)) for n in chosen) else 0
+    ports = max(map(virtio_ports, chosen))
     trouble = ""
     try:
         with machine.Machine(VM_LOGS, ports, lambda text: print(text, flush=True)) as guest:
@@ -52,5 +57,6 @@ def run_emulated(chosen, programs, jobs, verbose):
 
 
 def guest_environment(guest, ports):
-    return {"LAB_LOGS": str(VM_LOGS), needs.KERNEL_ENV: guest.kernel.version, pace.SLOWDOWN_ENV: str(VM_SLOWDOWN),
+    return {"LAB_LOGS": str(VM_LOGS), "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": "/run/pycache", "LAB_PKI_CACHE": "/run/lab-pki",
+            needs.KERNEL_ENV: guest.kernel.version, pace.SLOWDOWN_ENV: str(VM_SLOWDOWN),
             needs.PORTS_ENV: str(ports)}

@@ -8,32 +8,13 @@ import socket
 import subprocess
 import time
 
-from . import guest_kernel
+from . import guest_kernel, hardware
 from .ns import LabError
 
 BOOT_TIMEOUT_S = 180         # 4 s on an idle machine
 SILENCE_TIMEOUT_S = 60       # the agent gives a sign of life every 2 s
 MEMORY_MIB = 2048
-PORTS_MAX = 8
 PROGRESS_EVERY_S = 5.0
-
-
-def port_mac(index):
-    """MAC of the host's NIC of port `index`; the same as the veth of that port has elsewhere."""
-    return f"02:00:00:00:01:{index:02x}"
-
-
-def far_mac(index):
-    """MAC of the NIC at the other end of that cable."""
-    return f"02:00:00:00:02:{index:02x}"
-
-
-def nic_arguments(index):
-    """A cable: a hub with two NICs. The host's sits in a PCIe slot of its own, so that it can be taken out and put in."""
-    return ["-netdev", f"hubport,id=n{index},hubid={index}", "-netdev", f"hubport,id=f{index},hubid={index}",
-            "-device", f"pcie-root-port,id=slot{index},chassis={index + 1},slot={index + 1}",
-            "-device", f"virtio-net-pci,netdev=n{index},id=nic{index},mac={port_mac(index)},bus=slot{index},romfile=",
-            "-device", f"virtio-net-pci,netdev=f{index},id=far{index},mac={far_mac(index)},romfile="]
 
 
 class Machine:
@@ -85,7 +66,7 @@ class Machine:
                    "-device", "virtserialport,chardev=agent,name=uplink.lab",
                    "-chardev", f"socket,id=qmp,fd={qmp_fd}", "-mon", "chardev=qmp,mode=control"]
         for index in range(self.ports):
-            command += nic_arguments(index)
+            command += hardware.cable(index)
         return command
 
     def _wait_ready(self, start):

@@ -9,15 +9,16 @@ VIRTIO = "virtio"                   # real NICs, whose cables QEMU pulls: only i
 PORTS_ENV = "LAB_MACHINE_PORTS"     # how many of them this machine has
 KERNEL_ENV = "LAB_KERNEL"           # set in the emulated machine: the version of its kernel
 PROBES = {
-    "vlan": "ip link add p type veth peer name q && ip link add link p name v type vlan id 7",
-    "bond": "ip link add b type bond mode active-backup miimon 100",
-    "vlan_filtering": "ip link add b type bridge vlan_filtering 1 && grep -q 1 /sys/class/net/b/bridge/vlan_filtering",
+    "vlan": "ip link add one type veth peer name two && ip link add link one name three type vlan id 7",
+    "bond": "ip link add one type bond mode active-backup miimon 100",
+    "vlan_filtering": "ip link add one type bridge vlan_filtering 1 "
+                      "&& grep -q 1 /sys/class/net/one/bridge/vlan_filtering",
     "netem": "tc qdisc add dev lo root netem delay 1ms",
-    "dummy": "ip link add d type dummy",
-    "vrf": "ip link add v type vrf table 7",
-    "macvlan": "ip link add p type veth peer name q && ip link add link p name m type macvlan",
-    "vxlan": "ip link add x type vxlan id 7 dstport 4789",
-    "nft_queue": "nft 'add table inet t; add chain inet t c; add rule inet t c queue'",
+    "dummy": "ip link add one type dummy",
+    "vrf": "ip link add one type vrf table 7",
+    "macvlan": "ip link add one type veth peer name two && ip link add link one name three type macvlan",
+    "vxlan": "ip link add one type vxlan id 7 dstport 4789",
+    "nft_queue": "nft 'add table inet one; add chain inet one two; add rule inet one two queue'",
 }
 
 

@@ -10,19 +10,16 @@ import subprocess
 import tempfile
 import time
 
-from . import ns, pace
+from . import nics, ns
 from .dhcp_server import DhcpServer
 from .faults import Faults
+from .hardware import far_mac, port_mac
 from .ns import LabError, Node
 
 REGISTRY = pathlib.Path("/run/uplink-lab")
 NETNS_PREFIX = "ul-"
 CABLE_IFINDEX_BASE = 2000
 PORT_IFINDEX_BASE = 500      # equal numbers on both ends of a cable: carrier events as late as on a physical NIC
-
-
-def port_mac(index):
-    return f"02:00:00:00:01:{index:02x}"
 
 
 class Network(Faults):
@@ -42,6 +39,8 @@ class Network(Faults):
         """Builds it all. Errors: LabError; what was built until then goes with down()."""
         ns.become_subreaper()
         collect_dead_instances()
+        if self.topology.nic == "virtio":
+            nics.check(self.topology)
         registry = REGISTRY / f"{self.instance}.json"
         REGISTRY.mkdir(parents=True, exist_ok=True)
         try:
@@ -88,7 +87,12 @@ class Network(Faults):
     def _cables(self):
         lines = []
         for index, port in enumerate(self.topology.ports):
-            lines.append(self.port_cable(index, port))
+            if self.topology.nic == "virtio":
+                node, far = self.far_end(port)
+                nics.take(index, port_mac(index), port, self.nodes["hv"].netns)
+                nics.take(index, far_mac(index), far, self.nodes[node].netns)
+            else:
+                lines.append(self.port_cable(index, port))
         for uplink in self.topology.uplinks:
             if not uplink.direct:
                 lines.append(self._cable(f"router-{uplink.name}", "lan", "sw", f"r-{uplink.name}"))
@@ -171,6 +175,8 @@ class Network(Faults):
             with contextlib.suppress(OSError):
                 node.close()
         leftovers = remove_instance(self.instance, self.dir)
+        if self.topology.nic == "virtio" and self.nodes:
+            leftovers += nics.give_back(self.topology.ports)
         self.nodes = {}
         return leftovers
 
@@ -232,15 +238,3 @@ def collect_dead_instances():
     for name, facts in instances().items():
         if not facts["alive"]:
             remove_instance(name, pathlib.Path(facts["dir"]))
-
-
-def wait_until(predicate, within_s, interval_s=0.005):
-    """Polls predicate until it is true; returns the seconds it took, or None."""
-    start = time.monotonic()
-    within_s = pace.deadline(within_s)
-    while True:
-        if predicate():
-            return time.monotonic() - start
-        if time.monotonic() - start > within_s:
-            return None
-        time.sleep(interval_s)

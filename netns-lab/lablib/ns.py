@@ -14,7 +14,7 @@ import time
 from . import pace
 
 CLONE_NEWNET = 0x40000000
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 IFF_UP = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 
@@ -34,6 +34,11 @@ def setns_net(fd):
 def become_subreaper():
     """Orphans of our children (dhcpcd below a killed uplinkd) become ours, so that we see and reap them."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(sig):
+    """We get this signal when the process that made us is gone. Pre: that is still there, which the caller checks."""
+    _libc.prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)
 
 
 def ip_batch(lines, netns=None):
@@ -196,6 +201,13 @@ class Node:
                 return path.read_text().strip()
             path.write_text(str(value))
             return str(value)
+
+    def sysfs(self, path):
+        """Reads /sys/<path> as this node sees it, "" when it is not there. Pre: opened with machine."""
+        try:
+            return pathlib.Path(f"/proc/{self._anchor.pid}/root/sys/{path}").read_text().strip()
+        except OSError:
+            return ""
 
     def nft(self, rules):
         """Loads an nft script in one transaction."""

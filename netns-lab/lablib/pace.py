@@ -1,5 +1,6 @@
 """How fast this machine is: one factor for every deadline, because an emulated kernel is many times slower."""
 import os
+import time
 
 SLOWDOWN_ENV = "LAB_SLOWDOWN"       # set by whoever starts a lab inside the emulated machine
 
@@ -12,3 +13,14 @@ def factor():
 def deadline(seconds):
     """A time within which something has to happen, on this machine."""
     return seconds * factor()
+
+def wait_until(predicate, within_s, interval_s=0.005):
+    """Polls predicate until it is true; returns the seconds it took, or None."""
+    start = time.monotonic()
+    within_s = deadline(within_s)
+    while True:
+        if predicate():
+            return time.monotonic() - start
+        if time.monotonic() - start > within_s:
+            return None
+        time.sleep(interval_s)

@@ -12,7 +12,7 @@ import time
 import uuid
 
 from . import pace
-from .network import port_mac
+from .hardware import port_mac
 from .ns import LabError, processes_in
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -54,6 +54,13 @@ def write_stacks(program):
     (program.node.dir / "stacks.log").write_text("\n".join(lines))
 
 
+def write_kernel(node):
+    """What the node's kernel shows, into kernel.log."""
+    commands = ("ip -d address", "ip rule", "ip route show table all", "bridge -d link", "bridge vlan", "nft list ruleset")
+    parts = [f"$ {line}\n{node.run(line.split(), check=False)}" for line in commands]
+    (node.dir / "kernel.log").write_text("\n".join(parts))
+
+
 class Host:
     """uplinkd on node hv, and what it says about itself."""
 
@@ -66,7 +73,7 @@ class Host:
         self.settings = {
             "host": {"id": HOST_ID},
             "paths": {"state": str(self.state), "runtime": str(self.runtime)},
-            "adapters": {"match": ["eth*"]},
+            "adapters": {"match": ["eth*"]} if topology.nic == "veth" else {},     # veth has no bus device
             "console": {"endpoints": [f"{CONSOLE_NAME}:{topology.console_port}"], "server_name": CONSOLE_NAME,
                         "ca": str(pki.pem("ca")), "certificate": str(pki.pem("host")), "key": str(pki.key("host"))},
             "tunnel": {"heartbeat_ms": 250, "dead_after": 3},

@@ -1,7 +1,9 @@
 """Finds scenarios, runs each in a process and an instance of its own, counts, reports."""
+import contextlib
 import fnmatch
 import importlib.util
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -13,12 +15,13 @@ import traceback
 
 from . import needs, network, ns, pace
 from .ns import LabError
-from .product import REPOSITORY, write_stacks
+from .product import REPOSITORY, write_kernel, write_stacks
 from .scenario import Lab, NotMet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 LOGS = pathlib.Path(os.environ.get("LAB_LOGS", REPOSITORY / "build/log/lab"))
 TIMEOUT_S = 150
+FORK = multiprocessing.get_context("fork")
 
 
 def load(name):
@@ -39,13 +42,15 @@ def title(name):
 
 
 def select(patterns):
-    """Scenario names for what a person types: a name, its number (U1, t49), a glob, or all. Errors: LabError."""
+    """Scenario names for what a person types: a name, its number (U1, t49), a glob; all, plain (those that any kernel
+    can run) or special (those that NEED something). Errors: LabError."""
     chosen = []
     for pattern in patterns:
         lower = pattern.lower()
         number = lower[:1] + lower[1:].zfill(2) if lower[1:].isdigit() else None
-        found = [n for n in names() if lower == "all" or fnmatch.fnmatch(n, lower)
-                 or (number and n.split("_")[0] == number)]
+        found = [n for n in names() if fnmatch.fnmatch(n, lower) or (number and n.split("_")[0] == number)]
+        if lower in ("all", "plain", "special"):
+            found = [n for n in names() if lower == "all" or bool(needs.of(load(n))) == (lower == "special")]
         if not found:
             raise LabError(f'no scenario "{pattern}"; there are: {" ".join(names())}')
         chosen += [n for n in found if n not in chosen]
@@ -75,12 +80,14 @@ def run_here(name, programs):
     problems = []
     try:
         lab.prepare()
+        result["prepare_seconds"] = round(time.monotonic() - start, 2)
         module.run(lab)
         problems += lab.finish()
     except NotMet as error:
         for program in (lab.host, lab.console):
             if program and program.running():
                 write_stacks(program)
+        write_kernel(lab.host.node)
         problems.append(str(error))
     except LabError as error:
         problems.append(str(error))
@@ -120,20 +127,30 @@ class Run:
 
     def __init__(self, name, programs):
         self.name, self.start = name, time.monotonic()
-        read, write = os.pipe()
-        self._result = os.fdopen(read)
-        self._stopped = False
+        self._result, write = FORK.Pipe(duplex=False)
+        self._found, self._stopped = None, False
         self.output = (LOGS / f"{name}.txt")
         LOGS.mkdir(parents=True, exist_ok=True)
-        with open(self.output, "wb") as out:
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "lablib.cli", "_scenario", name,
-                 "--programs", str(programs), "--result-fd", str(write)],
-                pass_fds=[write], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        os.close(write)
+        self.process = FORK.Process(target=self._child, args=(write, pathlib.Path(programs), os.getpid()))
+        self.process.start()
+        write.close()
+
+    def _child(self, result, programs, parent):
+        """Runs in the child: a fork, because starting Python anew costs seconds under emulation."""
+        ns.die_with_parent(signal.SIGTERM)
+        if os.getppid() != parent:
+            return
+        sys.setswitchinterval(0.0005)
+        out = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        result.send(run_here(self.name, programs))
 
     def ended(self):
-        if self.process.poll() is not None:
+        if self._found is None and self._result.poll():     # at once: a long result fills the pipe
+            with contextlib.suppress(EOFError):
+                self._found = self._result.recv()
+        if not self.process.is_alive():
             return True
         if time.monotonic() - self.start > pace.deadline(TIMEOUT_S) and not self._stopped:
             self._stopped = True
@@ -141,19 +158,19 @@ class Run:
         return False
 
     def result(self):
-        text = self._result.read()
         self._result.close()
-        if text and not self._stopped:
-            return json.loads(text)
-        reason = f"not ended after {pace.deadline(TIMEOUT_S):g} s" if self._stopped else f"exit {self.process.returncode}"
+        if self._found is not None and not self._stopped:
+            return self._found
+        reason = f"not ended after {pace.deadline(TIMEOUT_S):g} s" if self._stopped else f"exit {self.process.exitcode}"
         tail = "\n".join(self.output.read_text(errors="replace").splitlines()[-10:])
         return {"name": self.name, "title": title(self.name), "result": "failed", "figures": {},
-                "kernel": needs.kernel_name(), "reason": f"{reason}\n{tail}", "seconds": round(time.monotonic() - self.start, 2)}
+                "kernel": needs.kernel_name(), "reason": f"{reason}\n{tail}",
+                "seconds": round(time.monotonic() - self.start, 2)}
 
     def stop(self):
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.process.terminate()
-        self.process.wait()
+        self.process.join()
 
 
 def alone(name):

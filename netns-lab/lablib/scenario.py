@@ -88,6 +88,11 @@ class Lab(Network):
         something to happen: that is expect()."""
         time.sleep(seconds)
 
+    @staticmethod
+    def limit(seconds):
+        """An upper limit for a measured duration on this machine; what a figure is held against."""
+        return pace.deadline(seconds)
+
     def check(self, text, condition, seen=None):
         """A condition that must hold now."""
         if not condition:

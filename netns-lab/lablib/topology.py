@@ -44,6 +44,7 @@ class Topology:
     uplinks: list
     console_addresses: list
     equal_ifindex: bool = True      # late carrier events like those of a physical NIC (facts/tunnel.md, fact 2)
+    nic: str = "veth"               # veth | virtio: cards of the emulated machine, cables pulled by QEMU
     console_port: int = 8443
     api_port: int = 8480
 
@@ -95,6 +96,9 @@ def parse(name, raw):
     used = [u.port for u in uplinks if u.port]
     if len(set(used)) != len(used) or any(len(p) > INTERFACE_NAME_MAX - 2 for p in ports):
         raise LabError(f"{name}.toml: a port belongs to one uplink at most and its name has at most 13 characters")
+    nic = raw.get("nic", "veth")
+    if nic not in ("veth", "virtio"):
+        raise LabError(f'{name}.toml: nic "{nic}": allowed: veth virtio')
     return Topology(name=name, summary=raw.get("summary", ""), ports=ports, uplinks=uplinks,
                     console_addresses=raw.get("console_addresses", ["203.0.113.10"]),
-                    equal_ifindex=raw.get("equal_ifindex", True))
+                    equal_ifindex=raw.get("equal_ifindex", True), nic=nic)

@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from .network import wait_until
+from .pace import wait_until
 from .ns import LabError
 
 

@@ -54,4 +54,4 @@ def run(lab):
     gap = stream.gap_s(moment)
     lab.figure("gap", gap * 1000)
     lab.figure("longest_without_fault", noise * 1000)
-    lab.check("the pause is 100 ms at most beyond that", gap <= 0.1 + noise, [gap, noise])
+    lab.check("the pause is 100 ms at most beyond that", gap <= lab.limit(0.1) + noise, [gap, noise])
