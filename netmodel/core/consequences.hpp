@@ -11,7 +11,8 @@
 
 namespace edge::netmodel {
 
-/// A model together with the facts in which it would be applied.
+/// A model together with the facts in which it is applied. `facts.automatic_subnets` are those of
+/// its render.
 struct Situation {
   const Model& model;
   const RenderFacts& facts;
@@ -19,25 +20,29 @@ struct Situation {
 
 /// One thing that somebody would notice.
 struct Consequence {
-  /// "port.gone" (its path with it), "port.moves" (another address, link or group),
-  /// "port.interrupted" (a bond is rebuilt, a path may pause), "port.down", "interface.cut" (a VM
-  /// loses its network), "interface.moves", "interface.gone", "publication.ends",
-  /// "publication.waits", "no_lease".
+  /// Of ports: "port.gone" (its address and path with it), "port.down" (no link or switched off),
+  /// "port.moves" (another link or address: a new lease, a new path), "port.pauses" (its bond is
+  /// made or ends: a moment without traffic), "port.mtu".
+  /// Of VMs: "interface.gone", "interface.cut" (loses its network), "interface.moves" (another
+  /// network or VLAN), "interface.reopens" (a new tap).
+  /// Of publications: "publication.ends", on one port or at all.
+  /// Of the host: "host.unreachable" (no port with a lease and a link is left).
   std::string kind{};
-  std::string subject{};  ///< Name of the port, or id of the interface or rule; empty: the host.
+  std::string subject{};  ///< Name of the port or group, id of the interface or rule; or empty.
   std::string what{};     ///< One line for a person.
-  auto operator<=>(const Consequence&) const = default;
+  bool operator==(const Consequence&) const = default;
 };
 
 struct Consequences {
-  std::vector<Consequence> items{};  ///< Sorted: ports, interfaces, publications, the host.
-  /// A port with a lease and carrier is left, so that the Console can be reached.
+  std::vector<Consequence> items{};  ///< Ports, interfaces, publications, the host.
+  /// A port with a lease and a link is left, so that the Console can be reached.
   bool leased_port_remains = false;
   bool empty() const { return items.empty(); }
 };
 
 /// Compares what runs before with what would run after; `plan` is what leads from one to the other
-/// and may be empty (a pulled cable: only facts differ).
+/// and may be empty (a cable that is pulled: only the facts differ). A lease counts only on the
+/// link where it is now.
 Consequences consequences(const Situation& before, const Situation& after, const Plan& plan);
 
 /// One line per consequence, for people.
