@@ -46,10 +46,12 @@ T take(std::span<const std::byte>& bytes) {
 }
 
 MacAddress sender_of(const MemberFrame& frame) {
-  const std::uint64_t mixed = frame.host ^ (frame.group * 31);
+  // Odd constants of splitmix64: every bit of both ids reaches the upper bytes.
+  const std::uint64_t mixed =
+      (frame.host ^ (frame.group * 0x9e3779b97f4a7c15)) * 0xbf58476d1ce4e5b9;
   MacAddress mac{{0x06, 0, 0, 0, 0, frame.member}};  // Local, no multicast.
   for (std::size_t i = 1; i < 5; ++i) {
-    mac.bytes[i] = static_cast<std::uint8_t>((mixed >> (8 * i)) & 0xffU);
+    mac.bytes[i] = static_cast<std::uint8_t>((mixed >> (8 * (i + 3))) & 0xffU);
   }
   return mac;
 }

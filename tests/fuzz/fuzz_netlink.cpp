@@ -8,8 +8,12 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "netmodel/core/vlan_set.hpp"
 #include "netmodel/io/attributes.hpp"
+#include "netmodel/io/bridge_vlan.hpp"
+#include "netmodel/io/fdb.hpp"
 #include "netmodel/io/link_event.hpp"
+#include "netmodel/io/member_check.hpp"
 
 namespace {
 
@@ -40,6 +44,13 @@ void decode(Bytes bytes, LinkTable& table) {
     if (auto* link = std::get_if<LinkEvent>(&event)) { (void)table.on_link(*link); }
   });
   EDGE_ASSERT(events <= bytes.size());
+  for_each_message(bytes, [&](const MessageView& message) {
+    if (const auto vlans = decode_vlans(message)) {
+      EDGE_ASSERT(joined(vlans->vlans).size() <= vlan_id_last);
+    }
+    (void)decode_fdb_entry(message);
+  });
+  (void)decode_member_frame(bytes);
 }
 
 }  // namespace
