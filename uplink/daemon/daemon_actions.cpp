@@ -10,15 +10,16 @@ namespace {
 /// What else tells a port from its neighbours, for a person who gets no blinking light.
 std::string marks_of(const Port& port) {
   std::string out = fmt::format("its MAC address is {}", edge::to_string(port.base_mac));
+  const bool carrier = port.card_carrier;
   const auto& lease = port.lease ? port.lease : port.stored;
   if (lease) {
-    out += fmt::format(", its cable {} to {}", port.carrier ? "leads" : "led last",
+    out += fmt::format(", its cable {} to {}", carrier ? "leads" : "led last",
                        edge::to_string(lease->address.network()));
     if (const auto gateway = lease->default_gateway()) {
       out += fmt::format(" with gateway {}", edge::to_string(*gateway));
     }
   }
-  return out + (port.carrier ? "; pulling its cable shows as \"no carrier\" in uplinkctl watch"
+  return out + (carrier ? "; pulling its cable shows as \"no carrier\" in uplinkctl watch"
                              : "; it has no carrier now");
 }
 

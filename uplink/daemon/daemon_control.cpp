@@ -259,7 +259,13 @@ void Daemon::control_doctor(const json::object& args, ClientPtr client) {
     if (!name.empty() && ports_.find_by_name(name)->key != key) { continue; }
     json::object row{
         {"port", port.name}, {"broken_step", nullptr}, {"cause", ""}, {"advice", "nothing to do"}};
-    if (!port.present) {
+    if (!port.leads()) {
+      if (port.present && !port.card_carrier) {
+        row["broken_step"] = "carrier";
+        row["cause"] = "no carrier; the other adapters of " + port.group + " carry its traffic";
+        row["advice"] = "check the cable and the switch port";
+      }
+    } else if (!port.live) {
       row["broken_step"] = "carrier";
       row["cause"] = "the adapter is not in this machine";
       row["advice"] = "insert the card again, or check its driver with dmesg";

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 
@@ -66,12 +67,32 @@ Port* Ports::by_name(std::string_view name) {
 
 const Port* Ports::find_by_name(std::string_view name_or_mac) const {
   for (const auto& [key, port] : ports_) {
+    const bool of_port =
+        port.leads() && (port.bridge == name_or_mac ||
+                         (!port.group.empty() && port.group == name_or_mac));
     if (port.name == name_or_mac || key == name_or_mac || to_string(port.base_mac) == name_or_mac ||
-        port.bridge == name_or_mac) {
+        of_port) {
       return &port;
     }
   }
   return nullptr;
+}
+
+const Port& Ports::leader_of(const Port& adapter) const {
+  if (adapter.leads()) { return adapter; }
+  const auto found = ports_.find(to_hex(adapter.members.front()));
+  return found == ports_.end() ? adapter : found->second;
+}
+
+Port& Ports::leader(const Port& adapter) { return ports_.at(leader_of(adapter).key); }
+
+std::vector<const Port*> Ports::members_of(const Port& leader) const {
+  if (leader.members.empty()) { return {&leader}; }
+  std::vector<const Port*> out;
+  for (const MacAddress& mac : leader.members) {
+    if (const Port* member = find(to_hex(mac))) { out.push_back(member); }
+  }
+  return out;
 }
 
 MacAddress Ports::base_mac_of(const ObservedLink& link, const ObservedState& observed) {
@@ -87,37 +108,17 @@ MacAddress Ports::base_mac_of(const ObservedLink& link, const ObservedState& obs
 }
 
 void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model) {
+  take_places(model);
   std::vector<std::uint32_t> seen;
   for (const ObservedLink* link : netmodel::adapters(observed, globs_)) {
-    adopt(*link, observed);
+    adopt(*link, observed, model);
     seen.push_back(link->index.value);
   }
   for (auto& [key, port] : ports_) {
-    const bool here = port.present && std::ranges::find(seen, port.index.value) != seen.end();
-    if (port.present && !here) { lose(port); }
-    if (!here) { continue; }
-    const ObservedLink* bridge = observed.find_link(port.bridge);
-    port.bridge_ready = bridge != nullptr && bridge->ours() && bridge->link.admin_up;
-    const bool ready =
-        port.lease && std::ranges::any_of(observed.addresses, [&](const auto& address) {
-          return address.link == port.bridge && address.prefix == port.lease->address;
-        });
-    const bool readiness_changed = std::exchange(port.address_ready, ready) != ready;
-    read_v6(port, observed);
-    if (readiness_changed) { hooks_.changed(port); }
-    const auto settings = model.adapters.find(port.base_mac);
-    const bool enabled = settings == model.adapters.end() || settings->second.enabled;
-    if (port.bridge_ready && enabled && !port.dhcp && !stopping_) { start_dhcp(port); }
-    if (!enabled && port.dhcp) {
-      port.dhcp.reset();
-      on_lease(key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none,
-                                      .cause = dhcp::LeaseCause::carrier_lost,
-                                      .lease = std::nullopt,
-                                      .effect_changed = true});
-    }
-    if (port.dhcp && bridge != nullptr) {
-      port.dhcp->renew_v6(bridge->ra_managed, bridge->ra_other);
-    }
+    if (port.present && std::ranges::find(seen, port.index.value) == seen.end()) { lose(port); }
+  }
+  for (auto& [key, port] : ports_) {
+    if (port.live && port.leads()) { look_at(port, observed, model); }
   }
   std::erase_if(base_by_index_, [&](const auto& item) {
     return std::ranges::find(seen, item.first) == seen.end();
@@ -132,7 +133,36 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
   }
 }
 
-void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
+/// What the dump says about a port that is here: its link, its address, its client.
+void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::Model& model) {
+  const ObservedLink* link = observed.find_link(port.l3);
+  port.bridge_ready = link != nullptr && link->ours() && link->link.admin_up;
+  const bool ready =
+      port.lease && std::ranges::any_of(observed.addresses, [&](const auto& address) {
+        return address.link == port.l3 && address.prefix == port.lease->address;
+      });
+  const bool readiness_changed = std::exchange(port.address_ready, ready) != ready;
+  const ObservedLink* bond = observed.find_link(netmodel::bond_name(port.base_mac));
+  port.bond_active = bond != nullptr && bond->ours() ? bond->bond_active : "";
+  read_v6(port, observed);
+  if (readiness_changed) { hooks_.changed(port); }
+  const bool enabled = std::ranges::any_of(members_of(port), [&](const Port* member) {
+    const auto settings = model.adapters.find(member->base_mac);
+    return member->present && (settings == model.adapters.end() || settings->second.enabled);
+  });
+  if (port.bridge_ready && enabled && !port.dhcp && !stopping_) { start_dhcp(port); }
+  if (!enabled && port.dhcp) {
+    port.dhcp.reset();
+    on_lease(port.key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none,
+                                         .cause = dhcp::LeaseCause::carrier_lost,
+                                         .lease = std::nullopt,
+                                         .effect_changed = true});
+  }
+  if (port.dhcp && link != nullptr) { port.dhcp->renew_v6(link->ra_managed, link->ra_other); }
+}
+
+void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
+                  const netmodel::Model& model) {
   const MacAddress base = base_mac_of(link, observed);
   if (base.is_zero()) { return; }
   base_by_index_[link.index.value] = base;
@@ -160,13 +190,13 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
   const std::string old_name = port.name;
   port.key = key;
   port.base_mac = base;
-  port.bridge = netmodel::port_bridge_name(base);
   port.name = link.link.name;
   port.present = true;
   port.index = link.index;
   port.mtu = link.link.mtu.value_or(1500);
   port.mtu_min = link.mtu_min;
   port.mtu_max = link.mtu_max;
+  take_place(port, model);
   if (arrived) {
     port.was_up = false;
     events_.add("port.added", {{"port", port.name}, {"mac", to_string(base)}});
@@ -184,7 +214,13 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed) {
   const auto present = poller_.read(port.name);
   set_carrier(port, present ? present->admin_up : link.link.admin_up,
               present ? present->carrier : link.carrier, false);
-  if (arrived || renamed) { hooks_.changed(port); }
+  if (port.card_carrier && port.speed_mbps == 0) {
+    port.speed_mbps = netmodel::read_speed_mbps(port.name).value_or(0);
+  }
+  if (arrived || renamed) {
+    settle(leader(port));
+    tell(port);
+  }
 }
 
 void Ports::number(Port& port) {
@@ -203,7 +239,7 @@ void Ports::number(Port& port) {
 }
 
 void Ports::watch(Port& port) {
-  const auto interval = port.key == active_ ? netmodel::CarrierPoller::active_interval
+  const auto interval = leader_of(port).key == active_ ? netmodel::CarrierPoller::active_interval
                                             : netmodel::CarrierPoller::standby_interval;
   if (const auto reading = poller_.watch(port.name, port.index, interval); !reading) {
     spdlog::warn("carrier.watch port={} reason={}", port.name, reading.error().what);
@@ -213,9 +249,9 @@ void Ports::watch(Port& port) {
 void Ports::set_active(const std::string& key) {
   if (active_ == key) { return; }
   const std::string before = std::exchange(active_, key);
-  for (const auto& name : {before, key}) {
-    const auto found = ports_.find(name);
-    if (found != ports_.end() && found->second.present) { watch(found->second); }
+  for (auto& [name, port] : ports_) {
+    const std::string& its = leader_of(port).key;
+    if (port.present && (its == before || its == key)) { watch(port); }
   }
 }
 
@@ -223,7 +259,7 @@ void Ports::on_link(const netmodel::LinkEvent& event) {
   poller_.on_link_event(event);  // Calls back at once where the carrier differs from what is known.
   Port* port = by_name(event.name);
   const bool admin_changed = port != nullptr && port->index == event.index && !event.gone &&
-                             port->admin_up != event.admin_up;
+                             port->card_up != event.admin_up;
   if (admin_changed) {
     const auto present = poller_.read(port->name);
     set_carrier(*port, present ? present->admin_up : event.admin_up,
@@ -246,197 +282,132 @@ void Ports::on_carrier(const netmodel::CarrierChange& change) {
   set_carrier(*port, change.admin_up, change.carrier, change.short_pull);
 }
 
-void Ports::set_carrier(Port& port, bool admin_up, bool carrier, bool short_pull) {
-  const bool admin_changed = port.admin_up != admin_up;
-  const bool carrier_changed = port.carrier != carrier;
-  port.admin_up = admin_up;
-  port.carrier = carrier;
-  port.was_up = port.was_up || admin_up;
-  if (short_pull && !carrier_changed && port.dhcp) { port.dhcp->short_pull(); }
-  if (!admin_changed && !carrier_changed) { return; }
+void Ports::set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull) {
+  const bool admin_changed = std::exchange(card.card_up, admin_up) != admin_up;
+  const bool carrier_changed = std::exchange(card.card_carrier, carrier) != carrier;
+  const bool was_known = std::exchange(card.was_up, card.was_up || admin_up);
+  if (!carrier) { card.speed_mbps = 0; }
+  Port& port = leader(card);
+  if (short_pull && !carrier_changed && port.members.size() == 1 && port.dhcp) {
+    port.dhcp->short_pull();
+  }
+  if (!admin_changed && !carrier_changed && was_known == card.was_up) { return; }
+  settle(port);
+  if (carrier_changed) {
+    boost::json::object data{
+        {"port", card.name}, {"mac", to_string(card.base_mac)}, {"admin_up", admin_up}};
+    if (!card.group.empty()) { data["group"] = card.group; }
+    events_.add(carrier ? "port.carrier_up" : "port.carrier_down", std::move(data));
+  }
+  hooks_.dirty(carrier ? "carrier up" : "carrier down");
+}
+
+/// What the members' cards say together becomes the port's; whoever uses it hears of a change.
+void Ports::settle(Port& port) {
+  bool live = false;
+  bool up = false;
+  bool carrier = false;
+  bool enabled = false;
+  for (const Port* member : members_of(port)) {
+    if (!member->present) { continue; }
+    live = true;
+    up = up || member->card_up;
+    carrier = carrier || member->card_carrier;
+    enabled = enabled || !member->locally_disabled();
+  }
+  const bool was_live = std::exchange(port.live, live);
+  const bool up_changed = std::exchange(port.admin_up, up) != up;
+  const bool disabled_changed = std::exchange(port.disabled, live && !enabled) != (live && !enabled);
+  const bool carrier_changed = std::exchange(port.carrier, carrier) != carrier;
+  if (was_live && !live) {
+    retire(port);
+    return;
+  }
   if (carrier_changed) {
     if (!carrier) { hooks_.carrier_lost(port); }
     port.gateway_reachable.reset();
     if (port.dhcp) { port.dhcp->carrier_changed(carrier); }
-    events_.add(carrier ? "port.carrier_up" : "port.carrier_down",
-                {{"port", port.name}, {"mac", to_string(port.base_mac)}, {"admin_up", admin_up}});
   }
-  hooks_.changed(port);
-  hooks_.dirty(carrier ? "carrier up" : "carrier down");
+  if (carrier_changed || up_changed || disabled_changed || live != was_live) {
+    hooks_.changed(port);
+  }
 }
 
-void Ports::lose(Port& port) {
-  poller_.forget(port.name);
-  port.present = false;
-  port.carrier = false;
-  port.admin_up = false;
+/// The port is not one any more: its cards are away, or another adapter leads it now. Its lease is
+/// kept for the day it comes back.
+void Ports::retire(Port& port) {
+  hooks_.carrier_lost(port);
   port.bridge_ready = false;
   port.address_ready = false;
   port.dhcp.reset();
   port.gateway_probe.reset();
+  port.gateway_reachable.reset();
   if (port.lease) { port.stored = port.lease; }
   port.lease.reset();
   port.lease6.reset();
   port.v6 = {};
   port.phase = dhcp::LeasePhase::none;
-  base_by_index_.erase(port.index.value);
-  events_.add("port.removed", {{"port", port.name}, {"mac", to_string(port.base_mac)}});
-  hooks_.carrier_lost(port);
   hooks_.gone(port);
+}
+
+void Ports::lose(Port& card) {
+  poller_.forget(card.name);
+  card.present = false;
+  card.card_carrier = false;
+  card.card_up = false;
+  card.speed_mbps = 0;
+  base_by_index_.erase(card.index.value);
+  events_.add("port.removed", {{"port", card.name}, {"mac", to_string(card.base_mac)}});
+  settle(leader(card));
   hooks_.dirty("port gone");
 }
 
-void Ports::start_dhcp(Port& port) {
-  const std::string key = port.key;
-  dhcp::DhcpClientOptions options;
-  options.interface = port.bridge;
-  options.key = key;
-  options.runtime_dir = config_.paths.runtime;
-  options.state_dir = config_.paths.state;
-  auto client = dhcp::DhcpClient::create(
-      io_, options,
-      {.on_lease = [this, key](const dhcp::LeaseUpdate& update) { on_lease(key, update); },
-       .on_lease6 = [this, key](const dhcp::Lease6Update& update) { on_lease6(key, update); },
-       .on_trouble =
-           [this, key](const std::string& text) {
-             Port& p = ports_.at(key);
-             p.trouble = text;
-             if (!text.empty()) { events_.add("dhcp.trouble", {{"port", p.name}, {"what", text}}); }
-           }});
-  if (!client) {
-    if (port.trouble != client.error().what) {
-      port.trouble = client.error().what;
-      events_.add("dhcp.trouble", {{"port", port.name}, {"what", port.trouble}});
-    }
-    return;
+/// Where every adapter belongs by the model: who leads, on which link the port's addresses are.
+void Ports::take_places(const netmodel::Model& model) {
+  for (const auto& [id, group] : model.groups) {
+    const MacAddress& first = group.adapters.front();
+    Port& port = ports_[to_hex(first)];
+    if (!port.key.empty()) { continue; }
+    port.key = to_hex(first);  // Never seen: the port lives under its name all the same.
+    port.base_mac = first;
+    port.name = to_string(first);
+    number(port);
   }
-  port.dhcp = std::move(*client);
-  port.dhcp->start_with(std::exchange(port.stored, std::nullopt), port.carrier);
-}
-
-void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
-  Port& port = ports_.at(key);
-  const std::optional<dhcp::Lease> before = std::exchange(port.lease, update.lease);
-  const dhcp::LeasePhase phase_before = std::exchange(port.phase, update.phase);
-  if (update.lease) {
-    store_.run(
-        [record = store::LeaseRecord{port.base_mac, Family::v4, dhcp::to_json(*update.lease),
-                                     wall_now()}](store::Store& s) { return s.put_lease(record); },
-        [](const Result<void>& stored) {
-          if (!stored) { spdlog::error("lease.not_stored reason={}", stored.error().what); }
-        });
-  } else if (update.cause == dhcp::LeaseCause::expired ||
-             update.cause == dhcp::LeaseCause::refused ||
-             update.cause == dhcp::LeaseCause::conflict) {
-    store_.run([mac = port.base_mac](store::Store& s) { return s.remove_lease(mac, Family::v4); },
-               [](const Result<void>&) {});  // A stale row is harmless: its own expiry decides.
-  }
-  const bool address_gone = before && (!update.lease || update.lease->address != before->address);
-  if (address_gone) { hooks_.address_lost(port, before->address.address); }
-  if (!update.effect_changed && phase_before == update.phase) { return; }
-  boost::json::object data{{"port", port.name},
-                           {"phase", std::string(to_string(update.phase))},
-                           {"cause", std::string(to_string(update.cause))}};
-  if (update.lease) { data["address"] = to_string(update.lease->address); }
-  if (!update.detail.empty()) { data["detail"] = update.detail; }
-  events_.add(update.lease ? "lease.changed" : "lease.lost", std::move(data));
-  port.address_ready =
-      port.address_ready && before && update.lease && before->address == update.lease->address;
-  hooks_.dirty("lease");
-  hooks_.changed(port);
-}
-
-void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) {
-  Port& port = ports_.at(key);
-  port.lease6 = update.lease;
-  port.v6.owned.clear();
-  port.v6.dns.clear();
-  if (update.lease) {
-    for (const auto& address : update.lease->addresses) {
-      port.v6.owned.push_back({address.address, 128});
-    }
-    port.v6.dns = update.lease->dns;
-  }
-  hooks_.dirty("lease6");
-  hooks_.changed(port);
-}
-
-void Ports::read_v6(Port& port, const ObservedState& observed) {
-  std::vector<IpPrefix> seen;
-  for (const auto& address : observed.addresses) {
-    const IpAddress& ip = address.prefix.address;
-    if (address.link == port.bridge && ip.family == Family::v6 && !address.ours &&
-        !ip.is_link_local()) {
-      seen.push_back(address.prefix);
-    }
-  }
-  std::optional<IpAddress> gateway;
-  for (const auto& route : observed.routes) {
-    const bool from_ra = route.link == port.bridge &&
-                         route.destination.address.family == Family::v6 &&
-                         route.destination.length == 0 && route.protocol != netmodel::our_protocol;
-    if (from_ra && route.gateway) { gateway = route.gateway; }
-  }
-  if (seen == port.v6.seen && gateway == port.v6.default_gateway) { return; }
-  port.v6.seen = std::move(seen);
-  port.v6.default_gateway = gateway;
-  hooks_.dirty("ipv6");
-  hooks_.changed(port);
-}
-
-void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {
-  const netmodel::Neighbour& neighbour = event.neighbour;
+  for (auto& [key, port] : ports_) { take_place(port, model); }
   for (auto& [key, port] : ports_) {
-    const bool is_gateway = port.bridge == neighbour.link && port.lease &&
-                            port.lease->default_gateway() == neighbour.address;
-    if (!is_gateway) { continue; }
-    std::optional<bool> reachable = port.gateway_reachable;
-    if (neighbour.failed) { reachable = false; }
-    if (neighbour.confirmed) { reachable = true; }
-    const bool other_mac = neighbour.confirmed && neighbour.mac && port.lease->gateway_mac &&
-                           *neighbour.mac != *port.lease->gateway_mac;
-    if (other_mac && port.dhcp) { port.dhcp->revalidate("the gateway's MAC changed"); }
-    if (reachable == port.gateway_reachable) { continue; }
-    port.gateway_reachable = reachable;
-    hooks_.changed(port);
+    if (port.leads()) { settle(port); }
   }
 }
 
-void Ports::revalidate(const std::string& key, std::string_view reason) {
-  const auto found = ports_.find(key);
-  if (found != ports_.end() && found->second.dhcp) { found->second.dhcp->revalidate(reason); }
+void Ports::take_place(Port& port, const netmodel::Model& model) {
+  const MacAddress first = netmodel::leader_of(model, port.base_mac);
+  std::string group = netmodel::group_of(model, port.base_mac);
+  std::string l3 = netmodel::port_l3_name(model, port.base_mac);
+  std::vector<MacAddress> members =
+      group.empty() ? std::vector{port.base_mac} : model.groups.at(group).adapters;
+  if (port.group == group && port.l3 == l3 && port.members == members) { return; }
+  const bool moves = first != port.base_mac || l3 != port.l3;
+  if (moves && port.live) {
+    retire(port);
+    port.live = false;
+    port.carrier = false;
+    port.admin_up = false;
+    if (first == port.base_mac) { port.stored.reset(); }  // Another VLAN, another network.
+  }
+  port.group = std::move(group);
+  port.members = std::move(members);
+  port.l3 = std::move(l3);
+  port.bridge = netmodel::port_bridge_name(first);
+  if (!port.leads()) { port.bond_active.clear(); }
 }
 
-void Ports::probe_gateway(const std::string& key) {
-  const auto found = ports_.find(key);
-  if (found == ports_.end()) { return; }
-  Port& port = found->second;
-  const auto gateway = port.lease ? port.lease->default_gateway() : std::nullopt;
-  if (!gateway || !port.carrier || !port.lease_usable() || port.gateway_probe) { return; }
-  port.gateway_probe = std::make_unique<dhcp::ArpProbe>(io_);
-  dhcp::ArpQuestion question;
-  question.interface = port.bridge;
-  question.target = *gateway;
-  question.source = port.lease->address.address;
-  question.timeout = std::chrono::milliseconds(1500);
-  question.ignore = port.base_mac;
-  port.gateway_probe->ask(std::move(question), [this, key](const Result<dhcp::ArpAnswer>& answer) {
-    const auto asked = ports_.find(key);
-    if (asked == ports_.end()) { return; }
-    // The probe is the one that calls us: it goes when the loop has left it.
-    boost::asio::post(
-        io_, [probe = std::shared_ptr<dhcp::ArpProbe>(std::move(asked->second.gateway_probe))] {});
-    if (!answer && answer.error().os_errno != ETIMEDOUT) { return; }  // We could not even ask.
-    if (asked->second.gateway_reachable == answer.has_value()) { return; }
-    asked->second.gateway_reachable = answer.has_value();
-    hooks_.changed(asked->second);
-  });
-}
+/// Something of an adapter changed that the path of its port shows.
+void Ports::tell(const Port& adapter) { hooks_.changed(leader_of(adapter)); }
 
 void Ports::drain(const MacAddress& base_mac, std::chrono::seconds duration) {
   const auto found = ports_.find(to_hex(base_mac));
   if (found == ports_.end()) { return; }
-  Port& port = found->second;
+  Port& port = leader(found->second);
   port.drained_until.reset();
   if (duration.count() > 0) { port.drained_until = mono_now() + duration; }
   events_.add(duration.count() > 0 ? "port.drained" : "port.drain_ended",
@@ -463,76 +434,6 @@ void Ports::arm_drain_timer() {
     }
     arm_drain_timer();
   });
-}
-
-std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
-  std::vector<netmodel::AdapterFacts> out;
-  for (const auto& [key, port] : ports_) {
-    if (!port.present || port.table == 0) { continue; }
-    netmodel::AdapterFacts facts;
-    facts.name = port.name;
-    facts.base_mac = port.base_mac;
-    facts.table = port.table;
-    facts.mtu = port.mtu;
-    facts.mtu_min = port.mtu_min;
-    facts.mtu_max = port.mtu_max;
-    // A lease that is not proven on the wire as it is plugged now keeps its address, not its
-    // routes.
-    facts.carrier = port.carrier && (!port.lease || port.lease_usable());
-    facts.locally_disabled = port.locally_disabled();
-    facts.drained = port.drained_until.has_value();
-    facts.v6 = port.v6;
-    if (port.lease) {
-      netmodel::LeaseFacts lease;
-      lease.address = port.lease->address;
-      lease.routers = port.lease->routers;
-      for (const auto& route : port.lease->routes) {
-        lease.classless_routes.push_back({route.destination, route.gateway});
-      }
-      lease.dns = port.lease->dns;
-      lease.mtu = port.lease->mtu;
-      facts.lease = std::move(lease);
-    }
-    out.push_back(std::move(facts));
-  }
-  return out;
-}
-
-std::vector<netmodel::KnownAdapter> Ports::known_adapters() const {
-  std::vector<netmodel::KnownAdapter> out;
-  for (const auto& [key, port] : ports_) {
-    if (port.present) { out.push_back({port.base_mac, port.name, port.mtu_min, port.mtu_max}); }
-  }
-  return out;
-}
-
-std::vector<netmodel::TakenPrefix> Ports::taken() const {
-  std::vector<netmodel::TakenPrefix> out = foreign_;
-  for (const auto& [key, port] : ports_) {
-    if (port.lease) {
-      out.push_back({port.lease->address.network(), "the lease of port \"" + port.name + "\""});
-    }
-  }
-  return out;
-}
-
-PortFacts Ports::path_facts(const Port& port, unsigned rank) const {
-  PortFacts facts;
-  facts.port = port.key;
-  facts.name = port.name;
-  facts.enabled = !port.drained_until;
-  facts.admin_up = port.admin_up || !port.was_up;
-  facts.carrier = port.carrier;
-  if (port.lease_usable() && port.address_ready) {
-    facts.addresses.push_back(port.lease->address.address);
-  }
-  if (port.carrier) {
-    for (const auto& prefix : port.v6.seen) { facts.addresses.push_back(prefix.address); }
-    for (const auto& prefix : port.v6.owned) { facts.addresses.push_back(prefix.address); }
-  }
-  facts.gateway_reachable = port.gateway_reachable;
-  facts.rank = rank;
-  return facts;
 }
 
 void Ports::stop(std::function<void()> done) {

@@ -24,22 +24,40 @@
 
 namespace edge::uplink {
 
-/// One physical adapter, present now or known from before.
+/// One physical adapter, present now or known from before, and the layer-3 port that it leads: a
+/// group of one unless the model names a larger one. What is the port's is empty while another
+/// adapter leads.
 struct Port {
   std::string key;  ///< Base MAC in hex; survives renames and re-plugged cards.
   MacAddress base_mac;
   std::string name;  ///< Netdev name, the last known one while absent.
-  std::string bridge;
+
+  // The card.
   std::uint32_t table = 0;  ///< 0: the store has not numbered it yet.
   bool present = false;
   IfIndex index{0};
-  bool admin_up = false;
-  bool carrier = false;
+  bool card_up = false;  ///< Administratively.
+  bool card_carrier = false;
   bool was_up = false;  ///< We saw it admin up: a later down is somebody's decision.
+  std::uint32_t speed_mbps = 0;
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;
   std::uint32_t mtu_max = 0;
-  bool bridge_ready = false;   ///< The last dump showed the bridge.
+  std::string trouble;
+
+  // Its place: of the model, as of the last dump.
+  std::string group;                ///< Id; empty: no group names it.
+  std::vector<MacAddress> members;  ///< The leader first; itself alone without a group.
+  std::string bridge;               ///< Of the port that it belongs to.
+  std::string l3;                   ///< Where addresses are: the bridge, or a management VLAN.
+  std::string bond_active;          ///< Name of the member that carries; empty: no bond, or none.
+
+  // The port that it leads.
+  bool live = false;           ///< A member's card is here.
+  bool admin_up = false;       ///< A member is up.
+  bool carrier = false;        ///< A member has carrier.
+  bool disabled = false;       ///< A person has set every member down.
+  bool bridge_ready = false;   ///< The last dump showed `l3`, up.
   bool address_ready = false;  ///< The last dump showed the lease's address on it: a dial can bind.
   std::optional<dhcp::Lease> lease;
   dhcp::LeasePhase phase = dhcp::LeasePhase::none;
@@ -48,11 +66,11 @@ struct Port {
   netmodel::Ipv6Facts v6;
   std::optional<bool> gateway_reachable;
   std::optional<MonoTime> drained_until;
-  std::string trouble;
   std::unique_ptr<dhcp::DhcpClient> dhcp;
   std::unique_ptr<dhcp::ArpProbe> gateway_probe;  ///< Set while a question runs.
 
-  bool locally_disabled() const { return present && was_up && !admin_up; }
+  bool leads() const { return members.empty() || members.front() == base_mac; }
+  bool locally_disabled() const { return present && was_up && !card_up; }
   bool lease_usable() const { return lease && dhcp::usable(phase); }
 };
 
@@ -64,7 +82,7 @@ class Ports {
     std::function<void(const std::string& why)> dirty;  ///< The kernel must be looked at again.
     std::function<void(const Port&)> changed;           ///< Facts of a path changed.
     std::function<void(const Port&)> gone;
-    /// The carrier of a port was lost: before everything else.
+    /// The carrier of a port, of every member of it, was lost: before everything else.
     std::function<void(const Port&)> carrier_lost;
     /// An address is no longer usable: its conntrack entries must go.
     std::function<void(const Port&, const IpAddress&)> address_lost;
@@ -81,6 +99,9 @@ class Ports {
   /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel
   /// made.
   void on_dump(const netmodel::ObservedState& observed, const netmodel::Model& model);
+  /// Which adapter leads and which belongs, before the kernel is changed: a path over a port that
+  /// is about to go is left in good time.
+  void take_places(const netmodel::Model& model);
   /// Faster than a dump, for carrier and admin state of known ports.
   void on_link(const netmodel::LinkEvent& event);
   void on_neighbour(const netmodel::NeighbourEvent& event);
@@ -96,6 +117,11 @@ class Ports {
   const Port* find(const std::string& key) const;
   const Port* find_by_name(std::string_view name_or_mac) const;
 
+  /// The port that an adapter belongs to; itself when it leads.
+  const Port& leader_of(const Port& adapter) const;
+  /// The adapters of a port that are known, the leader first.
+  std::vector<const Port*> members_of(const Port& leader) const;
+
   std::vector<netmodel::AdapterFacts> adapter_facts() const;
   std::vector<netmodel::KnownAdapter> known_adapters() const;
   /// Foreign addresses of the machine.
@@ -108,20 +134,27 @@ class Ports {
   void stop(std::function<void()> done);
 
  private:
-  void adopt(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed);
+  void adopt(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed,
+             const netmodel::Model& model);
   MacAddress base_mac_of(const netmodel::ObservedLink& link,
                          const netmodel::ObservedState& observed);
   void number(Port& port);
+  void take_place(Port& port, const netmodel::Model& model);
+  void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
+  void tell(const Port& adapter);
+  void settle(Port& port);
+  void retire(Port& port);
   void watch(Port& port);
   void on_carrier(const netmodel::CarrierChange& change);
-  void set_carrier(Port& port, bool admin_up, bool carrier, bool short_pull);
+  void set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull);
   void start_dhcp(Port& port);
   void on_lease(const std::string& key, const dhcp::LeaseUpdate& update);
   void on_lease6(const std::string& key, const dhcp::Lease6Update& update);
   void read_v6(Port& port, const netmodel::ObservedState& observed);
-  void lose(Port& port);
+  void lose(Port& card);
   void arm_drain_timer();
   Port* by_name(std::string_view name);
+  Port& leader(const Port& adapter);
 
   boost::asio::io_context& io_;
   const Config& config_;

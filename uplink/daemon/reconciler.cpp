@@ -63,7 +63,10 @@ void Reconciler::stop() {
   turn_done_.cancel();
 }
 
-void Reconciler::set_model(netmodel::Model model) { model_ = std::move(model); }
+void Reconciler::set_model(netmodel::Model model) {
+  model_ = std::move(model);
+  if (hooks_.on_model) { hooks_.on_model(model_); }
+}
 
 void Reconciler::request(std::string_view reason) {
   if (stopped_) { return; }

@@ -33,6 +33,8 @@ class Reconciler {
   struct Hooks {
     /// Present facts; called at the start of each turn.
     std::function<netmodel::RenderFacts()> facts;
+    /// Another model is to be shown from now on, before the first write for it.
+    std::function<void(const netmodel::Model&)> on_model;
     /// After each turn, before waiters hear of it.
     std::function<void(const TurnResult&)> on_turn;
   };

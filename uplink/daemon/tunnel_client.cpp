@@ -140,7 +140,7 @@ TunnelClient::Connection* TunnelClient::by_id(PathId id) {
 
 void TunnelClient::on_port(const Port& port, unsigned rank) {
   if (stopping_) { return; }
-  if (!port.present) {
+  if (!port.live || !port.leads()) {
     on_port_gone(port);
     return;
   }
@@ -347,7 +347,7 @@ std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem
 tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& key) const {
   tunnel::DialRequest request;
   request.endpoint = config_.console.endpoints.at(key.endpoint);
-  request.binding.device = port.bridge;
+  request.binding.device = port.l3;
   if (port.lease_usable()) {
     request.binding.source4 = port.lease->address.address;
     request.gateway = port.lease->default_gateway();

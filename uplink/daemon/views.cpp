@@ -1,8 +1,11 @@
 #include "uplink/daemon/views.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 
@@ -11,15 +14,6 @@ namespace edge::uplink {
 namespace json = boost::json;
 
 namespace {
-
-std::string port_state(const Port& port) {
-  if (!port.present) { return "absent"; }
-  if (port.locally_disabled()) { return "disabled locally"; }
-  if (port.drained_until) { return "drained"; }
-  if (!port.carrier) { return "no carrier"; }
-  if (port.lease_usable()) { return "leased"; }
-  return port.v6.seen.empty() ? "carrier, no lease" : "IPv6 only";
-}
 
 std::string name_of(const ViewSources& s, const MacAddress& mac) {
   const Port* port = s.ports.find(to_hex(mac));
@@ -54,6 +48,45 @@ json::array texts(const Range& range) {
   return out;
 }
 
+/// An untagged network of the model stands in for the implicit one.
+bool has_untagged(const netmodel::Model& model, const MacAddress& leader) {
+  return std::ranges::any_of(model.networks, [&](const auto& item) {
+    return item.second.kind == netmodel::NetworkKind::untagged &&
+           netmodel::bridged_network_leader(model, item.first) == leader;
+  });
+}
+
+std::string bridge_state(const Port& port) {
+  if (!port.live) { return "adapter absent"; }
+  return port.bridge_ready ? "up" : "pending";
+}
+
+/// A VLAN of a group's bridge.
+void add_bridged(json::object& row, const ViewSources& s, const std::string& id,
+                 const netmodel::Network& network) {
+  const auto leader = netmodel::bridged_network_leader(s.reconciler.model(), id);
+  const Port* port = leader ? s.ports.find(to_hex(*leader)) : nullptr;
+  if (!network.group.empty()) { row["group"] = network.group; }
+  if (network.vlan_id) { row["vlan"] = *network.vlan_id; }
+  row["bridge"] = leader ? netmodel::port_bridge_name(*leader) : "";
+  row["adapter"] = port == nullptr ? (leader ? edge::to_string(*leader) : "") : port->name;
+  row["state"] = port == nullptr ? "adapter absent" : bridge_state(*port);
+}
+
+void add_own_bridge(json::object& row, const ViewSources& s, const std::string& id,
+                    const netmodel::Network& network,
+                    const std::map<std::string, IpPrefix>& subnets) {
+  row["bridge"] = netmodel::network_bridge_name(id);
+  if (network.subnet6) { row["subnet6"] = edge::to_string(*network.subnet6); }
+  const auto subnet = netmodel::subnet_of(s.reconciler.model(), id, subnets);
+  if (!subnet) { return; }
+  row["subnet"] = edge::to_string(*subnet);
+  row["gateway"] = edge::to_string(netmodel::gateway_of(*subnet));
+  const auto range = netmodel::dhcp_range_of(network, *subnet);
+  if (range) { row["dhcp"] = edge::to_string(range->from) + "-" + edge::to_string(range->to); }
+  row["state"] = s.services.running(id) ? "up" : "no DHCP";
+}
+
 }  // namespace
 
 json::object status_view(const ViewSources& s) {
@@ -61,7 +94,7 @@ json::object status_view(const ViewSources& s) {
   std::size_t leases = 0;
   json::array problems;
   for (const auto& [key, port] : s.ports.all()) {
-    carriers += port.carrier ? 1 : 0;
+    carriers += port.card_carrier ? 1 : 0;
     leases += port.lease_usable() ? 1 : 0;
     if (!port.trouble.empty()) { problems.emplace_back("port " + port.name + ": " + port.trouble); }
   }
@@ -91,44 +124,10 @@ json::object status_view(const ViewSources& s) {
           {"problems", std::move(problems)}};
 }
 
-json::array ports_view(const ViewSources& s) {
-  json::array out;
-  for (const auto& [key, port] : s.ports.all()) {
-    json::object row{{"port", port.name},
-                     {"mac", edge::to_string(port.base_mac)},
-                     {"bridge", port.bridge},
-                     {"carrier", port.carrier},
-                     {"admin_up", port.admin_up},
-                     {"mtu", port.mtu},
-                     {"table", port.table},
-                     {"state", port_state(port)},
-                     {"path_state", s.tunnel.path_state(key)}};
-    if (port.carrier) {
-      if (const auto speed = netmodel::read_speed_mbps(port.name)) { row["speed_mbps"] = *speed; }
-    }
-    if (port.lease) { row["address"] = edge::to_string(port.lease->address); }
-    if (!port.v6.seen.empty()) { row["address6"] = edge::to_string(port.v6.seen.front()); }
-    if (port.gateway_reachable) { row["gateway_reachable"] = *port.gateway_reachable; }
-    if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
-    if (port.dhcp) {
-      const auto dhcp = port.dhcp->status();
-      row["dhcp"] = json::object{
-          {"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
-    }
-    const auto status = s.tunnel.worst_status(key);
-    if (status && status->broken != Step::none) {
-      row["broken_step"] = std::string(to_string(status->broken));
-      row["cause"] = status->cause;
-      row["advice"] = std::string(advice(status->broken));
-    }
-    out.push_back(std::move(row));
-  }
-  return out;
-}
-
 json::array leases_view(const ViewSources& s) {
   json::array out;
   for (const auto& [key, port] : s.ports.all()) {
+    if (!port.leads()) { continue; }
     const auto& lease = port.lease ? port.lease : port.stored;
     json::object row{{"port", port.name}, {"mac", edge::to_string(port.base_mac)}};
     row["state"] = port.lease    ? std::string(to_string(port.phase))
@@ -157,56 +156,34 @@ json::array leases_view(const ViewSources& s) {
   return out;
 }
 
-json::array groups_view(const ViewSources& s) {
-  json::array out;
-  const auto& model = s.reconciler.model();
-  std::vector<MacAddress> grouped;
-  for (const auto& [id, group] : model.groups) {
-    out.push_back(json::object{{"group", id},
-                               {"adapters", names_json(s, group.adapters)},
-                               {"mode", std::string(netmodel::to_string(group.mode))}});
-    grouped.insert(grouped.end(), group.adapters.begin(), group.adapters.end());
-  }
-  for (const auto& [key, port] : s.ports.all()) {
-    if (std::ranges::find(grouped, port.base_mac) != grouped.end()) { continue; }
-    out.push_back(json::object{{"group", port.bridge},
-                               {"adapters", json::array{port.name}},
-                               {"mode", "single"},
-                               {"implicit", true}});
-  }
-  return out;
-}
-
 json::array networks_view(const ViewSources& s) {
   json::array out;
   const auto& model = s.reconciler.model();
   const auto subnets = automatic_subnets(s);
+  const auto attached = [&model](const std::string& network) {
+    return std::ranges::count_if(model.interfaces,
+                                 [&](const auto& item) { return item.second.network == network; });
+  };
   for (const auto& [key, port] : s.ports.all()) {
-    out.push_back(json::object{
-        {"network", port.bridge},
-        {"kind", "untagged"},
-        {"bridge", port.bridge},
-        {"adapter", port.name},
-        {"interfaces", 0},
-        {"implicit", true},
-        {"state", port.present ? (port.bridge_ready ? "up" : "pending") : "adapter absent"}});
+    if (!port.leads() || has_untagged(model, port.base_mac)) { continue; }
+    json::object row{{"network", port.bridge},
+                     {"kind", "untagged"},
+                     {"bridge", port.bridge},
+                     {"adapter", port.name},
+                     {"interfaces", attached(port.bridge)},
+                     {"implicit", true},
+                     {"state", bridge_state(port)}};
+    if (!port.group.empty()) { row["group"] = port.group; }
+    out.push_back(std::move(row));
   }
   for (const auto& [id, network] : model.networks) {
-    std::size_t attached = 0;
-    for (const auto& [name, interface] : model.interfaces) {
-      attached += interface.network == id ? 1 : 0;
-    }
     json::object row{{"network", id},
                      {"kind", std::string(netmodel::to_string(network.kind))},
-                     {"bridge", netmodel::network_bridge_name(id)},
-                     {"interfaces", attached}};
-    if (const auto subnet = netmodel::subnet_of(model, id, subnets)) {
-      row["subnet"] = edge::to_string(*subnet);
-      row["gateway"] = edge::to_string(netmodel::gateway_of(*subnet));
-      if (const auto range = netmodel::dhcp_range_of(network, *subnet)) {
-        row["dhcp"] = edge::to_string(range->from) + "-" + edge::to_string(range->to);
-      }
-      row["state"] = s.services.running(id) ? "up" : "no DHCP";
+                     {"interfaces", attached(id)}};
+    if (netmodel::is_bridged(network.kind)) {
+      add_bridged(row, s, id, network);
+    } else {
+      add_own_bridge(row, s, id, network, subnets);
     }
     out.push_back(std::move(row));
   }
@@ -300,7 +277,7 @@ std::string metrics_view(const ViewSources& s) {
   out += "# HELP uplink_port_carrier 1 while the cable carries\n# TYPE uplink_port_carrier gauge\n";
   for (const auto& [key, port] : s.ports.all()) {
     out += fmt::format("uplink_port_carrier{{port=\"{}\",mac=\"{}\"}} {}\n", port.name,
-                       edge::to_string(port.base_mac), port.carrier ? 1 : 0);
+                       edge::to_string(port.base_mac), port.card_carrier ? 1 : 0);
   }
   out +=
       "# HELP uplink_path_up 1 while the path is welcomed and alive\n# TYPE uplink_path_up gauge\n";

@@ -72,6 +72,7 @@ class Life {
         events_(store_),
         reconciler_(io_, kernel_, model_,
                     {.facts = [this] { return machine_.facts(); },
+                     .on_model = {},
                      .on_turn = [this](const TurnResult& turn) { turns_.push_back(turn.plan); }}),
         commands_(io_, store_, events_, reconciler_,
                   {.facts =

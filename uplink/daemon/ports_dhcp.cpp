@@ -1,0 +1,162 @@
+// The DHCP clients of the ports, and what their leases, IPv6 and gateways are known to be.
+#include <algorithm>
+#include <cerrno>
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
+
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/ports.hpp"
+
+namespace edge::uplink {
+
+using netmodel::ObservedState;
+
+void Ports::start_dhcp(Port& port) {
+  const std::string key = port.key;
+  dhcp::DhcpClientOptions options;
+  options.interface = port.l3;
+  options.key = key;
+  options.runtime_dir = config_.paths.runtime;
+  options.state_dir = config_.paths.state;
+  auto client = dhcp::DhcpClient::create(
+      io_, options,
+      {.on_lease = [this, key](const dhcp::LeaseUpdate& update) { on_lease(key, update); },
+       .on_lease6 = [this, key](const dhcp::Lease6Update& update) { on_lease6(key, update); },
+       .on_trouble =
+           [this, key](const std::string& text) {
+             Port& p = ports_.at(key);
+             p.trouble = text;
+             if (!text.empty()) { events_.add("dhcp.trouble", {{"port", p.name}, {"what", text}}); }
+           }});
+  if (!client) {
+    if (port.trouble != client.error().what) {
+      port.trouble = client.error().what;
+      events_.add("dhcp.trouble", {{"port", port.name}, {"what", port.trouble}});
+    }
+    return;
+  }
+  port.dhcp = std::move(*client);
+  port.dhcp->start_with(std::exchange(port.stored, std::nullopt), port.carrier);
+}
+
+void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
+  Port& port = ports_.at(key);
+  const std::optional<dhcp::Lease> before = std::exchange(port.lease, update.lease);
+  const dhcp::LeasePhase phase_before = std::exchange(port.phase, update.phase);
+  if (update.lease) {
+    store_.run(
+        [record = store::LeaseRecord{port.base_mac, Family::v4, dhcp::to_json(*update.lease),
+                                     wall_now()}](store::Store& s) { return s.put_lease(record); },
+        [](const Result<void>& stored) {
+          if (!stored) { spdlog::error("lease.not_stored reason={}", stored.error().what); }
+        });
+  } else if (update.cause == dhcp::LeaseCause::expired ||
+             update.cause == dhcp::LeaseCause::refused ||
+             update.cause == dhcp::LeaseCause::conflict) {
+    store_.run([mac = port.base_mac](store::Store& s) { return s.remove_lease(mac, Family::v4); },
+               [](const Result<void>&) {});  // A stale row is harmless: its own expiry decides.
+  }
+  const bool address_gone = before && (!update.lease || update.lease->address != before->address);
+  if (address_gone) { hooks_.address_lost(port, before->address.address); }
+  if (!update.effect_changed && phase_before == update.phase) { return; }
+  boost::json::object data{{"port", port.name},
+                           {"phase", std::string(to_string(update.phase))},
+                           {"cause", std::string(to_string(update.cause))}};
+  if (update.lease) { data["address"] = to_string(update.lease->address); }
+  if (!update.detail.empty()) { data["detail"] = update.detail; }
+  events_.add(update.lease ? "lease.changed" : "lease.lost", std::move(data));
+  port.address_ready =
+      port.address_ready && before && update.lease && before->address == update.lease->address;
+  hooks_.dirty("lease");
+  hooks_.changed(port);
+}
+
+void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) {
+  Port& port = ports_.at(key);
+  port.lease6 = update.lease;
+  port.v6.owned.clear();
+  port.v6.dns.clear();
+  if (update.lease) {
+    for (const auto& address : update.lease->addresses) {
+      port.v6.owned.push_back({address.address, 128});
+    }
+    port.v6.dns = update.lease->dns;
+  }
+  hooks_.dirty("lease6");
+  hooks_.changed(port);
+}
+
+void Ports::read_v6(Port& port, const ObservedState& observed) {
+  std::vector<IpPrefix> seen;
+  for (const auto& address : observed.addresses) {
+    const IpAddress& ip = address.prefix.address;
+    if (address.link == port.l3 && ip.family == Family::v6 && !address.ours &&
+        !ip.is_link_local()) {
+      seen.push_back(address.prefix);
+    }
+  }
+  std::optional<IpAddress> gateway;
+  for (const auto& route : observed.routes) {
+    const bool from_ra = route.link == port.l3 &&
+                         route.destination.address.family == Family::v6 &&
+                         route.destination.length == 0 && route.protocol != netmodel::our_protocol;
+    if (from_ra && route.gateway) { gateway = route.gateway; }
+  }
+  if (seen == port.v6.seen && gateway == port.v6.default_gateway) { return; }
+  port.v6.seen = std::move(seen);
+  port.v6.default_gateway = gateway;
+  hooks_.dirty("ipv6");
+  hooks_.changed(port);
+}
+
+void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {
+  const netmodel::Neighbour& neighbour = event.neighbour;
+  for (auto& [key, port] : ports_) {
+    const bool is_gateway = port.leads() && port.l3 == neighbour.link && port.lease &&
+                            port.lease->default_gateway() == neighbour.address;
+    if (!is_gateway) { continue; }
+    std::optional<bool> reachable = port.gateway_reachable;
+    if (neighbour.failed) { reachable = false; }
+    if (neighbour.confirmed) { reachable = true; }
+    const bool other_mac = neighbour.confirmed && neighbour.mac && port.lease->gateway_mac &&
+                           *neighbour.mac != *port.lease->gateway_mac;
+    if (other_mac && port.dhcp) { port.dhcp->revalidate("the gateway's MAC changed"); }
+    if (reachable == port.gateway_reachable) { continue; }
+    port.gateway_reachable = reachable;
+    hooks_.changed(port);
+  }
+}
+
+void Ports::revalidate(const std::string& key, std::string_view reason) {
+  const auto found = ports_.find(key);
+  if (found != ports_.end() && found->second.dhcp) { found->second.dhcp->revalidate(reason); }
+}
+
+void Ports::probe_gateway(const std::string& key) {
+  const auto found = ports_.find(key);
+  if (found == ports_.end()) { return; }
+  Port& port = found->second;
+  const auto gateway = port.lease ? port.lease->default_gateway() : std::nullopt;
+  if (!gateway || !port.carrier || !port.lease_usable() || port.gateway_probe) { return; }
+  port.gateway_probe = std::make_unique<dhcp::ArpProbe>(io_);
+  dhcp::ArpQuestion question;
+  question.interface = port.l3;
+  question.target = *gateway;
+  question.source = port.lease->address.address;
+  question.timeout = std::chrono::milliseconds(1500);
+  question.ignore = port.base_mac;
+  port.gateway_probe->ask(std::move(question), [this, key](const Result<dhcp::ArpAnswer>& answer) {
+    const auto asked = ports_.find(key);
+    if (asked == ports_.end()) { return; }
+    // The probe is the one that calls us: it goes when the loop has left it.
+    boost::asio::post(
+        io_, [probe = std::shared_ptr<dhcp::ArpProbe>(std::move(asked->second.gateway_probe))] {});
+    if (!answer && answer.error().os_errno != ETIMEDOUT) { return; }  // We could not even ask.
+    if (asked->second.gateway_reachable == answer.has_value()) { return; }
+    asked->second.gateway_reachable = answer.has_value();
+    hooks_.changed(asked->second);
+  });
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,143 @@
+// Ports and groups as uplinkctl, the Console and the local page show them.
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "netmodel/core/names.hpp"
+#include "uplink/daemon/views.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string port_state(const Port& port) {
+  if (!port.leads()) {
+    return port.present ? "member of " + port.group : "absent";
+  }
+  if (!port.live) { return "absent"; }
+  if (port.disabled) { return "disabled locally"; }
+  if (port.drained_until) { return "drained"; }
+  if (!port.carrier) { return "no carrier"; }
+  if (port.lease_usable()) { return "leased"; }
+  return port.v6.seen.empty() ? "carrier, no lease" : "IPv6 only";
+}
+
+/// A single adapter carries whenever it has carrier; in an active-backup bond one of them does.
+bool is_active(const Port& leader, const Port& member) {
+  if (leader.members.size() < 2 || leader.bond_active.empty()) { return member.card_carrier; }
+  return leader.bond_active == member.name;
+}
+
+json::array members_json(const ViewSources& s, const Port& leader) {
+  json::array out;
+  for (const Port* member : s.ports.members_of(leader)) {
+    json::object row{{"adapter", member->name},
+                     {"mac", edge::to_string(member->base_mac)},
+                     {"role", member->leads() ? "leader" : "member"},
+                     {"present", member->present},
+                     {"carrier", member->card_carrier},
+                     {"active", member->present && is_active(leader, *member)}};
+    if (member->speed_mbps != 0) { row["speed_mbps"] = member->speed_mbps; }
+    if (member->locally_disabled()) { row["disabled_locally"] = true; }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+void add_dhcp(json::object& row, const Port& port) {
+  if (!port.dhcp) { return; }
+  const auto dhcp = port.dhcp->status();
+  row["dhcp"] = json::object{
+      {"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
+}
+
+/// What only the leader of a port has: address, path, members.
+void add_port(json::object& row, const ViewSources& s, const Port& port) {
+  row["path_state"] = s.tunnel.path_state(port.key);
+  if (port.lease) { row["address"] = edge::to_string(port.lease->address); }
+  if (!port.v6.seen.empty()) { row["address6"] = edge::to_string(port.v6.seen.front()); }
+  if (port.gateway_reachable) { row["gateway_reachable"] = *port.gateway_reachable; }
+  if (port.members.size() > 1) { row["members"] = members_json(s, port); }
+  if (port.l3 != port.bridge) { row["link"] = port.l3; }
+  add_dhcp(row, port);
+  const auto status = s.tunnel.worst_status(port.key);
+  if (status && status->broken != Step::none) {
+    row["broken_step"] = std::string(to_string(status->broken));
+    row["cause"] = status->cause;
+    row["advice"] = std::string(advice(status->broken));
+  }
+}
+
+std::string mode_of(const netmodel::Group& group) {
+  return group.adapters.size() < 2 ? "single" : std::string(netmodel::to_string(group.mode));
+}
+
+json::array names_of(const std::vector<const Port*>& adapters) {
+  json::array out;
+  for (const Port* adapter : adapters) { out.emplace_back(adapter->name); }
+  return out;
+}
+
+}  // namespace
+
+json::array ports_view(const ViewSources& s) {
+  json::array out;
+  for (const auto& [key, port] : s.ports.all()) {
+    json::object row{{"port", port.name},
+                     {"mac", edge::to_string(port.base_mac)},
+                     {"bridge", port.bridge},
+                     {"carrier", port.leads() ? port.carrier : port.card_carrier},
+                     {"admin_up", port.card_up},
+                     {"mtu", port.mtu},
+                     {"table", port.table},
+                     {"state", port_state(port)}};
+    if (!port.group.empty()) {
+      row["group"] = port.group;
+      row["role"] = port.leads() ? "leader" : "member";
+      row["active"] = port.present && is_active(s.ports.leader_of(port), port);
+      row["card_carrier"] = port.card_carrier;
+    }
+    if (port.speed_mbps != 0) { row["speed_mbps"] = port.speed_mbps; }
+    if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
+    if (port.leads()) {
+      add_port(row, s, port);
+    } else {
+      row["path_state"] = "none";
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+json::array groups_view(const ViewSources& s) {
+  json::array out;
+  for (const auto& [key, port] : s.ports.all()) {
+    if (!port.leads()) { continue; }
+    json::object row{{"group", port.group.empty() ? port.bridge : port.group},
+                     {"port", port.name},
+                     {"adapters", names_of(s.ports.members_of(port))},
+                     {"mode", "single"},
+                     {"bridge", port.bridge},
+                     {"link", port.l3},
+                     {"mtu", port.mtu},
+                     {"active", port.bond_active.empty() ? json::value(nullptr)
+                                                         : json::value(port.bond_active)},
+                     {"members", members_json(s, port)},
+                     {"state", port_state(port)}};
+    const auto& groups = s.reconciler.model().groups;
+    if (const auto group = groups.find(port.group); group != groups.end()) {
+      row["mode"] = mode_of(group->second);
+      row["role"] = std::string(netmodel::to_string(group->second.role));
+      if (group->second.adapters.size() > 1) { row["bond"] = netmodel::bond_name(port.base_mac); }
+      if (group->second.management_vlan) { row["management_vlan"] = *group->second.management_vlan; }
+    } else {
+      row["implicit"] = true;
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace edge::uplink
