@@ -22,12 +22,11 @@ struct Simple {
   const char* name;
   const char* help;
 };
-constexpr std::array<Simple, 12> simple_commands{{
+constexpr std::array<Simple, 11> simple_commands{{
     {"status", "Host, Console connection, counts and problems"},
     {"ports", "Physical ports: carrier, lease, address, path, and what to do"},
     {"paths", "Ways to the Console: state, round trip, first broken step"},
     {"leases", "DHCP leases and IPv6 addresses of the ports"},
-    {"groups", "Adapter groups"},
     {"networks", "VM networks"},
     {"interfaces", "VM interfaces and their taps"},
     {"gateway", "Published ports"},
@@ -41,11 +40,14 @@ constexpr std::array<Simple, 12> simple_commands{{
 struct Values {
   std::string port, duration, action, file;
   std::int64_t revision = 0, after = -1, limit = 0;
-  bool dry_run = false, follow = false;
+  bool dry_run = false, follow = false, check = false;
 };
 
 void add_commands(CLI::App& app, Values& values) {
   for (const Simple& simple : simple_commands) { app.add_subcommand(simple.name, simple.help); }
+  auto* groups = app.add_subcommand("groups", "Adapter groups and their members");
+  groups->add_flag("--check", values.check,
+                   "First ask whether all members hear each other; exit 3 if some do not");
   auto* doctor = app.add_subcommand(
       "doctor", "First broken step of each port and what to do; exit 3 if any is broken");
   doctor->add_option("port", values.port, "Only this port");
@@ -89,6 +91,7 @@ std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, co
   if (values.after >= 0) { made.args["after"] = values.after; }
   if (values.limit > 0) { made.args["limit"] = values.limit; }
   if (values.follow) { made.args["follow"] = true; }
+  if (values.check) { made.args["check"] = true; }
   if (values.dry_run) { made.args["dry_run"] = true; }
   if (!values.duration.empty()) {
     const auto seconds = parse_duration_s(values.duration);

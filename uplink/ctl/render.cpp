@@ -200,29 +200,72 @@ std::string leases_text(const json::array& rows, const Style& style) {
       "no lease", style);
 }
 
+/// "eth0*, eth1 (no carrier)": the star carries.
+std::string members_cell(const json::object& row) {
+  const auto* members = find(row, "members");
+  if (members == nullptr || !members->is_array()) { return field(row, "adapters"); }
+  std::string out;
+  for (const auto& value : members->get_array()) {
+    const auto* member = value.if_object();
+    if (member == nullptr) { continue; }
+    out += (out.empty() ? "" : ", ") + field(*member, "adapter");
+    if (is_true(*member, "active")) { out += "*"; }
+    if (!is_true(*member, "present")) {
+      out += " (absent)";
+    } else if (!is_true(*member, "carrier")) {
+      out += " (no carrier)";
+    }
+  }
+  return out.empty() ? "-" : out;
+}
+
 std::string groups_text(const json::array& rows, const Style& style) {
+  std::string split;
+  for (const auto& value : rows) {
+    const auto* row = value.if_object();
+    const auto* lines = row == nullptr ? nullptr : find(*row, "split");
+    if (lines == nullptr || !lines->is_array()) { continue; }
+    for (const auto& line : lines->get_array()) {
+      split += paint(printable(text_of(line)), Tone::bad, style) + "\n";
+    }
+  }
   return rows_text(
-      rows, Table({"GROUP", "MODE", "ADAPTERS"}),
-      [](const json::object& row) -> std::vector<Cell> {
-        const Tone tone = is_true(row, "implicit") ? Tone::faint : Tone::plain;
-        return {{field(row, "group"), Tone::strong},
-                {field(row, "mode"), tone},
-                {field(row, "adapters")}};
-      },
-      "no group", style);
+             rows,
+             Table({"GROUP", "MODE", "STATE", "ADAPTERS (* CARRIES)", "ROLE", "VLAN", "MTU",
+                    "HEAR EACH OTHER"}),
+             [](const json::object& row) -> std::vector<Cell> {
+               const Tone tone = is_true(row, "implicit") ? Tone::faint : Tone::plain;
+               const std::string check = field(row, "check");
+               return {{field(row, "group"), Tone::strong},
+                       {field(row, "mode"), tone},
+                       state_cell(row),
+                       {members_cell(row)},
+                       {field(row, "role")},
+                       {field(row, "management_vlan")},
+                       {field(row, "mtu")},
+                       {check == "whole"   ? "yes"
+                        : check == "split" ? "no"
+                                           : "-",
+                        check == "split" ? Tone::bad : Tone::plain}};
+             },
+             "no group", style) +
+         (split.empty() ? "" : "\n" + split);
 }
 
 std::string networks_text(const json::array& rows, const Style& style) {
   return rows_text(
       rows,
-      Table({"NETWORK", "KIND", "STATE", "SUBNET", "DHCP", "ADAPTER", "INTERFACES", "BRIDGE"}),
+      Table({"NETWORK", "KIND", "STATE", "VLAN", "GROUP", "ADAPTER", "SUBNET", "DHCP", "INTERFACES",
+             "BRIDGE"}),
       [](const json::object& row) -> std::vector<Cell> {
         return {{field(row, "network"), Tone::strong},
                 {field(row, "kind")},
                 state_cell(row),
+                {field(row, "vlan")},
+                {field(row, "group")},
+                {field(row, "adapter")},
                 {field(row, "subnet")},
                 {field(row, "dhcp")},
-                {field(row, "adapter")},
                 {field(row, "interfaces")},
                 {field(row, "bridge")}};
       },
@@ -405,7 +448,33 @@ std::string result_text(const json::object& data, const Style& style) {
     if (plan->get_array().empty() && state == "done") { out += "  nothing to change\n"; }
     for (const auto& step : plan->get_array()) { out += step_lines(text_of(step)); }
   }
+  if (const auto* warnings = find(data, "warnings"); warnings != nullptr && warnings->is_array()) {
+    for (const auto& warning : warnings->get_array()) {
+      out += "  " + paint("warning: " + printable(text_of(warning)), Tone::warn, style) + "\n";
+    }
+  }
   return out + bullet_lines(data, "consequences");
+}
+
+std::string recable_text(const json::object& data, const Style& style) {
+  std::string out = fmt::format("recabling {}, begun {}\n", field(data, "state"),
+                                short_time(field(data, "began")));
+  if (const auto* rows = find(data, "ports"); rows != nullptr && rows->is_array()) {
+    out += rows_text(
+        rows->get_array(), Table({"PORT", "CHANGE", "WITH", "WAS", "IS"}),
+        [](const json::object& row) -> std::vector<Cell> {
+          const bool wrong = says_something(field(row, "wrong"));
+          return {{field(row, "port"), Tone::strong},
+                  {field(row, "change"), wrong ? Tone::bad : Tone::plain},
+                  {field(row, "with")},
+                  {field(row, "was")},
+                  {field(row, "is")}};
+        },
+        "no port", style);
+  }
+  const std::string advice = bullet_lines(data, "advice");
+  return out + (advice.empty() ? paint("nothing is worse than before", Tone::good, style) + "\n"
+                               : paint("wrong now:", Tone::bad, style) + "\n" + advice);
 }
 
 std::string history_text(const json::object& data, const Style& style) {
@@ -465,8 +534,9 @@ constexpr std::array<std::pair<std::string_view, ArrayText>, 8> array_texts{{
     {"gateway", gateway_text},
     {"doctor", doctor_text},
 }};
-constexpr std::array<std::pair<std::string_view, ObjectText>, 9> object_texts{{
+constexpr std::array<std::pair<std::string_view, ObjectText>, 10> object_texts{{
     {"status", status_text},
+    {"recable", recable_text},
     {"unplug", unplug_text},
     {"history", history_text},
     {"watch", watch_text},

@@ -44,6 +44,12 @@ json::array problems_json(const std::vector<netmodel::Problem>& problems, std::s
   return out;
 }
 
+json::array texts(const std::vector<std::string>& lines) {
+  json::array out;
+  for (const auto& line : lines) { out.emplace_back(line); }
+  return out;
+}
+
 std::string class_of(const netmodel::Command& command) {
   for (const auto& operation : command.operations) {
     if (std::holds_alternative<netmodel::PortIdentify>(operation) ||
@@ -315,6 +321,10 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
       netmodel::Model candidate = *decision.model;
       TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
       batch->front().plan = std::move(planned.plan);
+      batch->front().consequences = std::move(planned.consequences);
+      candidate = *decision.model;
+      netmodel::Model now = before;
+      batch->front().warnings = co_await advice(std::move(now), std::move(candidate));
       for (const auto& error : planned.errors) {
         batch->front().problems.push_back({std::nullopt, "", error});
       }
@@ -345,6 +355,12 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
     }
   }
   if (last == nullptr) { co_return true; }
+  netmodel::Model now = before;
+  netmodel::Model wanted = *last;
+  std::vector<std::string> warnings = co_await advice(std::move(now), std::move(wanted));
+  for (Decision& decision : *batch) {
+    if (decision.model) { decision.warnings = warnings; }
+  }
 
   const std::vector<std::string> conflicts_before =
       reconciler_.last() ? reconciler_.last()->conflicts : std::vector<std::string>{};
@@ -377,6 +393,20 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   co_return false;
 }
 
+asio::awaitable<std::vector<std::string>> Commands::advice(netmodel::Model before,
+                                                           netmodel::Model after) {
+  if (!hooks_.advise || before.groups == after.groups) { co_return std::vector<std::string>{}; }
+  auto answer = std::make_shared<std::optional<std::vector<std::string>>>();
+  auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
+  hooks_.advise(before, after, [answer, said](std::vector<std::string> lines) {
+    *answer = std::move(lines);
+    said->cancel();
+  });
+  boost::system::error_code ec;
+  while (!*answer) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
+  co_return std::move(**answer);
+}
+
 asio::awaitable<Result<void>> Commands::act(netmodel::HostAction action) {
   auto answer = std::make_shared<std::optional<Result<void>>>();
   auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
@@ -395,16 +425,16 @@ std::string Commands::result_text(Decision& decision, std::int64_t revision) con
     decision.plan.resize(plan_lines_max);
     decision.plan.push_back(fmt::format("... and {} more lines", more));
   }
-  json::array plan;
-  for (const auto& line : decision.plan) { plan.emplace_back(line); }
-  return json::serialize(
-      json::object{{"type", "result"},
-                   {"id", decision.item.id},
-                   {"state", std::string(store::to_string(decision.state))},
-                   {"problems", problems_json(decision.problems, decision.problems_dropped)},
-                   {"revision", revision},
-                   {"plan", std::move(plan)},
-                   {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}});
+  json::object result{{"type", "result"},
+                      {"id", decision.item.id},
+                      {"state", std::string(store::to_string(decision.state))},
+                      {"problems", problems_json(decision.problems, decision.problems_dropped)},
+                      {"revision", revision},
+                      {"plan", texts(decision.plan)},
+                      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
+  if (decision.dry_run) { result["consequences"] = texts(decision.consequences); }
+  if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
+  return json::serialize(result);
 }
 
 asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {

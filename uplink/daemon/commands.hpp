@@ -36,6 +36,10 @@ class Commands {
     std::function<void(const netmodel::HostAction&, std::function<void(Result<void>)>)> act;
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
     std::function<Result<void>(std::string_view)> send;
+    /// What a person should know about a change before it is made; called once, perhaps at once.
+    std::function<void(const netmodel::Model& before, const netmodel::Model& after,
+                       std::function<void(std::vector<std::string>)>)>
+        advise;
     std::function<void()> changed;  ///< Model or revision changed.
   };
   static constexpr std::chrono::seconds retry{1};
@@ -80,6 +84,8 @@ class Commands {
     std::vector<netmodel::Problem> problems;
     std::size_t problems_dropped = 0;
     std::vector<std::string> plan;
+    std::vector<std::string> consequences;  ///< Of a dry run: what somebody would notice.
+    std::vector<std::string> warnings;
     bool dry_run = false;
     std::optional<netmodel::Model> model;  ///< Set: it changes the model to this.
     std::vector<netmodel::HostAction> actions;
@@ -100,6 +106,8 @@ class Commands {
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
+                                                          netmodel::Model after);
   boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
   std::string result_text(Decision& decision, std::int64_t revision) const;
   void say(const boost::json::object& message);

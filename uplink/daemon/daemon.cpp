@@ -137,6 +137,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   if (!kernel) { return fail_in("open rtnetlink", kernel.error()); }
   const KernelTraits traits{(*kernel)->probe_features().value_or(netmodel::KernelFeatures{}),
                             (*kernel)->port_id()};
+  box.rtnetlink = kernel->get();
   box.kernel = std::move(*kernel);
   auto originals = std::make_shared<OriginalsFile>(OriginalsFile::open(config.paths.state));
   box.before_writes = [originals](const netmodel::Plan& plan,
@@ -191,6 +192,12 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                     tunnel_.on_carrier_lost(port);
                     if (port.lease) { flows_.address_gone(port.lease->address.address); }
                   },
+              .bond_moved =
+                  [this](const Port& port, const std::string& from, const std::string& to) {
+                    failover_.moved(port, from.empty() ? nullptr : ports_.find_by_name(from), from,
+                                    to, reconciler_.model());
+                    changed();
+                  },
               .address_lost = [this](const Port&,
                                      const IpAddress& address) { flows_.address_gone(address); }}),
       reconciler_(io, kernel_, memory_.model,
@@ -198,6 +205,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                    .on_model = [this](const netmodel::Model& model) { ports_.take_places(model); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
       services_(io, config_, events_),
+      failover_(io, kernel_, events_),
+      group_check_(io, ports_, events_, host_id_),
       lights_(io),
       tunnel_(io, config_,
               {host_id_, memory_.identity.install_id, boot_id_,
@@ -327,6 +336,7 @@ void Daemon::on_turn(const TurnResult& turn) {
   tell_notes(turn);
   ports_.on_dump(turn.observed, reconciler_.model());
   services_.apply(turn.rendered.services);
+  group_check_.changed(reconciler_.model());
   flows_.on_rules(turn.rendered.nft);
   if (turn.rendered.automatic_subnets != automatic_subnets_) {
     automatic_subnets_ = turn.rendered.automatic_subnets;
@@ -429,7 +439,7 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
 }
 
 ViewSources Daemon::views() const {
-  return {host_id_, started_, ports_, tunnel_, reconciler_, commands_, services_};
+  return {host_id_, started_, ports_, tunnel_, reconciler_, commands_, services_, group_check_};
 }
 
 void Daemon::changed() {
@@ -470,6 +480,8 @@ void Daemon::stop(std::function<void()> done) {
   notify_systemd("STOPPING=1");
   reconciler_.stop();
   flows_.stop();
+  failover_.stop();
+  group_check_.stop();
   commands_.stop();
   outbox_.stop();
   retry_timer_.cancel();

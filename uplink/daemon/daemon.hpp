@@ -12,8 +12,11 @@
 #include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
+#include "uplink/core/recable.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/failover.hpp"
 #include "uplink/daemon/flow_purge.hpp"
+#include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
@@ -89,6 +92,11 @@ class Daemon {
   boost::asio::awaitable<void> plan_now(std::shared_ptr<ControlClient> client);
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_groups(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_recable(const std::string& action, std::shared_ptr<ControlClient> client);
+  std::vector<PortSight> port_sights() const;
+  void recable_begin(std::shared_ptr<ControlClient> client);
+  void recable_end(bool degraded);
   void run_operations(boost::json::array operations, bool dry_run,
                       std::shared_ptr<ControlClient> client);
   StatusPage on_http(const std::string& target);
@@ -114,6 +122,8 @@ class Daemon {
   Ports ports_;
   Reconciler reconciler_;
   Services services_;
+  Failover failover_;
+  GroupCheck group_check_;
   PortLight lights_;
   TunnelClient tunnel_;
   Commands commands_;

@@ -20,7 +20,7 @@ std::string marks_of(const Port& port) {
     }
   }
   return out + (carrier ? "; pulling its cable shows as \"no carrier\" in uplinkctl watch"
-                             : "; it has no carrier now");
+                        : "; it has no carrier now");
 }
 
 }  // namespace

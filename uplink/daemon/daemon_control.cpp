@@ -64,7 +64,7 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
   } else if (command == "leases") {
     client->answer(leases_view(v));
   } else if (command == "groups") {
-    client->answer(groups_view(v));
+    control_groups(request.args, std::move(client));
   } else if (command == "networks") {
     client->answer(networks_view(v));
   } else if (command == "interfaces") {
@@ -80,6 +80,8 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     push_watch();
   } else if (command == "doctor") {
     control_doctor(request.args, std::move(client));
+  } else if (command == "recable") {
+    control_recable(text_arg(request.args, "action"), std::move(client));
   } else if (command == "unplug") {
     control_unplug(request.args, std::move(client));
   } else if (command == "apply") {
@@ -105,6 +107,18 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     client->refuse(
         fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));
   }
+}
+
+void Daemon::control_groups(const json::object& args, ClientPtr client) {
+  if (!flag_arg(args, "check")) {
+    client->answer(groups_view(views()));
+    return;
+  }
+  group_check_.check_all(reconciler_.model(), [this, client] {
+    const bool whole = std::ranges::all_of(
+        group_check_.verdicts(), [](const auto& item) { return item.second.lines.empty(); });
+    client->answer(groups_view(views()), whole ? 0 : 3);
+  });
 }
 
 void Daemon::control_events(const json::object& args, ClientPtr client) {
@@ -276,7 +290,8 @@ void Daemon::control_doctor(const json::object& args, ClientPtr client) {
       row["advice"] = std::string(advice(status->broken));
     }
     all_well = all_well && row.at("broken_step").is_null();
-    if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
+    const std::string trouble = trouble_of(views(), port);
+    if (!trouble.empty()) { row["trouble"] = trouble; }
     rows.push_back(std::move(row));
   }
   client->answer(std::move(rows), all_well ? 0 : 3);

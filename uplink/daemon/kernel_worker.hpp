@@ -8,6 +8,7 @@
 #include "netmodel/io/conntrack_port.hpp"
 #include "netmodel/io/kernel.hpp"
 #include "netmodel/io/nft_port.hpp"
+#include "netmodel/io/rtnetlink_kernel.hpp"
 #include "store/io/store_worker.hpp"
 
 namespace edge::uplink {
@@ -19,6 +20,9 @@ struct KernelBox {
   /// Called on the kernel's thread with a plan that is about to be written, and what it starts
   /// from.
   std::function<void(const netmodel::Plan&, const netmodel::ObservedState&)> before_writes;
+
+  /// The same object where it is the real one: what only that can tell.
+  netmodel::RtnetlinkKernel* rtnetlink = nullptr;
 
   /// Worker's group commit means nothing here: jobs run one by one.
   template <class Body>

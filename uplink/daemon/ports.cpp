@@ -67,9 +67,8 @@ Port* Ports::by_name(std::string_view name) {
 
 const Port* Ports::find_by_name(std::string_view name_or_mac) const {
   for (const auto& [key, port] : ports_) {
-    const bool of_port =
-        port.leads() && (port.bridge == name_or_mac ||
-                         (!port.group.empty() && port.group == name_or_mac));
+    const bool of_port = port.leads() && (port.bridge == name_or_mac ||
+                                          (!port.group.empty() && port.group == name_or_mac));
     if (port.name == name_or_mac || key == name_or_mac || to_string(port.base_mac) == name_or_mac ||
         of_port) {
       return &port;
@@ -143,7 +142,9 @@ void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::M
       });
   const bool readiness_changed = std::exchange(port.address_ready, ready) != ready;
   const ObservedLink* bond = observed.find_link(netmodel::bond_name(port.base_mac));
-  port.bond_active = bond != nullptr && bond->ours() ? bond->bond_active : "";
+  if (bond == nullptr || port.bond_active.empty()) {  // Else its own events are newer than a dump.
+    set_bond_active(port, bond != nullptr && bond->ours() ? bond->bond_active : "");
+  }
   read_v6(port, observed);
   if (readiness_changed) { hooks_.changed(port); }
   const bool enabled = std::ranges::any_of(members_of(port), [&](const Port* member) {
@@ -240,7 +241,7 @@ void Ports::number(Port& port) {
 
 void Ports::watch(Port& port) {
   const auto interval = leader_of(port).key == active_ ? netmodel::CarrierPoller::active_interval
-                                            : netmodel::CarrierPoller::standby_interval;
+                                                       : netmodel::CarrierPoller::standby_interval;
   if (const auto reading = poller_.watch(port.name, port.index, interval); !reading) {
     spdlog::warn("carrier.watch port={} reason={}", port.name, reading.error().what);
   }
@@ -257,6 +258,7 @@ void Ports::set_active(const std::string& key) {
 
 void Ports::on_link(const netmodel::LinkEvent& event) {
   poller_.on_link_event(event);  // Calls back at once where the carrier differs from what is known.
+  if (event.kind == netmodel::LinkKind::bond && event.ours()) { on_bond(event); }
   Port* port = by_name(event.name);
   const bool admin_changed = port != nullptr && port->index == event.index && !event.gone &&
                              port->card_up != event.admin_up;
@@ -270,6 +272,19 @@ void Ports::on_link(const netmodel::LinkEvent& event) {
   if (!expected) {
     hooks_.dirty(event.gone ? "link gone" : event.appeared ? "link appeared" : "link changed");
   }
+}
+
+void Ports::on_bond(const netmodel::LinkEvent& event) {
+  for (auto& [key, port] : ports_) {
+    if (!port.leads() || event.name != netmodel::bond_name(port.base_mac)) { continue; }
+    set_bond_active(port, event.gone ? std::string() : event.bond_active);
+  }
+}
+
+void Ports::set_bond_active(Port& port, const std::string& member) {
+  const std::string from = std::exchange(port.bond_active, member);
+  if (from == member) { return; }
+  if (port.live) { hooks_.bond_moved(port, from, member); }
 }
 
 void Ports::on_carrier(const netmodel::CarrierChange& change) {
@@ -317,7 +332,8 @@ void Ports::settle(Port& port) {
   }
   const bool was_live = std::exchange(port.live, live);
   const bool up_changed = std::exchange(port.admin_up, up) != up;
-  const bool disabled_changed = std::exchange(port.disabled, live && !enabled) != (live && !enabled);
+  const bool disabled_changed =
+      std::exchange(port.disabled, live && !enabled) != (live && !enabled);
   const bool carrier_changed = std::exchange(port.carrier, carrier) != carrier;
   if (was_live && !live) {
     retire(port);

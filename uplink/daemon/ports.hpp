@@ -84,6 +84,8 @@ class Ports {
     std::function<void(const Port&)> gone;
     /// The carrier of a port, of every member of it, was lost: before everything else.
     std::function<void(const Port&)> carrier_lost;
+    /// The bond of a port carries on another member (names; empty: none).
+    std::function<void(const Port&, const std::string& from, const std::string& to)> bond_moved;
     /// An address is no longer usable: its conntrack entries must go.
     std::function<void(const Port&, const IpAddress&)> address_lost;
   };
@@ -142,9 +144,11 @@ class Ports {
   void take_place(Port& port, const netmodel::Model& model);
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   void tell(const Port& adapter);
+  void set_bond_active(Port& port, const std::string& member);
   void settle(Port& port);
   void retire(Port& port);
   void watch(Port& port);
+  void on_bond(const netmodel::LinkEvent& event);
   void on_carrier(const netmodel::CarrierChange& change);
   void set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull);
   void start_dhcp(Port& port);

@@ -98,8 +98,7 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
   }
   std::optional<IpAddress> gateway;
   for (const auto& route : observed.routes) {
-    const bool from_ra = route.link == port.l3 &&
-                         route.destination.address.family == Family::v6 &&
+    const bool from_ra = route.link == port.l3 && route.destination.address.family == Family::v6 &&
                          route.destination.length == 0 && route.protocol != netmodel::our_protocol;
     if (from_ra && route.gateway) { gateway = route.gateway; }
   }

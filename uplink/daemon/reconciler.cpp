@@ -32,6 +32,7 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
       result.errors.push_back(applied.error().what);
     }
   }
+  if (!write) { result.operations = planned.plan; }
   result.verified = result.plan.empty();
   if (write && !planned.plan.empty()) {  // The kernel is the proof: say "applied" after a dump.
     EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));

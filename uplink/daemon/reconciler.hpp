@@ -21,7 +21,9 @@ struct TurnResult {
   std::vector<std::string> plan;    ///< What was written, in tool syntax.
   std::vector<std::string> errors;  ///< What the kernel refused, each with its operation.
   std::vector<std::string> conflicts;
-  bool verified = false;  ///< The dump after it showed the model.
+  netmodel::Plan operations;              ///< Of plan_only: `plan` as values.
+  std::vector<std::string> consequences;  ///< Of plan_only: what somebody would notice.
+  bool verified = false;                  ///< The dump after it showed the model.
   netmodel::ObservedState observed;
   netmodel::Rendered rendered;
 };

@@ -96,7 +96,8 @@ json::object status_view(const ViewSources& s) {
   for (const auto& [key, port] : s.ports.all()) {
     carriers += port.card_carrier ? 1 : 0;
     leases += port.lease_usable() ? 1 : 0;
-    if (!port.trouble.empty()) { problems.emplace_back("port " + port.name + ": " + port.trouble); }
+    const std::string trouble = trouble_of(s, port);
+    if (!trouble.empty()) { problems.emplace_back("port " + port.name + ": " + trouble); }
   }
   if (s.reconciler.last()) {
     for (const auto& text : s.reconciler.last()->conflicts) { problems.emplace_back(text); }

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
@@ -21,10 +22,13 @@ struct ViewSources {
   const Reconciler& reconciler;
   const Commands& commands;
   const Services& services;
+  const GroupCheck& checks;
 };
 
 boost::json::object status_view(const ViewSources& s);
 boost::json::array ports_view(const ViewSources& s);
+/// What is wrong with an adapter or its group beside its path; empty: nothing.
+std::string trouble_of(const ViewSources& s, const Port& port);
 boost::json::array leases_view(const ViewSources& s);
 boost::json::array groups_view(const ViewSources& s);
 boost::json::array networks_view(const ViewSources& s);

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "netmodel/core/names.hpp"
+#include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/views.hpp"
 
 namespace edge::uplink {
@@ -13,9 +14,7 @@ namespace json = boost::json;
 namespace {
 
 std::string port_state(const Port& port) {
-  if (!port.leads()) {
-    return port.present ? "member of " + port.group : "absent";
-  }
+  if (!port.leads()) { return port.present ? "member of " + port.group : "absent"; }
   if (!port.live) { return "absent"; }
   if (port.disabled) { return "disabled locally"; }
   if (port.drained_until) { return "drained"; }
@@ -49,8 +48,8 @@ json::array members_json(const ViewSources& s, const Port& leader) {
 void add_dhcp(json::object& row, const Port& port) {
   if (!port.dhcp) { return; }
   const auto dhcp = port.dhcp->status();
-  row["dhcp"] = json::object{
-      {"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
+  row["dhcp"] =
+      json::object{{"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
 }
 
 /// What only the leader of a port has: address, path, members.
@@ -74,6 +73,16 @@ std::string mode_of(const netmodel::Group& group) {
   return group.adapters.size() < 2 ? "single" : std::string(netmodel::to_string(group.mode));
 }
 
+void add_check(json::object& row, const ViewSources& s, const Port& port) {
+  const auto verdict = s.checks.verdicts().find(port.group);
+  if (verdict == s.checks.verdicts().end()) { return; }
+  json::array lines;
+  for (const auto& line : verdict->second.lines) { lines.emplace_back(line); }
+  row["checked"] = to_iso8601(verdict->second.time);
+  row["check"] = lines.empty() ? "whole" : "split";
+  row["split"] = std::move(lines);
+}
+
 json::array names_of(const std::vector<const Port*>& adapters) {
   json::array out;
   for (const Port* adapter : adapters) { out.emplace_back(adapter->name); }
@@ -82,17 +91,22 @@ json::array names_of(const std::vector<const Port*>& adapters) {
 
 }  // namespace
 
+std::string trouble_of(const ViewSources& s, const Port& port) {
+  std::string out = port.trouble;
+  const auto verdict = s.checks.verdicts().find(port.group);
+  if (!port.leads() || verdict == s.checks.verdicts().end()) { return out; }
+  for (const auto& line : verdict->second.lines) { out += (out.empty() ? "" : "; ") + line; }
+  return out;
+}
+
 json::array ports_view(const ViewSources& s) {
   json::array out;
   for (const auto& [key, port] : s.ports.all()) {
-    json::object row{{"port", port.name},
-                     {"mac", edge::to_string(port.base_mac)},
-                     {"bridge", port.bridge},
-                     {"carrier", port.leads() ? port.carrier : port.card_carrier},
-                     {"admin_up", port.card_up},
-                     {"mtu", port.mtu},
-                     {"table", port.table},
-                     {"state", port_state(port)}};
+    json::object row{
+        {"port", port.name},        {"mac", edge::to_string(port.base_mac)},
+        {"bridge", port.bridge},    {"carrier", port.leads() ? port.carrier : port.card_carrier},
+        {"admin_up", port.card_up}, {"mtu", port.mtu},
+        {"table", port.table},      {"state", port_state(port)}};
     if (!port.group.empty()) {
       row["group"] = port.group;
       row["role"] = port.leads() ? "leader" : "member";
@@ -100,7 +114,8 @@ json::array ports_view(const ViewSources& s) {
       row["card_carrier"] = port.card_carrier;
     }
     if (port.speed_mbps != 0) { row["speed_mbps"] = port.speed_mbps; }
-    if (!port.trouble.empty()) { row["trouble"] = port.trouble; }
+    const std::string trouble = trouble_of(s, port);
+    if (!trouble.empty()) { row["trouble"] = trouble; }
     if (port.leads()) {
       add_port(row, s, port);
     } else {
@@ -115,26 +130,29 @@ json::array groups_view(const ViewSources& s) {
   json::array out;
   for (const auto& [key, port] : s.ports.all()) {
     if (!port.leads()) { continue; }
-    json::object row{{"group", port.group.empty() ? port.bridge : port.group},
-                     {"port", port.name},
-                     {"adapters", names_of(s.ports.members_of(port))},
-                     {"mode", "single"},
-                     {"bridge", port.bridge},
-                     {"link", port.l3},
-                     {"mtu", port.mtu},
-                     {"active", port.bond_active.empty() ? json::value(nullptr)
-                                                         : json::value(port.bond_active)},
-                     {"members", members_json(s, port)},
-                     {"state", port_state(port)}};
+    json::object row{
+        {"group", port.group.empty() ? port.bridge : port.group},
+        {"port", port.name},
+        {"adapters", names_of(s.ports.members_of(port))},
+        {"mode", "single"},
+        {"bridge", port.bridge},
+        {"link", port.l3},
+        {"mtu", port.mtu},
+        {"active", port.bond_active.empty() ? json::value(nullptr) : json::value(port.bond_active)},
+        {"members", members_json(s, port)},
+        {"state", port_state(port)}};
     const auto& groups = s.reconciler.model().groups;
     if (const auto group = groups.find(port.group); group != groups.end()) {
       row["mode"] = mode_of(group->second);
       row["role"] = std::string(netmodel::to_string(group->second.role));
       if (group->second.adapters.size() > 1) { row["bond"] = netmodel::bond_name(port.base_mac); }
-      if (group->second.management_vlan) { row["management_vlan"] = *group->second.management_vlan; }
+      if (group->second.management_vlan) {
+        row["management_vlan"] = *group->second.management_vlan;
+      }
     } else {
       row["implicit"] = true;
     }
+    add_check(row, s, port);
     out.push_back(std::move(row));
   }
   return out;

@@ -1,0 +1,61 @@
+// A bond carries on another member: the switches are told where its guests are.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "netmodel/core/model.hpp"
+#include "netmodel/io/announce.hpp"
+#include "uplink/core/announce.hpp"
+#include "uplink/daemon/events.hpp"
+#include "uplink/daemon/kernel_worker.hpp"
+#include "uplink/daemon/ports.hpp"
+
+namespace edge::uplink {
+
+/// Role: on every change of a bond's active member, a RARP frame for each guest behind it, thrice:
+/// those of the model at once, those that the bridge has learned as soon as they are read.
+/// Bonding itself announces only the addresses of the host (facts: netmodel T2).
+/// Time: steady timers. Threads: the io_context's; the bridge is read on the kernel's.
+class Failover {
+ public:
+  static constexpr std::array<std::chrono::milliseconds, 3> moments{
+      std::chrono::milliseconds(0), std::chrono::milliseconds(100),
+      std::chrono::milliseconds(1000)};
+  static constexpr std::size_t running_max = 64;  ///< The oldest gives way.
+
+  Failover(boost::asio::io_context& io, KernelWorker& kernel, EventLog& events)
+      : io_(io), kernel_(kernel), events_(events) {}
+
+  /// `to` empty: no member carries; nothing can be announced.
+  void moved(const Port& port, const Port* from, const std::string& from_name,
+             const std::string& to, const netmodel::Model& model);
+  void stop();
+
+ private:
+  struct Series {
+    explicit Series(boost::asio::io_context& io) : timer(io) {}
+    std::string bond;
+    std::vector<netmodel::Announcement> list;
+    std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+    std::size_t rounds = 0;
+    boost::asio::steady_timer timer;
+  };
+  void announce(const std::string& bond, const std::vector<GuestMac>& guests);
+  void go_on(const std::shared_ptr<Series>& series);
+
+  boost::asio::io_context& io_;
+  KernelWorker& kernel_;
+  EventLog& events_;
+  std::optional<netmodel::Announcer> announcer_;  ///< Opened at the first failover, then kept.
+  std::vector<std::shared_ptr<Series>> running_;
+};
+
+}  // namespace edge::uplink

@@ -1,0 +1,151 @@
+// Sends check frames between the members of groups and keeps the verdict.
+#include "uplink/daemon/group_check.hpp"
+
+#include <boost/json.hpp>
+
+#include "uplink/core/group_check.hpp"
+#include "uplink/daemon/clock.hpp"
+
+namespace edge::uplink {
+
+namespace {
+
+boost::json::array texts(const std::vector<std::string>& lines) {
+  boost::json::array out;
+  for (const auto& line : lines) { out.emplace_back(line); }
+  return out;
+}
+
+/// A switch does not return a frame to the aggregate that it came from: such bonds are checked
+/// before they are made only.
+bool can_be_checked_later(const netmodel::Group& group) {
+  return group.adapters.size() > 1 && group.mode == netmodel::GroupMode::active_backup;
+}
+
+}  // namespace
+
+GroupCheck::GroupCheck(boost::asio::io_context& io, const Ports& ports, EventLog& events,
+                       std::string host_id)
+    : ports_(ports),
+      events_(events),
+      host_id_(std::move(host_id)),
+      worker_(io, CheckBox{}),
+      timer_(io),
+      run_(static_cast<std::uint32_t>(mono_now().time_since_epoch().count())) {}
+
+void GroupCheck::stop() {
+  stopped_ = true;
+  timer_.cancel();
+}
+
+std::vector<std::string> GroupCheck::askable(const netmodel::Group& group) const {
+  std::vector<std::string> out;
+  for (const MacAddress& mac : group.adapters) {
+    const Port* port = ports_.find(to_hex(mac));
+    if (port != nullptr && port->present && port->card_carrier) { out.push_back(port->name); }
+  }
+  return out;
+}
+
+void GroupCheck::changed(const netmodel::Model& model) {
+  if (stopped_) { return; }
+  std::string now;
+  for (const auto& [id, group] : model.groups) {
+    if (!can_be_checked_later(group)) { continue; }
+    now += id + ":";
+    for (const auto& name : askable(group)) { now += name + ","; }
+  }
+  if (now == seen_) { return; }
+  seen_ = std::move(now);
+  model_.groups = model.groups;
+  std::erase_if(verdicts_, [&](const auto& item) { return !model.groups.contains(item.first); });
+  arm(after_change);
+}
+
+void GroupCheck::arm(std::chrono::steady_clock::duration delay) {
+  timer_.expires_after(delay);
+  timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec || stopped_) { return; }
+    check_all(model_, [this] {
+      if (!seen_.empty() && !stopped_) { arm(interval); }
+    });
+  });
+}
+
+void GroupCheck::check_all(const netmodel::Model& model, std::function<void()> done) {
+  auto pending = std::make_shared<std::size_t>(1);
+  const auto one_less = [pending, done = std::move(done)] {
+    if (--*pending == 0) { done(); }
+  };
+  for (const auto& [id, group] : model.groups) {
+    if (!can_be_checked_later(group)) { continue; }
+    ++*pending;
+    ask(id, askable(group), [this, id, one_less](const Verdict& verdict) {
+      keep(id, verdict);
+      one_less();
+    });
+  }
+  one_less();
+}
+
+void GroupCheck::check_new(const netmodel::Model& before, const netmodel::Model& after,
+                           std::function<void(std::vector<std::string>)> done) {
+  auto lines = std::make_shared<std::vector<std::string>>();
+  auto pending = std::make_shared<std::size_t>(1);
+  const auto one_less = [pending, lines, done = std::move(done)] {
+    if (--*pending == 0) { done(std::move(*lines)); }
+  };
+  for (const auto& [id, group] : after.groups) {
+    const auto known = before.groups.find(id);
+    const bool same = known != before.groups.end() && known->second.adapters == group.adapters;
+    if (same || group.adapters.size() < 2) { continue; }
+    ++*pending;
+    ask(id, askable(group), [lines, one_less](const Verdict& verdict) {
+      lines->insert(lines->end(), verdict.lines.begin(), verdict.lines.end());
+      one_less();
+    });
+  }
+  one_less();
+}
+
+void GroupCheck::ask(const std::string& id, std::vector<std::string> members, Done done) {
+  if (members.size() < 2 || stopped_) {  // Nobody to hear.
+    done({.time = wall_now(), .members = std::move(members), .lines = {}});
+    return;
+  }
+  netmodel::MemberCheckOptions options;
+  options.host_id = host_id_;
+  options.group = id;
+  options.members = members;
+  options.run = ++run_;
+  worker_.run(
+      [options](CheckBox&) { return netmodel::check_members(options); },
+      [id, members, done](const Result<netmodel::MemberCheckResult>& result) {
+        Verdict verdict{.time = wall_now(), .members = members, .lines = {}};
+        if (!result) {
+          verdict.lines.push_back("group \"" + id + "\": not checked: " + result.error().what);
+          done(verdict);
+          return;
+        }
+        std::vector<Hearing> heard;
+        for (const auto& pair : result->heard) { heard.push_back({pair.from, pair.by, pair.vlan}); }
+        verdict.lines = split_lines(id, members, heard);
+        for (const auto& trouble : result->troubles) {
+          verdict.lines.push_back("group \"" + id + "\": " + trouble);
+        }
+        done(verdict);
+      });
+}
+
+void GroupCheck::keep(const std::string& id, const Verdict& verdict) {
+  const std::vector<std::string> before = verdicts_[id].lines;
+  verdicts_[id] = verdict;
+  if (before == verdict.lines) { return; }
+  if (verdict.lines.empty()) {
+    events_.add("group.whole", {{"group", id}, {"members", texts(verdict.members)}});
+  } else {
+    events_.add("group.split", {{"group", id}, {"what", texts(verdict.lines)}});
+  }
+}
+
+}  // namespace edge::uplink
