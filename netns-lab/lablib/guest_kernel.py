@@ -1,9 +1,11 @@
 """A stock Debian kernel on disk: the package fetched and unpacked (never installed), a tiny initramfs beside it."""
 import fcntl
 import gzip
+import lzma
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -17,12 +19,13 @@ BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")      # what it ta
 
 
 class GuestKernel:
-    """vmlinuz, initrd and modules of one kernel version; all below build/vm/<version>."""
+    """vmlinux, initrd and modules of one kernel version; all below build/vm/<version>."""
 
     def __init__(self, folder):
         self.folder = folder
         self.version = folder.name.removeprefix("linux-image-")
         self.vmlinuz = folder / f"boot/vmlinuz-{self.version}"
+        self.vmlinux = folder / "vmlinux"       # unpacked: saves its decompression at each boot, under emulation
         self.modules = folder / f"lib/modules/{self.version}"
         self.initrd = folder / "initrd.gz"
 
@@ -34,6 +37,8 @@ def ready(say=print):
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kernel = cached() or fetch(say)
+        if not kernel.vmlinux.exists():
+            write_vmlinux(kernel)
         if not kernel.initrd.exists() or kernel.initrd.stat().st_mtime < (GUEST / "init").stat().st_mtime:
             write_initrd(kernel)
         return kernel
@@ -72,6 +77,20 @@ def fetch(say):
     command("depmod", "-b", str(target), kernel.version)
     (target / "complete").touch()
     return kernel
+
+
+def write_vmlinux(kernel):
+    """The ELF file inside the bzImage, which QEMU starts by its PVH note. Source: Documentation/arch/x86/boot.rst."""
+    image = kernel.vmlinuz.read_bytes()
+    setup_sectors = image[0x1F1]
+    offset, length = struct.unpack_from("<II", image, 0x248)        # payload_offset, payload_length
+    payload = image[(setup_sectors + 1) * 512 + offset:][:length]
+    part = kernel.vmlinux.with_suffix(".part")
+    try:
+        part.write_bytes(lzma.LZMADecompressor().decompress(payload))
+    except lzma.LZMAError as error:
+        raise LabError(f"{kernel.vmlinuz}: not compressed by xz: {error}") from error
+    part.rename(kernel.vmlinux)
 
 
 def write_initrd(kernel):

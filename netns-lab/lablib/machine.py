@@ -54,10 +54,10 @@ class Machine:
     def _command(self, agent_fd, qmp_fd):
         append = (f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off net.ifnames=0 "
                   f"lab.start={guest_kernel.GUEST}/start lab.modules={self.kernel.modules} lab.share={self.share}")
-        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max",
+        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem,+rdrand",
                    "-smp", "2", "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none",
                    "-no-reboot", "-nic", "none", "-serial", f"file:{self.serial}",
-                   "-kernel", str(self.kernel.vmlinuz), "-initrd", str(self.kernel.initrd), "-append", append,
+                   "-kernel", str(self.kernel.vmlinux), "-initrd", str(self.kernel.initrd), "-append", append,
                    "-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
                    "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
                    "-fsdev", f"local,id=share,path={self.share},security_model=none,multidevs=remap",
