@@ -76,7 +76,7 @@ class Host:
             "adapters": {"match": ["eth*"]} if topology.nic == "veth" else {},     # veth has no bus device
             "console": {"endpoints": [f"{CONSOLE_NAME}:{topology.console_port}"], "server_name": CONSOLE_NAME,
                         "ca": str(pki.pem("ca")), "certificate": str(pki.pem("host")), "key": str(pki.key("host"))},
-            "tunnel": {"heartbeat_ms": 250, "dead_after": 3},
+            "tunnel": {"heartbeat_ms": int(pace.deadline(250)), "dead_after": 3},
             "status": {"listen": "127.0.0.1:8480"},
             "log": {"level": os.environ.get("LAB_LOG", "info")}}
 

@@ -8,10 +8,11 @@ TOPOLOGY = "one"
 def run(lab):
     lab.host.write_config()
     good = lab.host.config_file.read_text()
+    beat = f"heartbeat_ms = {lab.host.settings['tunnel']['heartbeat_ms']}"
     bad_file = lab.host.node.dir / "bad.toml"
     for text, words in (
-            (good.replace("heartbeat_ms = 250", "heartbeat_ms = 1"), ["heartbeat_ms", "50"]),
-            (good.replace("heartbeat_ms = 250", 'heartbeat_ms = "often"'), ["heartbeat_ms"]),
+            (good.replace(beat, "heartbeat_ms = 1"), ["heartbeat_ms", "50"]),
+            (good.replace(beat, 'heartbeat_ms = "often"'), ["heartbeat_ms"]),
             (good + "\n[surprise]\nx = 1\n", ["surprise"]),
             (good.replace("[tunnel]", "[tunnel]\nheartbeats = 3"), ["heartbeats"]),
             (good.replace("[console]", "[consoles]"), ["console"]),
