@@ -131,6 +131,11 @@ std::vector<std::string> problems_of(const DnsmasqSettings& s) {
     problems.add(fmt::format("gateway {} is the subnet's own or its broadcast address",
                              to_string(s.gateway)));
   }
+  if (s.gateway6 && (s.gateway6->address.family != Family::v6 || s.gateway6->length != 64 ||
+                     s.gateway6->address == s.gateway6->network().address)) {
+    problems.add(fmt::format("gateway {} must be an IPv6 address with a prefix length of 64",
+                             to_string(*s.gateway6)));
+  }
   if (!s.domain.empty() && !is_name(s.domain, true)) {
     problems.add(fmt::format(
         "domain of {} bytes must be letters, digits, '-' and dots, at most 253", s.domain.size()));
@@ -142,6 +147,36 @@ std::vector<std::string> problems_of(const DnsmasqSettings& s) {
   check_upstreams(s, problems);
   return problems.lines;
 }
+
+namespace {
+
+/// The address in the IPv6 network with the host number that `v4` has in its own.
+IpAddress twin(const DnsmasqSettings& s, const IpAddress& v4) {
+  const std::uint32_t number = v4.v4_u32() - s.gateway.network().address.v4_u32();
+  IpAddress out = s.gateway6->network().address;
+  for (std::size_t i = 0; i < 4; ++i) {
+    out.bytes[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  }
+  return out;
+}
+
+/// Guests may make addresses of their own (SLAAC) and ask for theirs (DHCPv6). Source: dnsmasq(8),
+/// --dhcp-range, --ra-param: a lifetime of 0 is no default router.
+void add_ipv6(const DnsmasqSettings& s, std::string& out) {
+  constexpr int interval_s = 60, router_lifetime_s = 1800;
+  out += "enable-ra\n";
+  out += fmt::format("ra-param={},{},{}\n", s.bridge, interval_s, s.router ? router_lifetime_s : 0);
+  if (s.dhcp) {
+    out += fmt::format("dhcp-range={},{},slaac,64,{}\n", to_string(twin(s, s.range_from)),
+                       to_string(twin(s, s.range_to)), s.lease_time.count());
+  } else {
+    out += fmt::format("dhcp-range={},ra-only,64,{}\n", to_string(s.gateway6->network().address),
+                       s.lease_time.count());
+  }
+  out += fmt::format("dhcp-option=option6:dns-server,[{}]\n", to_string(s.gateway6->address));
+}
+
+}  // namespace
 
 std::string render_config(const DnsmasqSettings& s, const DnsmasqFiles& files) {
   std::string out = "# Written by uplinkd; changes are lost.\n";
@@ -163,6 +198,7 @@ std::string render_config(const DnsmasqSettings& s, const DnsmasqFiles& files) {
     add("domain=" + s.domain);
     add(fmt::format("local=/{}/", s.domain));
   }
+  if (s.gateway6) { add_ipv6(s, out); }
   if (!s.dhcp) { return out; }
   add(fmt::format("dhcp-range={},{},{},{}", to_string(s.range_from), to_string(s.range_to),
                   to_string(IpAddress::v4_from_u32(~(0xffffffffU >> s.gateway.length))),
@@ -175,7 +211,8 @@ std::string render_config(const DnsmasqSettings& s, const DnsmasqFiles& files) {
       "dhcp-lease-max={}",
       std::min<std::uint32_t>(65536, s.range_to.v4_u32() - s.range_from.v4_u32() + 1 +
                                          static_cast<std::uint32_t>(reservations_max))));
-  add("dhcp-option=option:router," + to_string(s.gateway.address));
+  // Without a value the option is not sent; left out, dnsmasq would send its own address.
+  add("dhcp-option=option:router" + (s.router ? "," + to_string(s.gateway.address) : ""));
   add("dhcp-option=option:dns-server," + to_string(s.gateway.address));
   if (s.mtu) { add(fmt::format("dhcp-option=option:mtu,{}", *s.mtu)); }
   return out;
@@ -184,7 +221,9 @@ std::string render_config(const DnsmasqSettings& s, const DnsmasqFiles& files) {
 std::string render_hosts(const DnsmasqSettings& s) {
   std::string out;
   for (const Reservation& r : s.reservations) {
-    out += fmt::format("{},{}{}{}\n", to_string(r.mac), to_string(r.address),
+    const std::string v6 =
+        s.gateway6 ? fmt::format(",[{}]", to_string(twin(s, r.address))) : std::string();
+    out += fmt::format("{},{}{}{}{}\n", to_string(r.mac), to_string(r.address), v6,
                        r.name.empty() ? "" : ",", r.name);
   }
   return out;

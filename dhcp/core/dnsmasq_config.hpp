@@ -33,6 +33,10 @@ struct DnsmasqSettings {
   std::string network;  ///< Network id; names files.
   std::string bridge;   ///< The only interface it listens on.
   IpPrefix gateway;     ///< Our address on the bridge with the subnet's length: 10.200.0.1/24.
+  /// The same for IPv6, with length 64: fd00::1/64. A guest's host number is that of IPv4:
+  /// 10.200.0.16 and fd00::10. nullopt: nothing is advertised.
+  std::optional<IpPrefix> gateway6;
+  bool router = true;  ///< false: guests are told of no way out.
   bool dhcp = true;
   IpAddress range_from;
   IpAddress range_to;

@@ -10,6 +10,7 @@
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
+#include "netmodel/core/subnets.hpp"
 #include "netmodel/core/validate.hpp"
 
 namespace edge::netmodel {
@@ -50,6 +51,7 @@ class Applier {
   void create(const NetworkFields& fields);
   void attach(const InterfaceFields& fields);
   void set_fields(const NetworkFields& fields, Network& network);
+  void set_subnet6(const std::string& id, const Subnet6Field& field, Network& network);
   void set_fields(const InterfaceFields& fields, Interface& interface);
   NamedAdapters adapters_of(const GroupFields& fields);
   bool may_be_away(const MacAddress& mac) const;
@@ -173,9 +175,32 @@ void Applier::set_fields(const NetworkFields& fields, Network& network) {
   }
   if (fields.vlan_id) { network.vlan_id = fields.vlan_id; }
   if (fields.subnet) { network.subnet = fields.subnet; }
-  if (fields.subnet6) { network.subnet6 = fields.subnet6; }
+  if (fields.subnet6) { set_subnet6(fields.network, *fields.subnet6, network); }
   if (fields.dhcp) { network.dhcp = *fields.dhcp; }
   if (fields.dns) { network.dns = *fields.dns; }
+}
+
+void Applier::set_subnet6(const std::string& id, const Subnet6Field& field, Network& network) {
+  network.subnet6.reset();
+  if (field.choice == Subnet6Choice::none) { return; }
+  if (field.choice == Subnet6Choice::given) {
+    network.subnet6 = field.prefix;
+    return;
+  }
+  if (network.kind != NetworkKind::nat) {
+    findings_.add(Subject::network, id, "subnet6",
+                  fmt::format("subnet6 \"auto\" belongs to kind nat; a network of kind {} needs a "
+                              "prefix that others know",
+                              to_string(network.kind)));
+    return;
+  }
+  for (unsigned attempt = 0; !network.subnet6; ++attempt) {
+    const IpPrefix candidate = automatic_subnet6(facts_.host_id, id, attempt);
+    const bool taken = std::ranges::any_of(model_.networks, [&](const auto& entry) {
+      return entry.first != id && entry.second.subnet6 && entry.second.subnet6 == candidate;
+    });
+    if (!taken) { network.subnet6 = candidate; }
+  }
 }
 
 void Applier::create(const NetworkFields& fields) {
@@ -186,14 +211,6 @@ void Applier::create(const NetworkFields& fields) {
     return;
   }
   const NetworkKind kind = fields.kind.value_or(NetworkKind::nat);
-  if (kind != NetworkKind::nat && !is_bridged(kind)) {
-    findings_.refuse(Subject::network, fields.network);
-    findings_.add(
-        Subject::network, fields.network, "kind",
-        fmt::format("kind \"{}\" is not supported by this version; allowed: nat, untagged, vlan",
-                    to_string(kind)));
-    return;
-  }
   Network network{.kind = kind};
   set_fields(fields, network);
   if (findings_.refused(Subject::network, fields.network)) { return; }
@@ -268,12 +285,13 @@ void Applier::set_fields(const InterfaceFields& fields, Interface& interface) {
   if (fields.mac) { interface.mac = *fields.mac; }
   if (fields.hardware) { interface.hardware = *fields.hardware; }
   if (fields.host_number) { interface.host_number = fields.host_number; }
+  if (fields.spoof_filter) { interface.spoof_filter = *fields.spoof_filter; }
   if (!fields.address) { return; }
   const auto subnet = subnet_of(model_, interface.network, facts_.automatic_subnets);
   if (!subnet || fields.address->family != Family::v4 || !subnet->contains(*fields.address) ||
       *fields.address == subnet->address || *fields.address == subnet->broadcast()) {
-    const std::string allowed =
-        subnet ? fmt::format("a host address of {}", to_string(*subnet)) : "only on a nat network";
+    const std::string allowed = subnet ? fmt::format("a host address of {}", to_string(*subnet))
+                                       : "only where a network has a subnet";
     findings_.add(Subject::interface, fields.interface, "address",
                   fmt::format("address {} does not fit network \"{}\"; allowed: {}",
                               to_string(*fields.address), interface.network, allowed));
@@ -455,7 +473,7 @@ void Applier::allocate_addresses() {
   for (auto& [id, interface] : model_.interfaces) {
     const auto network = model_.networks.find(interface.network);
     if (interface.host_number || network == model_.networks.end() ||
-        network->second.kind != NetworkKind::nat) {
+        is_bridged(network->second.kind)) {
       continue;
     }
     const IpPrefix subnet = subnet_of(model_, interface.network, facts_.automatic_subnets)

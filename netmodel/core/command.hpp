@@ -54,6 +54,13 @@ struct GroupDelete {
   std::string group{};
 };
 
+/// "subnet6": a prefix, "auto" (an ULA of the host's own) or "none".
+enum class Subnet6Choice : std::uint8_t { given, automatic, none };
+struct Subnet6Field {
+  Subnet6Choice choice = Subnet6Choice::none;
+  IpPrefix prefix{};  ///< As written, when given.
+};
+
 /// Fields of a network; in an update only those that are set change.
 struct NetworkFields {
   std::string network{};
@@ -62,7 +69,7 @@ struct NetworkFields {
   std::optional<AdapterRef> adapter{};
   std::optional<std::uint16_t> vlan_id{};
   std::optional<IpPrefix> subnet{};  ///< As written; host bits are a problem of apply_operations.
-  std::optional<IpPrefix> subnet6{};
+  std::optional<Subnet6Field> subnet6{};
   std::optional<DhcpSettings> dhcp{};
   std::optional<std::vector<IpAddress>> dns{};
 };
@@ -82,8 +89,9 @@ struct InterfaceFields {
   std::optional<std::string> network{};
   std::optional<MacAddress> mac{};
   std::optional<Hardware> hardware{};
-  std::optional<IpAddress> address{};  ///< Fixed address in a nat network, handed out by DHCP.
+  std::optional<IpAddress> address{};  ///< Fixed address in the network's subnet, given by DHCP.
   std::optional<std::uint32_t> host_number{};  ///< The same, as the model stores it.
+  std::optional<bool> spoof_filter{};
 };
 struct InterfaceAttach {
   InterfaceFields fields;

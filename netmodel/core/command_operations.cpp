@@ -91,6 +91,24 @@ std::optional<DhcpSettings> parse_dhcp(FieldReader& network) {
   return dhcp;
 }
 
+/// A prefix, "auto" or "none".
+std::optional<Subnet6Field> parse_subnet6(FieldReader& network) {
+  const auto* value = network.any("subnet6");
+  if (value == nullptr) { return std::nullopt; }
+  if (*value == "auto") { return Subnet6Field{Subnet6Choice::automatic, {}}; }
+  if (*value == "none") { return Subnet6Field{Subnet6Choice::none, {}}; }
+  const auto prefix = value->is_string() ? parse_prefix(std::string_view(value->get_string()))
+                                         : fail(Errc::invalid_input, "");
+  if (prefix && prefix->address.family == Family::v6) {
+    return Subnet6Field{Subnet6Choice::given, *prefix};
+  }
+  network.wrong("subnet6",
+                fmt::format("subnet6 {} is not an IPv6 prefix; allowed: an IPv6 /64 like "
+                            "2001:db8:1::/64, \"auto\" or \"none\"",
+                            described(*value)));
+  return std::nullopt;
+}
+
 /// 80 or "8000-8010".
 void parse_port(FieldReader& reader, GatewayPublish& out) {
   const auto* value = reader.any("port");
@@ -161,7 +179,7 @@ NetworkFields parse_network(const json::object& object, ParseScope scope, Presen
   const auto vlan_id = reader.number("vlan_id", 2, 4094);
   if (vlan_id) { out.vlan_id = static_cast<std::uint16_t>(*vlan_id); }
   out.subnet = reader.prefix("subnet");
-  out.subnet6 = reader.prefix("subnet6");
+  out.subnet6 = parse_subnet6(reader);
   out.dhcp = parse_dhcp(reader);
   out.dns = reader.ip_list("dns", 16);
   reader.finish();
@@ -188,6 +206,7 @@ InterfaceFields parse_interface(const json::object& object, ParseScope scope, Pr
     reader.wrong("host_number",
                  "\"address\" and \"host_number\" say the same thing; give one of them");
   }
+  out.spoof_filter = reader.boolean("spoof_filter");
   reader.finish();
   return out;
 }

@@ -76,6 +76,7 @@ json::object interface_json(const std::string& id, const Interface& interface) {
                    {"mac", to_string(interface.mac)},
                    {"hardware", to_string(interface.hardware)}};
   if (interface.host_number) { out["host_number"] = *interface.host_number; }
+  if (!interface.spoof_filter) { out["spoof_filter"] = false; }
   return out;
 }
 
@@ -205,6 +206,16 @@ std::optional<IpAddress> host_address(const IpPrefix& subnet, std::uint32_t numb
       subnet.length >= 31 ? 0 : 1U << (32 - std::max<unsigned>(subnet.length, 1));
   if (number == 0 || size == 0 || number >= size - 1) { return std::nullopt; }
   return IpAddress::v4_from_u32(subnet.network().address.v4_u32() + number);
+}
+
+IpAddress gateway6_of(const IpPrefix& subnet6) { return host_address6(subnet6, 1); }
+
+IpAddress host_address6(const IpPrefix& subnet6, std::uint32_t number) {
+  IpAddress out = subnet6.network().address;
+  for (std::size_t i = 0; i < 4; ++i) {
+    out.bytes[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  }
+  return out;
 }
 
 IpAddress gateway_of(const IpPrefix& subnet) {

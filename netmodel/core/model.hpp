@@ -70,8 +70,8 @@ struct Network {
   std::string group{};                  ///< Empty: none.
   std::optional<MacAddress> adapter{};  ///< In place of a group.
   std::optional<std::uint16_t> vlan_id{};
-  std::optional<IpPrefix> subnet{};  ///< Network form. nullopt on nat: chosen automatically.
-  std::optional<IpPrefix> subnet6{};
+  std::optional<IpPrefix> subnet{};   ///< Network form. nullopt on nat: chosen automatically.
+  std::optional<IpPrefix> subnet6{};  ///< A /64 in network form; nullopt: no IPv6.
   DhcpSettings dhcp{};
   std::vector<IpAddress> dns{};  ///< Upstream resolvers; empty: those of the leases.
   bool operator==(const Network&) const = default;
@@ -85,7 +85,8 @@ struct Interface {
   MacAddress mac{};  ///< Of the guest.
   Hardware hardware = Hardware::virtio;
   std::optional<std::uint32_t>
-      host_number{};  ///< On nat: address = subnet + host_number, by DHCP reservation.
+      host_number{};  ///< address = subnet + host_number, by DHCP reservation; not when bridged.
+  bool spoof_filter = true;  ///< The guest sends with its own MAC and address only.
   bool operator==(const Interface&) const = default;
 };
 
@@ -177,5 +178,10 @@ std::optional<AddressRange> dhcp_range_of(const Network& network, const IpPrefix
 /// Pre: v4. The address `number` above the network address; nullopt outside the usable ones of the
 /// subnet.
 std::optional<IpAddress> host_address(const IpPrefix& subnet, std::uint32_t number);
+
+/// Our address on a network's bridge: ::1. Pre: v6, length 64.
+IpAddress gateway6_of(const IpPrefix& subnet6);
+/// The same host number in the IPv6 subnet: 10.5.0.10 and fd00::a. Pre: v6, length 64.
+IpAddress host_address6(const IpPrefix& subnet6, std::uint32_t number);
 
 }  // namespace edge::netmodel

@@ -150,6 +150,13 @@ void PlanBuilder::rules() {
   }
 }
 
+bool PlanBuilder::loses_ipv6(const std::string& link) const {
+  const Sysctl off{fmt::format("net/ipv6/conf/{}/disable_ipv6", link), "1"};
+  const auto wanted = wanted_sysctls_.find(link);
+  return wanted != wanted_sysctls_.end() &&
+         std::ranges::any_of(wanted->second, [&](const Sysctl* s) { return *s == off; });
+}
+
 /// After everything new stands: what is ours and not wanted.
 void PlanBuilder::stale() {
   const Rule* previous = nullptr;
@@ -165,6 +172,10 @@ void PlanBuilder::stale() {
     return recreated_.contains(link) ||
            (found != there_.end() && found->second->ours() && wanted_link(link) == nullptr);
   };
+  // Writing disable_ipv6 took them away.
+  const auto flushed = [&](const std::string& link, Family family) {
+    return family == Family::v6 && loses_ipv6(link);
+  };
   std::map<RouteKey, const Route*> wanted_routes;
   for (const Route& route : desired_.routes) { wanted_routes.emplace(key_of(route), &route); }
   std::multimap<RouteKey, const Route*> ours;
@@ -173,7 +184,9 @@ void PlanBuilder::stale() {
   }
   std::vector<const Route*> gone;
   for (const auto& [key, route] : ours) {
-    if (leaves(route->link)) { continue; }
+    if (leaves(route->link) || flushed(route->link, route->destination.address.family)) {
+      continue;
+    }
     const auto wanted = wanted_routes.find(key);
     const bool same = wanted != wanted_routes.end() && *wanted->second == *route;
     // Of one key the wanted one was written over the first of ours.
@@ -187,6 +200,7 @@ void PlanBuilder::stale() {
   for (const Route* route : gone) { emit(RemoveRoute{*route}); }
   for (const Address& address : observed_.addresses) {
     if (!address.ours || leaves(address.link)) { continue; }
+    if (flushed(address.link, address.prefix.address.family)) { continue; }
     const Link* link = wanted_link(address.link);
     if (link != nullptr && is_adapter(*link) && address.prefix.address.family == Family::v4) {
       continue;

@@ -51,6 +51,7 @@ class PlanBuilder {
   void change(const Link& wanted, const ObservedLink& there);
   void make_or_change(const Link& link);
   void link_sysctls(const std::string& link);
+  bool loses_ipv6(const std::string& link) const;
 
   // plan_takeover.cpp: what rides on an adapter when its place changes.
   void take_over(const Link& adapter, const ObservedLink& there);

@@ -11,6 +11,7 @@
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/core/render_host.hpp"
+#include "netmodel/core/render_network.hpp"
 #include "netmodel/core/render_port.hpp"
 #include "netmodel/core/subnets.hpp"
 #include "netmodel/core/validate.hpp"
@@ -99,24 +100,28 @@ void render_network(const Model& model, const std::string& id, const RenderFacts
   link.alias = network_alias(id);
   link.bridge = BridgeAttributes{};
   out.state.links.push_back(std::move(link));
-  without_ipv6(bridge, facts, out.state);
+  const auto subnet6 = facts.ipv6 ? subnet6_of(model, id) : std::nullopt;
+  if (subnet6) {
+    render_subnet6(network.kind, bridge, *subnet6, out);
+  } else {
+    without_ipv6(bridge, facts, out.state);
+  }
 
   const auto subnet = subnet_of(model, id, out.automatic_subnets);
   if (!subnet) { return; }
-  const IpAddress gateway = gateway_of(*subnet);
-  out.state.addresses.push_back({.link = bridge, .prefix = {gateway, subnet->length}});
-  out.state.routes.push_back(
-      {.table = table_main, .destination = *subnet, .link = bridge, .source = gateway});
-  out.state.rules.push_back({.priority = rule_nat, .to = subnet, .table = table_main});
-  out.nft.nat_networks.push_back({bridge, *subnet});
-  out.services.push_back({.network = id,
-                          .bridge = bridge,
-                          .subnet = *subnet,
-                          .gateway = gateway,
-                          .range = dhcp_range_of(network, *subnet),
-                          .reservations = reservations_of(model, id, *subnet),
-                          .mtu = nat_mtu,
-                          .upstreams = upstreams_of(model, network, facts)});
+  const IpAddress gateway = render_subnet(network.kind, bridge, *subnet, out);
+  const bool isolated = network.kind == NetworkKind::isolated;
+  out.services.push_back(
+      {.network = id,
+       .bridge = bridge,
+       .subnet = *subnet,
+       .gateway = gateway,
+       .router = !isolated,
+       .subnet6 = subnet6,
+       .range = dhcp_range_of(network, *subnet),
+       .reservations = reservations_of(model, id, *subnet),
+       .mtu = nat_mtu,
+       .upstreams = isolated ? std::vector<DnsUpstream>{} : upstreams_of(model, network, facts)});
 }
 
 /// Ports by their leader: 1,000 interfaces look theirs up.
@@ -166,15 +171,13 @@ void render_interface(const Model& model, const std::string& id, const RenderFac
                           .multi_queue = interface.hardware == Hardware::virtio_multiqueue};
   tap.vlans = std::move(attachment.vlans);
   without_ipv6(tap.name, facts, out.state);
+  if (interface.spoof_filter) {
+    GuestPort port{.tap = tap.name, .mac = interface.mac};
+    const auto address = address_of(model, interface, out.automatic_subnets);
+    if (address) { port.addresses.push_back(*address); }
+    out.nft.guest_ports.push_back(std::move(port));
+  }
   out.state.links.push_back(std::move(tap));
-}
-
-std::optional<IpAddress> target_of(const Model& model, const GatewayRule& rule,
-                                   const std::map<std::string, IpPrefix>& automatic_subnets) {
-  if (rule.address) { return rule.address; }
-  const auto interface = model.interfaces.find(rule.interface);
-  if (interface == model.interfaces.end()) { return std::nullopt; }
-  return address_of(model, interface->second, automatic_subnets);
 }
 
 /// A rule names a port by its leader; none: all of them.
@@ -183,14 +186,15 @@ bool is_named(const GatewayRule& rule, const MacAddress& leader) {
 }
 
 void render_rule(const Model& model, const GatewayRule& rule, const Ports& ports, Rendered& out) {
-  const auto target = target_of(model, rule, out.automatic_subnets);
-  if (!target) { return; }
+  const std::vector<RuleTarget> targets = targets_of(model, rule, out.automatic_subnets);
   for (const auto& [leader, port] : ports) {
     if (!is_named(rule, leader)) { continue; }
     for (unsigned number = rule.port_first; number <= rule.port_last; ++number) {
       const auto to_port = static_cast<std::uint16_t>(rule.to_port + (number - rule.port_first));
-      out.nft.publications.push_back({port.l3, rule.protocol, static_cast<std::uint16_t>(number),
-                                      *target, to_port, rule.sources});
+      for (const RuleTarget& target : targets) {
+        out.nft.publications.push_back({port.l3, rule.protocol, static_cast<std::uint16_t>(number),
+                                        target.address, to_port, target.sources});
+      }
     }
   }
 }
@@ -278,7 +282,7 @@ Rendered render(const Model& model, const RenderFacts& given) {
   add_global_sysctls(out.state);
   const Ports ports = render_ports(model, facts, out);
   for (const auto& [id, network] : model.networks) {
-    if (network.kind == NetworkKind::nat) { render_network(model, id, facts, out); }
+    if (!is_bridged(network.kind)) { render_network(model, id, facts, out); }
   }
   for (const auto& [id, interface] : model.interfaces) {
     render_interface(model, id, facts, ports, out);
@@ -292,7 +296,7 @@ Rendered render(const Model& model, const RenderFacts& given) {
 }
 
 std::string state_of(const Model& model, const GatewayRule& rule, const RenderFacts& facts) {
-  if (!target_of(model, rule, facts.automatic_subnets)) {
+  if (targets_of(model, rule, facts.automatic_subnets).empty()) {
     return "waiting for an address of its target";
   }
   bool present = false;

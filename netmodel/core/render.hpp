@@ -78,6 +78,8 @@ struct NetworkService {
   std::string bridge{};
   IpPrefix subnet{};                    ///< Network form.
   IpAddress gateway{};                  ///< Our address on the bridge.
+  bool router = true;                   ///< false: guests hear of no way out (isolated).
+  std::optional<IpPrefix> subnet6{};    ///< Advertised; host numbers are those of `subnet`.
   std::optional<AddressRange> range{};  ///< nullopt: DNS only.
   std::vector<DhcpReservation>
       reservations;                      ///< Of the network and of its interfaces. Sorted by MAC.
@@ -120,13 +122,17 @@ Rendered render(const Model& model, const RenderFacts& facts);
 /// Adapters in the order of preference: uplink_order, then name; drained ones last. Index = rank.
 std::vector<MacAddress> uplink_ranks(const Model& model, const std::vector<AdapterFacts>& adapters);
 
-/// The subnet of a nat network: its own, or the automatic one.
+/// The subnet of a network with a bridge of its own: the given one, or the automatic one of nat.
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
                                   const std::map<std::string, IpPrefix>& automatic_subnets);
 
-/// The address of an interface in a nat network.
+/// The address of an interface in such a network.
 std::optional<IpAddress> address_of(const Model& model, const Interface& interface,
                                     const std::map<std::string, IpPrefix>& automatic_subnets);
+
+/// The same for IPv6; nullopt: the network has none.
+std::optional<IpPrefix> subnet6_of(const Model& model, const std::string& network);
+std::optional<IpAddress> address6_of(const Model& model, const Interface& interface);
 
 /// Where its publications arrive and where the rule stands now: "active", "waiting for ..." .
 std::string state_of(const Model& model, const GatewayRule& rule, const RenderFacts& facts);

@@ -9,7 +9,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t metric_v6 = 1024;  ///< IP6_RT_PRIO_USER, what the kernel makes of 0.
 constexpr std::uint32_t route_mtu_min =
     576;  ///< RFC 791: below it the option is a mistake or an attack.
 constexpr std::size_t classless_routes_max = 64;

@@ -21,6 +21,7 @@ inline constexpr std::uint32_t rule_source = 12000;  ///< from <own address> loo
 inline constexpr std::uint32_t metric_first = 2000;
 inline constexpr std::uint32_t metric_step = 10;
 inline constexpr std::uint32_t metric_drained = 10000;  ///< Added while a port is drained.
+inline constexpr std::uint32_t metric_v6 = 1024;  ///< IP6_RT_PRIO_USER, what the kernel makes of 0.
 
 /// A port and what its rendering needs to know.
 struct PortScene {

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "netmodel/core/names.hpp"
+
 namespace edge::netmodel {
 namespace {
 
@@ -16,9 +18,10 @@ struct Occupied {
 std::vector<Occupied> occupied_by_others(const RenderFacts& facts) {
   std::vector<Occupied> out;
   for (const AdapterFacts& adapter : facts.adapters) {
-    if (adapter.lease) {
-      out.push_back(
-          {adapter.lease->address, fmt::format("the lease of port \"{}\"", adapter.name)});
+    const std::string port = fmt::format("port \"{}\"", adapter.name);
+    if (adapter.lease) { out.push_back({adapter.lease->address, "the lease of " + port}); }
+    for (const IpPrefix& seen : adapter.v6.seen) {
+      out.push_back({seen.network(), "the IPv6 network of " + port});
     }
   }
   for (const TakenPrefix& taken : facts.taken) { out.push_back({taken.prefix, taken.what}); }
@@ -61,18 +64,34 @@ IpPrefix automatic_subnet(unsigned number) {
   return {IpAddress::v4(10, static_cast<std::uint8_t>(200 + number), 0, 0), 24};
 }
 
+IpPrefix automatic_subnet6(std::string_view host_id, std::string_view network, unsigned attempt) {
+  const std::uint64_t host = fnv1a64(fmt::format("ula\n{}", host_id));
+  const std::uint64_t own = fnv1a64(fmt::format("{}\n{}\n{}", host_id, network, attempt));
+  IpPrefix out{{Family::v6, {0xfd}}, 64};
+  for (std::size_t i = 0; i < 5; ++i) {
+    out.address.bytes[1 + i] = static_cast<std::uint8_t>((host ^ (host >> 24)) >> (8 * i));
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    out.address.bytes[6 + i] = static_cast<std::uint8_t>((own ^ (own >> 32)) >> (8 * i));
+  }
+  return out;
+}
+
 AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
   AutomaticSubnets out;
   const std::vector<Occupied> others = occupied_by_others(facts);
   std::vector<Occupied> ours;
   for (const auto& [id, network] : model.networks) {
-    if (network.kind != NetworkKind::nat || !network.subnet) { continue; }
-    ours.push_back({*network.subnet, fmt::format("network \"{}\"", id)});
-    if (const Occupied* other = find_overlap(others, *network.subnet)) {
-      out.notes.push_back(
-          {"network.overlap",
-           fmt::format("network \"{}\": subnet {} overlaps {} of {}", id,
-                       to_string(*network.subnet), to_string(other->prefix), other->what)});
+    if (is_bridged(network.kind)) { continue; }
+    for (const auto& subnet : {network.subnet, network.subnet6}) {
+      if (!subnet) { continue; }
+      ours.push_back({*subnet, fmt::format("network \"{}\"", id)});
+      if (const Occupied* other = find_overlap(others, *subnet)) {
+        out.notes.push_back(
+            {"network.overlap",
+             fmt::format("network \"{}\": subnet {} overlaps {} of {}", id, to_string(*subnet),
+                         to_string(other->prefix), other->what)});
+      }
     }
   }
   std::vector<std::pair<std::string, std::optional<IpPrefix>>> homeless;  // And what it had.
@@ -124,9 +143,7 @@ AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
                                   const std::map<std::string, IpPrefix>& automatic_subnets) {
   const auto found = model.networks.find(network);
-  if (found == model.networks.end() || found->second.kind != NetworkKind::nat) {
-    return std::nullopt;
-  }
+  if (found == model.networks.end() || is_bridged(found->second.kind)) { return std::nullopt; }
   std::optional<IpPrefix> subnet = found->second.subnet;
   if (!subnet) {
     const auto automatic = automatic_subnets.find(network);
@@ -135,6 +152,20 @@ std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network
   const bool sound =
       subnet && subnet->address.family == Family::v4 && subnet->length >= 8 && subnet->length <= 30;
   return sound ? std::optional(subnet->network()) : std::nullopt;
+}
+
+std::optional<IpPrefix> subnet6_of(const Model& model, const std::string& network) {
+  const auto found = model.networks.find(network);
+  if (found == model.networks.end() || is_bridged(found->second.kind)) { return std::nullopt; }
+  const auto& subnet6 = found->second.subnet6;
+  const bool sound = subnet6 && subnet6->address.family == Family::v6 && subnet6->length == 64;
+  return sound ? std::optional(subnet6->network()) : std::nullopt;
+}
+
+std::optional<IpAddress> address6_of(const Model& model, const Interface& interface) {
+  const auto subnet6 = subnet6_of(model, interface.network);
+  if (!subnet6 || !interface.host_number) { return std::nullopt; }
+  return host_address6(*subnet6, *interface.host_number);
 }
 
 std::optional<IpAddress> address_of(const Model& model, const Interface& interface,

@@ -1,9 +1,11 @@
-// Which subnet a nat network without one of its own gets, and when it moves out of the way.
+// Which subnet a nat network without one of its own gets, and when it moves out of the way; which
+// prefix IPv6 gets when none is given.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "netmodel/core/model.hpp"
@@ -14,6 +16,10 @@ namespace edge::netmodel {
 /// 10.200.0.0/24, 10.201.0.0/24 ... 10.231.0.0/24.
 inline constexpr unsigned automatic_subnet_count = 32;
 IpPrefix automatic_subnet(unsigned number);
+
+/// Unique local, the same for the same ids: fd, 40 bits of the host, 16 bits of the network.
+/// `attempt` moves on after a collision. Source: RFC 4193 section 3.
+IpPrefix automatic_subnet6(std::string_view host_id, std::string_view network, unsigned attempt);
 
 struct AutomaticSubnets {
   std::map<std::string, IpPrefix> chosen;

@@ -17,6 +17,11 @@ std::string ports_text(const GatewayRule& rule) {
              : fmt::format("ports {}-{}", rule.port_first, rule.port_last);
 }
 
+std::string_view why_not_published(NetworkKind kind) {
+  return kind == NetworkKind::isolated ? "nothing outside may reach it; allowed: a nat network"
+                                       : "its ports need no publication";
+}
+
 void check_interface_target(const Model& model, const std::string& id, const GatewayRule& rule,
                             Findings& findings) {
   const auto add = [&](const std::string& text) {
@@ -32,10 +37,10 @@ void check_interface_target(const Model& model, const std::string& id, const Gat
   const auto network = model.networks.find(interface->second.network);
   if (network == model.networks.end() || network->second.kind != NetworkKind::nat) {
     if (findings.refused(Subject::network, interface->second.network)) { return; }
-    add(
-        fmt::format("interface \"{}\" is on network \"{}\", which is not a nat network; its ports "
-                    "need no publication",
-                    rule.interface, interface->second.network));
+    const NetworkKind kind =
+        network == model.networks.end() ? NetworkKind::untagged : network->second.kind;
+    add(fmt::format("interface \"{}\" is on network \"{}\" of kind {}: {}", rule.interface,
+                    interface->second.network, to_string(kind), why_not_published(kind)));
   } else if (!interface->second.host_number) {
     add(
         fmt::format("interface \"{}\" has no address: DHCP is off on network \"{}\"; give the "
@@ -50,15 +55,18 @@ void check_address_target(const Model& model, const ModelFacts& facts, const std
     findings.add(Subject::rule, id, "address", text);
   };
   const IpAddress& address = *rule.address;
-  if (address.family != Family::v4) {
-    add(fmt::format("address {} is not IPv4", to_string(address)));
-    return;
-  }
+  const bool v6 = address.family == Family::v6;
   for (const auto& [network_id, network] : model.networks) {
-    const auto subnet = subnet_of(model, network_id, facts.automatic_subnets);
+    const auto subnet =
+        v6 ? subnet6_of(model, network_id) : subnet_of(model, network_id, facts.automatic_subnets);
     if (!subnet || !subnet->contains(address)) { continue; }
-    if (address == gateway_of(*subnet) || address == subnet->address ||
-        address == subnet->broadcast()) {
+    const bool ours = v6 ? address == gateway6_of(*subnet) || address == subnet->address
+                         : address == gateway_of(*subnet) || address == subnet->address ||
+                               address == subnet->broadcast();
+    if (network.kind != NetworkKind::nat) {
+      add(fmt::format("address {} is in network \"{}\" of kind {}: {}", to_string(address),
+                      network_id, to_string(network.kind), why_not_published(network.kind)));
+    } else if (ours) {
       add(fmt::format("address {} is the gateway, network or broadcast address of network \"{}\"",
                       to_string(address), network_id));
     }
@@ -69,11 +77,22 @@ void check_address_target(const Model& model, const ModelFacts& facts, const std
   add(fmt::format("address {} is in no nat network", to_string(address)));
 }
 
-void check_sources(const std::string& id, const GatewayRule& rule, Findings& findings) {
+/// Families in which the target has an address.
+bool has_family(const Model& model, const GatewayRule& rule, Family family) {
+  if (rule.address) { return rule.address->family == family; }
+  const auto interface = model.interfaces.find(rule.interface);
+  return family == Family::v4 || interface == model.interfaces.end() ||
+         subnet6_of(model, interface->second.network).has_value();
+}
+
+void check_sources(const Model& model, const std::string& id, const GatewayRule& rule,
+                   Findings& findings) {
   for (const IpPrefix& source : rule.sources) {
-    if (source.address.family != Family::v4) {
-      findings.add(Subject::rule, id, "sources",
-                   fmt::format("source {} is not IPv4", to_string(source)));
+    if (!has_family(model, rule, source.address.family)) {
+      findings.add(
+          Subject::rule, id, "sources",
+          fmt::format("source {} is {}, in which the target has no address", to_string(source),
+                      source.address.family == Family::v6 ? "IPv6" : "IPv4"));
     } else if (source != source.network()) {
       findings.add(Subject::rule, id, "sources",
                    fmt::format("source {} has host bits set; did you mean {}?", to_string(source),
@@ -152,7 +171,7 @@ void check_gateway(const Model& model, const ModelFacts& facts, Findings& findin
                    fmt::format("{} would map to ports {}-{}; allowed: up to 65535",
                                ports_text(rule), rule.to_port, last_target));
     }
-    check_sources(id, rule, findings);
+    check_sources(model, id, rule, findings);
     check_reserved(facts, id, rule, findings);
     publications += static_cast<std::size_t>(rule.port_last - rule.port_first) + 1;
     by_protocol[rule.protocol == Transport::tcp ? 0 : 1].push_back(&entry);

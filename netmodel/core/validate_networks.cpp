@@ -19,6 +19,7 @@ class NetworkCheck {
 
   void fields();
   bool subnet();
+  void subnet6();
   void dhcp(const std::optional<IpPrefix>& subnet);
   void dns();
   void add(std::string_view field, std::string_view text) {
@@ -35,9 +36,11 @@ class NetworkCheck {
 };
 
 void NetworkCheck::fields() {
+  const bool isolated = network_.kind == NetworkKind::isolated;
   const auto foreign = [&](std::string_view field) {
     add(field,
-        fmt::format("field \"{}\" does not belong to kind nat; allowed: subnet, dhcp, dns", field));
+        fmt::format("field \"{}\" does not belong to kind {}; allowed: subnet, subnet6, dhcp{}",
+                    field, to_string(network_.kind), isolated ? "" : ", dns"));
   };
   if (implicit_network_adapter(id_)) {
     add("network",
@@ -46,7 +49,11 @@ void NetworkCheck::fields() {
   if (!network_.group.empty()) { foreign("group"); }
   if (network_.adapter) { foreign("adapter"); }
   if (network_.vlan_id) { foreign("vlan_id"); }
-  if (network_.subnet6) { foreign("subnet6"); }
+  if (isolated && !network_.dns.empty()) { foreign("dns"); }
+  if (!network_.subnet && network_.kind != NetworkKind::nat) {
+    add("subnet", fmt::format("a network of kind {} needs \"subnet\", e.g. 10.5.0.0/24",
+                              to_string(network_.kind)));
+  }
 }
 
 bool NetworkCheck::subnet() {
@@ -71,6 +78,29 @@ bool NetworkCheck::subnet() {
     return false;
   }
   return true;
+}
+
+void NetworkCheck::subnet6() {
+  if (!network_.subnet6) { return; }
+  const IpPrefix& subnet = *network_.subnet6;
+  const std::string text = to_string(subnet);
+  if (subnet.address.family != Family::v6 || subnet.length != 64) {
+    add("subnet6",
+        fmt::format("subnet6 {} is not allowed; allowed: IPv6 with a length of 64", text));
+    return;
+  }
+  if (subnet != subnet.network()) {
+    add("subnet6", fmt::format("subnet6 {} has host bits set; did you mean {}?", text,
+                               to_string(subnet.network())));
+    return;
+  }
+  const std::uint8_t first = subnet.address.bytes[0];
+  const bool global = (first & 0xe0U) == 0x20;  // 2000::/3, RFC 4291.
+  const bool local = (first & 0xfeU) == 0xfc;   // fc00::/7, RFC 4193.
+  if (!global && !local) {
+    add("subnet6",
+        fmt::format("subnet6 {} is reserved; allowed: prefixes of 2000::/3 and fd00::/8", text));
+  }
 }
 
 void NetworkCheck::range(const IpPrefix& subnet) {
@@ -144,10 +174,12 @@ void NetworkCheck::dns() {
 /// Prefixes nest or are apart: sorted by address, the widest one that still reaches is the only
 /// rival.
 void check_neighbours(const Model& model, const ModelFacts& facts, Findings& findings) {
-  std::vector<std::pair<IpPrefix, std::string>> subnets;
+  std::vector<std::pair<IpPrefix, std::string>> subnets;  // IPv4 sorts before IPv6.
   for (const auto& [id, network] : model.networks) {
     const auto subnet = subnet_of(model, id, facts.automatic_subnets);
     if (subnet) { subnets.emplace_back(*subnet, id); }
+    const auto subnet6 = subnet6_of(model, id);
+    if (subnet6) { subnets.emplace_back(*subnet6, id); }
   }
   std::ranges::sort(subnets);
   const std::pair<IpPrefix, std::string>* widest = nullptr;
@@ -157,15 +189,18 @@ void check_neighbours(const Model& model, const ModelFacts& facts, Findings& fin
       continue;
     }
     // An automatic subnet moves by itself; the one that was written down is the one to blame.
+    const bool v6 = entry.first.address.family == Family::v6;
     const auto listed = [&](const std::string& id) {
-      return model.networks.at(id).subnet.has_value() && findings.concerns(Subject::network, id);
+      return (v6 || model.networks.at(id).subnet.has_value()) &&
+             findings.concerns(Subject::network, id);
     };
     const bool blame_entry = listed(entry.second);
     const auto& blamed = blame_entry ? entry : *widest;
     const auto& other = blame_entry ? *widest : entry;
     if (!listed(blamed.second)) { continue; }
-    findings.add(Subject::network, blamed.second, "subnet",
-                 fmt::format("subnet {} overlaps {} of network \"{}\"", to_string(blamed.first),
+    const std::string_view field = v6 ? "subnet6" : "subnet";
+    findings.add(Subject::network, blamed.second, field,
+                 fmt::format("{} {} overlaps {} of network \"{}\"", field, to_string(blamed.first),
                              to_string(other.first), other.second));
   }
 }
@@ -173,13 +208,16 @@ void check_neighbours(const Model& model, const ModelFacts& facts, Findings& fin
 /// Leases and foreign addresses.
 void check_taken(const Model& model, const ModelFacts& facts, Findings& findings) {
   for (const auto& [id, network] : model.networks) {
-    if (!network.subnet || network.kind != NetworkKind::nat) { continue; }
-    if (!findings.concerns(Subject::network, id)) { continue; }
-    for (const TakenPrefix& taken : facts.taken) {
-      if (!network.subnet->overlaps(taken.prefix)) { continue; }
-      findings.add(Subject::network, id, "subnet",
-                   fmt::format("subnet {} overlaps {} of {}", to_string(*network.subnet),
-                               to_string(taken.prefix), taken.what));
+    if (is_bridged(network.kind) || !findings.concerns(Subject::network, id)) { continue; }
+    for (const auto& [field, subnet] :
+         {std::pair{"subnet", network.subnet}, std::pair{"subnet6", network.subnet6}}) {
+      if (!subnet) { continue; }
+      for (const TakenPrefix& taken : facts.taken) {
+        if (!subnet->overlaps(taken.prefix)) { continue; }
+        findings.add(Subject::network, id, field,
+                     fmt::format("{} {} overlaps {} of {}", field, to_string(*subnet),
+                                 to_string(taken.prefix), taken.what));
+      }
     }
   }
 }
@@ -193,14 +231,9 @@ void check_networks(const Model& model, const ModelFacts& facts, Findings& findi
     if (is_bridged(network.kind)) { continue; }
     ++bridges;
     NetworkCheck check(id, network, findings);
-    if (network.kind != NetworkKind::nat) {
-      check.add("kind", fmt::format("kind \"{}\" is not supported by this version; allowed: nat, "
-                                    "untagged, vlan",
-                                    to_string(network.kind)));
-      continue;
-    }
     check.fields();
     const bool usable = check.subnet();
+    check.subnet6();
     check.dhcp(usable ? network.subnet : std::nullopt);
     check.dns();
     const auto [taken, fresh] = names.emplace(network_bridge_name(id), id);

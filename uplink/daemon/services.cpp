@@ -13,6 +13,8 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
   out.network = service.network;
   out.bridge = service.bridge;
   out.gateway = {service.gateway, service.subnet.length};
+  if (service.subnet6) { out.gateway6 = {netmodel::gateway6_of(*service.subnet6), 64}; }
+  out.router = service.router;
   out.dhcp = service.range.has_value();
   if (service.range) {
     out.range_from = service.range->from;

@@ -51,6 +51,33 @@ TEST(DnsmasqConfigTest, WithoutDhcpOnlyNamesAreServed) {
   EXPECT_THAT(render_config(settings, files), Not(HasSubstr("dhcp")));
 }
 
+TEST(DnsmasqConfigTest, AnIsolatedNetworkIsToldOfNoRouter) {
+  DnsmasqSettings settings = sample();
+  settings.router = false;
+  settings.gateway6 = parse_prefix("fd00::1/64").value();
+  const std::string text = render_config(settings, files);
+  EXPECT_THAT(text, HasSubstr("\ndhcp-option=option:router\n"));
+  EXPECT_THAT(text, HasSubstr("\nra-param=n-default,60,0\n"));
+}
+
+TEST(DnsmasqConfigTest, Ipv6IsAdvertisedWithTheHostNumbersOfIpv4) {
+  DnsmasqSettings settings = sample();
+  settings.gateway6 = parse_prefix("fd00:1::1/64").value();
+  ASSERT_THAT(problems_of(settings), IsEmpty());
+  const std::string text = render_config(settings, files);
+  for (const char* line : {"\nenable-ra\n", "\nra-param=n-default,60,1800\n",
+                           "\ndhcp-range=fd00:1::a,fd00:1::fe,slaac,64,3600\n",
+                           "\ndhcp-option=option6:dns-server,[fd00:1::1]\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_EQ(render_hosts(settings), "02:00:00:00:00:05,10.200.0.5,[fd00:1::5],web\n");
+  EXPECT_EQ(change_between(sample(), settings), DnsmasqChange::restart);
+  settings.dhcp = false;
+  EXPECT_THAT(render_config(settings, files), HasSubstr("\ndhcp-range=fd00:1::,ra-only,64,3600\n"));
+  settings.gateway6 = parse_prefix("fd00:1::/64").value();
+  EXPECT_THAT(problems_of(settings), ElementsAre(HasSubstr("gateway fd00:1::/64 must be")));
+}
+
 TEST(DnsmasqConfigTest, EveryProblemIsListed) {
   DnsmasqSettings settings = sample();
   settings.bridge = "n\nuser=root";

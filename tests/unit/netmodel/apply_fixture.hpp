@@ -10,11 +10,9 @@
 #include <boost/json/parse.hpp>
 
 #include "netmodel/core/apply_operations.hpp"
+#include "tests/unit/netmodel/scene.hpp"
 
 namespace edge::netmodel::test {
-
-inline MacAddress mac(std::string_view text) { return parse_mac(text).value(); }
-inline IpPrefix prefix(std::string_view text) { return parse_prefix(text).value(); }
 
 /// Goal: each rule of the model from both sides. Method: JSON in, as a Console sends it; problems
 /// or the model out.
