@@ -17,21 +17,26 @@ constexpr std::size_t nft_lines_max = 1000;
 /// As commands, or as a count where nobody would read them: text for 10,000 elements costs more
 /// than their commit.
 std::vector<std::string> nft_difference(const NftState& there, const NftState& wanted) {
-  const auto missing = [](const std::vector<Publication>& from,
-                          const std::vector<Publication>& in) {
+  const auto missing = [](const auto& from, const auto& in) {  // Both sorted.
     std::size_t count = 0;
     auto rest = in.begin();
-    for (const Publication& publication : from) {
-      while (rest != in.end() && *rest < publication) { ++rest; }
-      if (rest == in.end() || *rest != publication) { ++count; }
+    for (const auto& entry : from) {
+      while (rest != in.end() && *rest < entry) { ++rest; }
+      if (rest == in.end() || *rest != entry) { ++count; }
     }
     return count;
   };
   const std::size_t added = missing(wanted.publications, there.publications);
   const std::size_t removed = missing(there.publications, wanted.publications);
-  if (added + removed <= nft_lines_max) { return difference_text(there, wanted); }
-  return {fmt::format("# table inet {}: {} publications added, {} removed", our_nft_table, added,
-                      removed)};
+  const std::size_t ports_added = missing(wanted.guest_ports, there.guest_ports);
+  const std::size_t ports_removed = missing(there.guest_ports, wanted.guest_ports);
+  constexpr std::size_t lines_of_port = 5;
+  const std::size_t lines = added + removed + lines_of_port * (ports_added + ports_removed);
+  if (lines <= nft_lines_max) { return difference_text(there, wanted); }
+  return {
+      fmt::format("# tables inet and bridge {}: {} publications added, {} removed; {} guests' "
+                  "ports added, {} removed",
+                  our_nft_table, added, removed, ports_added, ports_removed)};
 }
 
 }  // namespace

@@ -194,6 +194,12 @@ void PortRenderer::v6() {
 void PortRenderer::uplink() {
   UplinkPort uplink{.bridge = l3_, .mark = adapter_.table};
   if (leased()) { uplink.addresses.push_back(adapter_.lease->address.address); }
+  const bool speaks_ipv6 = facts_.ipv6 && port_.enabled;
+  for (const auto& list : {adapter_.v6.seen, adapter_.v6.owned}) {
+    for (const IpPrefix& prefix : list) {
+      if (speaks_ipv6) { uplink.addresses.push_back(prefix.address); }
+    }
+  }
   out_.nft.uplinks.push_back(std::move(uplink));
 }
 
