@@ -65,6 +65,9 @@ std::vector<netmodel::TakenPrefix> Ports::taken() const {
     if (port.lease) {
       out.push_back({port.lease->address.network(), "the lease of port \"" + port.name + "\""});
     }
+    for (const auto& seen : port.v6.seen) {
+      out.push_back({seen.network(), "the IPv6 network of port \"" + port.name + "\""});
+    }
   }
   return out;
 }
