@@ -45,6 +45,7 @@ std::string_view to_string(LeaseCause cause) {
     case LeaseCause::expired: return "expired";
     case LeaseCause::refused: return "refused";
     case LeaseCause::conflict: return "conflict";
+    case LeaseCause::configured: return "configured";
   }
   return "?";
 }

@@ -33,8 +33,9 @@ enum class LeaseCause : std::uint8_t {
   gateway_silent,    ///< Neither the server nor the gateway answers.
   carrier_lost,
   expired,
-  refused,   ///< NAK.
-  conflict,  ///< Another host answers for the address.
+  refused,     ///< NAK.
+  conflict,    ///< Another host answers for the address.
+  configured,  ///< Not from DHCP: the model gives the port its address, or takes it back.
 };
 std::string_view to_string(LeaseCause cause);
 

@@ -356,6 +356,12 @@ std::string status_text(const json::object& status, const Style& style) {
     }
     line("console", text);
   }
+  if (const auto* value = find(status, "virtual_ip"); value != nullptr && value->is_object()) {
+    const auto& address = value->get_object();
+    line("virtual ip",
+         fmt::format("{}  {}", printable(field(address, "address")),
+                     is_true(address, "holder") ? "held by this host" : "held by another host"));
+  }
   if (const auto* value = find(status, "counts"); value != nullptr && value->is_object()) {
     std::string text;
     for (const auto& [name, count] : value->get_object()) {

@@ -205,6 +205,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                    .on_model = [this](const netmodel::Model& model) { ports_.take_places(model); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
       services_(io, config_, events_),
+      virtual_ip_(io, config_, events_),
       failover_(io, kernel_, events_),
       group_check_(io, ports_, events_, host_id_),
       lights_(io),
@@ -336,6 +337,8 @@ void Daemon::on_turn(const TurnResult& turn) {
   tell_notes(turn);
   ports_.on_dump(turn.observed, reconciler_.model());
   services_.apply(turn.rendered.services);
+  virtual_ip_.apply(turn.rendered.virtual_address);
+  virtual_ip_.observe(turn.observed);
   group_check_.changed(reconciler_.model());
   flows_.on_rules(turn.rendered.nft);
   if (turn.rendered.automatic_subnets != automatic_subnets_) {
@@ -439,7 +442,8 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
 }
 
 ViewSources Daemon::views() const {
-  return {host_id_, started_, ports_, tunnel_, reconciler_, commands_, services_, group_check_};
+  return {host_id_,  started_,  ports_,       tunnel_,    reconciler_,
+          commands_, services_, group_check_, virtual_ip_};
 }
 
 void Daemon::changed() {
@@ -492,6 +496,7 @@ void Daemon::stop(std::function<void()> done) {
   control_.reset();
   status_server_.reset();
   services_.leave();
+  virtual_ip_.leave();
   ports_.stop(std::move(done));
 }
 

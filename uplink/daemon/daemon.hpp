@@ -24,6 +24,7 @@
 #include "uplink/daemon/services.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/views.hpp"
+#include "uplink/daemon/virtual_ip.hpp"
 #include "uplink/io/control_socket.hpp"
 #include "uplink/io/port_light.hpp"
 #include "uplink/io/status_server.hpp"
@@ -122,6 +123,7 @@ class Daemon {
   Ports ports_;
   Reconciler reconciler_;
   Services services_;
+  VirtualIp virtual_ip_;
   Failover failover_;
   GroupCheck group_check_;
   PortLight lights_;

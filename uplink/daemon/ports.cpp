@@ -8,6 +8,7 @@
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
+#include "netmodel/core/render_host.hpp"
 #include "uplink/daemon/clock.hpp"
 
 namespace edge::uplink {
@@ -151,14 +152,20 @@ void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::M
     const auto settings = model.adapters.find(member->base_mac);
     return member->present && (settings == model.adapters.end() || settings->second.enabled);
   });
-  if (port.bridge_ready && enabled && !port.dhcp && !stopping_) { start_dhcp(port); }
-  if (!enabled && port.dhcp) {
+  const auto configured = netmodel::static_lease(model, port.base_mac);
+  if (configured && enabled) { hold_static(port, *configured); }
+  const bool was_static = port.is_static && !configured;
+  if ((!enabled && (port.dhcp || port.is_static)) || was_static) {
     port.dhcp.reset();
+    port.is_static = false;
     on_lease(port.key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::none,
-                                         .cause = dhcp::LeaseCause::carrier_lost,
+                                         .cause = was_static ? dhcp::LeaseCause::configured
+                                                             : dhcp::LeaseCause::carrier_lost,
                                          .lease = std::nullopt,
                                          .effect_changed = true});
   }
+  const bool wants_dhcp = port.bridge_ready && enabled && !configured;
+  if (wants_dhcp && !port.dhcp && !stopping_) { start_dhcp(port); }
   if (port.dhcp && link != nullptr) { port.dhcp->renew_v6(link->ra_managed, link->ra_other); }
 }
 

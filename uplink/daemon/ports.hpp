@@ -62,6 +62,7 @@ struct Port {
   std::optional<dhcp::Lease> lease;
   dhcp::LeasePhase phase = dhcp::LeasePhase::none;
   std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
+  bool is_static = false;             ///< The model gives the address; no DHCP client runs.
   std::optional<dhcp::Lease6> lease6;
   netmodel::Ipv6Facts v6;
   std::optional<bool> gateway_reachable;
@@ -152,6 +153,7 @@ class Ports {
   void on_carrier(const netmodel::CarrierChange& change);
   void set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull);
   void start_dhcp(Port& port);
+  void hold_static(Port& port, const netmodel::LeaseFacts& facts);
   void on_lease(const std::string& key, const dhcp::LeaseUpdate& update);
   void on_lease6(const std::string& key, const dhcp::Lease6Update& update);
   void read_v6(Port& port, const netmodel::ObservedState& observed);

@@ -40,11 +40,30 @@ void Ports::start_dhcp(Port& port) {
   port.dhcp->start_with(std::exchange(port.stored, std::nullopt), port.carrier);
 }
 
+/// A static address is a lease that never ends and that nobody stores: the model is its record.
+void Ports::hold_static(Port& port, const netmodel::LeaseFacts& facts) {
+  dhcp::Lease lease{.address = facts.address};
+  lease.routers = facts.routers;
+  lease.dns = facts.dns;
+  lease.lease_time = dhcp::Lease::forever;
+  lease.renewal_time = dhcp::Lease::forever;
+  lease.rebinding_time = dhcp::Lease::forever;
+  lease.acquired = wall_now();
+  if (port.is_static && port.lease && port.lease->same_effect(lease)) { return; }
+  port.is_static = true;
+  port.dhcp.reset();
+  port.stored.reset();
+  on_lease(port.key, dhcp::LeaseUpdate{.phase = dhcp::LeasePhase::bound,
+                                       .cause = dhcp::LeaseCause::configured,
+                                       .lease = std::move(lease),
+                                       .effect_changed = true});
+}
+
 void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
   Port& port = ports_.at(key);
   const std::optional<dhcp::Lease> before = std::exchange(port.lease, update.lease);
   const dhcp::LeasePhase phase_before = std::exchange(port.phase, update.phase);
-  if (update.lease) {
+  if (update.lease && update.cause != dhcp::LeaseCause::configured) {
     store_.run(
         [record = store::LeaseRecord{port.base_mac, Family::v4, dhcp::to_json(*update.lease),
                                      wall_now()}](store::Store& s) { return s.put_lease(record); },

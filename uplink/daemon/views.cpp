@@ -107,22 +107,25 @@ json::object status_view(const ViewSources& s) {
     }
   }
   for (const auto& text : s.services.problems()) { problems.emplace_back(text); }
+  if (!s.virtual_ip.trouble().empty()) { problems.emplace_back(s.virtual_ip.trouble()); }
   const auto& model = s.reconciler.model();
-  return {{"host", s.host_id},
-          {"version", std::string(uplink_version)},
-          {"uptime_s", (mono_now() - s.started) / std::chrono::seconds(1)},
-          {"revision", s.commands.revision()},
-          {"console", s.tunnel.console_json()},
-          {"counts", json::object{{"ports", s.ports.all().size()},
-                                  {"carriers", carriers},
-                                  {"leases", leases},
-                                  {"networks", model.networks.size()},
-                                  {"interfaces", model.interfaces.size()},
-                                  {"gateway", model.gateway.size()},
-                                  {"commands_executed", s.commands.executed()},
-                                  {"reconcile_turns", s.reconciler.turns()}}},
-          {"verified", s.reconciler.last() && s.reconciler.last()->verified},
-          {"problems", std::move(problems)}};
+  json::object out{{"host", s.host_id},
+                   {"version", std::string(uplink_version)},
+                   {"uptime_s", (mono_now() - s.started) / std::chrono::seconds(1)},
+                   {"revision", s.commands.revision()},
+                   {"console", s.tunnel.console_json()},
+                   {"counts", json::object{{"ports", s.ports.all().size()},
+                                           {"carriers", carriers},
+                                           {"leases", leases},
+                                           {"networks", model.networks.size()},
+                                           {"interfaces", model.interfaces.size()},
+                                           {"gateway", model.gateway.size()},
+                                           {"commands_executed", s.commands.executed()},
+                                           {"reconcile_turns", s.reconciler.turns()}}},
+                   {"verified", s.reconciler.last() && s.reconciler.last()->verified},
+                   {"problems", std::move(problems)}};
+  if (auto address = s.virtual_ip.view()) { out["virtual_ip"] = std::move(*address); }
+  return out;
 }
 
 json::array leases_view(const ViewSources& s) {

@@ -10,6 +10,7 @@
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
+#include "uplink/daemon/virtual_ip.hpp"
 
 namespace edge::uplink {
 
@@ -23,6 +24,7 @@ struct ViewSources {
   const Commands& commands;
   const Services& services;
   const GroupCheck& checks;
+  const VirtualIp& virtual_ip;
 };
 
 boost::json::object status_view(const ViewSources& s);

@@ -26,7 +26,7 @@ VirtualIp::~VirtualIp() = default;
 
 void VirtualIp::apply(const std::optional<netmodel::VirtualAddress>& wanted) {
   if (!std::exchange(alone_, true) && !dhcp::end_holder(lock_file())) {
-    trouble("keepalived of an earlier run does not end");
+    note("keepalived of an earlier run does not end");
   }
   if (wanted == wanted_) { return; }
   wanted_ = wanted;
@@ -37,9 +37,13 @@ void VirtualIp::apply(const std::optional<netmodel::VirtualAddress>& wanted) {
     return;
   }
   const std::string text = keepalived_config(*wanted_, config_.host.id);
+  if (const auto made = dhcp::make_folder(config_.paths.runtime + "/dhcp", 0700); !made) {
+    note(made.error().what);
+    return;
+  }
   if (const auto written = dhcp::write_file(config_.paths.runtime + "/keepalived.conf", text, 0600);
       !written) {
-    trouble(written.error().what);
+    note(written.error().what);
     return;
   }
   if (engine_.alive() && child_) {
@@ -79,25 +83,25 @@ void VirtualIp::start() {
     child_ = std::move(*spawned);
     spdlog::info("keepalived.start address={} link={} pid={}", to_string(wanted_->address),
                  wanted_->link, child_->pid());
-    trouble("");
+    note("");
     return;
   }
-  trouble(spawned.error().what);
+  note(spawned.error().what);
   act(engine_.on_exited(mono_now()));
 }
 
 void VirtualIp::on_exit(const dhcp::ChildExit& exit) {
   child_.reset();
   if (engine_.alive()) {
-    trouble(exit.status == 127 || exit.status == 126
-                ? std::string("keepalived is not installed: apt-get install keepalived")
-                : "keepalived ended with status " + std::to_string(exit.status) + ": " +
-                      exit.last_line);
+    note(exit.status == 127 || exit.status == 126
+             ? std::string("keepalived is not installed: apt-get install keepalived")
+             : "keepalived ended with status " + std::to_string(exit.status) + ": " +
+                   exit.last_line);
   }
   act(engine_.on_exited(mono_now()));
 }
 
-void VirtualIp::trouble(std::string text) {
+void VirtualIp::note(std::string text) {
   if (text == trouble_) { return; }
   trouble_ = std::move(text);
   if (!trouble_.empty()) { events_.add("virtual_ip.trouble", {{"what", trouble_}}); }
@@ -136,7 +140,6 @@ std::optional<boost::json::object> VirtualIp::view() const {
   if (!wanted_) { return std::nullopt; }
   boost::json::object out{
       {"address", to_string(wanted_->address)}, {"link", wanted_->link}, {"holder", holder_}};
-  if (!trouble_.empty()) { out["trouble"] = trouble_; }
   return out;
 }
 

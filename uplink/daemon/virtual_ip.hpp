@@ -32,17 +32,19 @@ class VirtualIp {
   void observe(const netmodel::ObservedState& observed);
   void leave();
 
-  /// {"address", "link", "holder": bool, "trouble"?}; nullopt: there is none.
+  /// {"address", "link", "holder": bool}; nullopt: there is none.
   std::optional<boost::json::object> view() const;
-  bool holder() const { return holder_; }
+  /// What is wrong with it; empty: nothing.
+  const std::string& trouble() const { return trouble_; }
 
  private:
   void act(dhcp::ChildAction action);
   void start();
   void on_exit(const dhcp::ChildExit& exit);
-  void trouble(std::string text);
+  void note(std::string text);
   void arm();
-  std::string lock_file() const { return config_.paths.runtime + "/keepalived.lock"; }
+  /// Among the locks of the other children: a purge ends whatever holds one.
+  std::string lock_file() const { return config_.paths.runtime + "/dhcp/keepalived.lock"; }
 
   boost::asio::io_context& io_;
   const Config& config_;
