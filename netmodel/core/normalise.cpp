@@ -51,6 +51,9 @@ std::optional<IpPrefix> selector(const std::optional<IpPrefix>& prefix) {
 
 }  // namespace
 
+bool comes_before(const Rule& a, const Rule& b) { return key_of(a) < key_of(b); }
+bool comes_before(const Address& a, const Address& b) { return key_of(a) < key_of(b); }
+
 Route normalise(Route route) {
   route.destination = route.destination.network();
   if (route.destination.address.family == Family::v6 && route.metric == 0) {

@@ -15,4 +15,8 @@ Sysctl normalise(Sysctl sysctl);
 /// Same for a dump. Order is by content, so that two dumps of one state compare equal.
 ObservedState normalise(ObservedState observed);
 
+/// The order of a normalised state. Rules by all they say; addresses by link and prefix first.
+bool comes_before(const Rule& a, const Rule& b);
+bool comes_before(const Address& a, const Address& b);
+
 }  // namespace edge::netmodel

@@ -39,6 +39,22 @@ std::vector<std::string> nft_difference(const NftState& there, const NftState& w
                   our_nft_table, added, removed, ports_added, ports_removed)};
 }
 
+bool has_rule(const std::vector<Rule>& rules, const Rule& rule) {
+  return std::ranges::binary_search(
+      rules, rule, [](const Rule& a, const Rule& b) { return comes_before(a, b); });
+}
+
+/// The first entry of that link and prefix, whatever its marks; nullptr: none.
+const Address* find_address(const std::vector<Address>& addresses, const Address& address) {
+  const Address first{
+      .link = address.link, .prefix = address.prefix, .no_prefix_route = false, .ours = false};
+  const auto found = std::ranges::lower_bound(
+      addresses, first, [](const Address& a, const Address& b) { return comes_before(a, b); });
+  const bool same =
+      found != addresses.end() && found->link == first.link && found->prefix == first.prefix;
+  return same ? &*found : nullptr;
+}
+
 }  // namespace
 
 std::string sysctl_link(const std::string& path) {
@@ -73,7 +89,9 @@ const ObservedLink* PlanBuilder::standing(const std::string& name) const {
 
 bool PlanBuilder::address_is_there(const Address& address) const {
   return !recreated_.contains(address.link) &&
-         std::ranges::find(observed_.addresses, address) != observed_.addresses.end();
+         std::ranges::binary_search(
+             observed_.addresses, address,
+             [](const Address& a, const Address& b) { return comes_before(a, b); });
 }
 
 /// First of all: a guest's first packet must meet the rules, not the window before them.
@@ -97,10 +115,9 @@ void PlanBuilder::addresses() {
   for (const Address& wanted : desired_.addresses) {
     if (is_blocked(wanted.link) || added_.contains({wanted.link, wanted.prefix})) { continue; }
     if (address_is_there(wanted)) { continue; }
-    const auto other = std::ranges::find_if(observed_.addresses, [&](const Address& a) {
-      return a.link == wanted.link && a.prefix == wanted.prefix && !recreated_.contains(a.link);
-    });
-    if (other != observed_.addresses.end() && other->no_prefix_route != wanted.no_prefix_route) {
+    const Address* other =
+        recreated_.contains(wanted.link) ? nullptr : find_address(observed_.addresses, wanted);
+    if (other != nullptr && other->no_prefix_route != wanted.no_prefix_route) {
       // NLM_F_REPLACE leaves IFA_F_NOPREFIXROUTE of an IPv4 address as it is (inet_rtm_newaddr):
       // off, then on.
       emit(RemoveAddress{*other});
@@ -151,7 +168,7 @@ void PlanBuilder::routes() {
 void PlanBuilder::rules() {
   for (const Rule& rule : desired_.rules) {
     if (is_blocked(rule.out_link) || is_blocked(rule.in_link)) { continue; }
-    if (std::ranges::find(observed_.rules, rule) == observed_.rules.end()) { emit(AddRule{rule}); }
+    if (!has_rule(observed_.rules, rule)) { emit(AddRule{rule}); }
   }
 }
 
@@ -169,7 +186,7 @@ void PlanBuilder::stale() {
     const bool repeat = previous != nullptr && *previous == rule;
     previous = &rule;
     if (rule.protocol != our_protocol) { continue; }
-    const bool wanted = std::ranges::find(desired_.rules, rule) != desired_.rules.end();
+    const bool wanted = has_rule(desired_.rules, rule);
     if (!wanted || repeat) { emit(RemoveRule{rule}); }
   }
   const auto leaves = [&](const std::string& link) {  // Its addresses and routes go with it.
@@ -210,9 +227,7 @@ void PlanBuilder::stale() {
     if (link != nullptr && is_adapter(*link) && address.prefix.address.family == Family::v4) {
       continue;
     }  // Moved.
-    const bool wanted = std::ranges::any_of(desired_.addresses, [&](const Address& a) {
-      return a.link == address.link && a.prefix == address.prefix;
-    });
+    const bool wanted = find_address(desired_.addresses, address) != nullptr;
     if (!wanted) { emit(RemoveAddress{address}); }
   }
   stale_links();

@@ -44,12 +44,13 @@ void PlanBuilder::set_vlans(const Link& link) {
       there != nullptr && standing(bridge) != nullptr && (self || there->link.master == bridge);
   std::vector<BridgeVlan> have;
   if (same_place && there->link.vlans) { have = *there->link.vlans; }
-  auto change = vlan_difference(have, *link.vlans);
-  if (starts_over(bridge)) {
+  std::optional<SetVlans> change;
+  if (!have.empty()) { change = vlan_difference(have, *link.vlans); }
+  if (have.empty() || starts_over(bridge)) {
     if (!change) { change.emplace(); }
     change->add = *link.vlans;
   }
-  if (!change) { return; }
+  if (!change || (change->add.empty() && change->remove.empty())) { return; }
   change->link = link.name;
   change->self = self;
   emit(std::move(*change));
