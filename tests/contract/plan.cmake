@@ -7,7 +7,7 @@ endif()
 
 # The same and what needs bonding and VLANs, for the VM (tests/run vm).
 if(NOT EDGE_FUZZ)
-  add_executable(vm_contract_plan contract/plan_vm/groups_test.cpp
+  add_executable(vm_contract_plan contract/plan_vm/groups_test.cpp contract/plan_vm/walk_test.cpp
     contract/plan/plan_contract_test.cpp contract/kernel/own_namespace.cpp)
   target_link_libraries(vm_contract_plan PRIVATE edge_flags edge_netmodel_io edge_fake_kernel
     GTest::gtest_main GTest::gmock)

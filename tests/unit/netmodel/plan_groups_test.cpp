@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <random>
 
 #include <gmock/gmock.h>
 
@@ -7,6 +6,7 @@
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
+#include "tests/unit/netmodel/random_walk.hpp"
 #include "tests/unit/netmodel/scene.hpp"
 
 namespace edge::netmodel {
@@ -412,58 +412,21 @@ TEST_F(PlanGroupsTest, AChangeThatWasCutShortIsFinishedFromAnyStep) {
 /// A random walk through models and facts; the seed is printed with a failure.
 TEST_F(PlanGroupsTest, OneTurnIsEnoughFromAnyModelToAnyOther) {
   constexpr unsigned seeds = 16;
-  for (unsigned seed = 0; seed < seeds && !testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 0; seed < seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
-    std::mt19937 random(seed);
-    const auto draw = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
-    RenderFacts world{.host_id = "hv-01"};
-    world.vlan_filtering = seed % 2 == 1;
+    RandomWalk walk(seed, 5);
+    walk.facts.vlan_filtering = seed % 2 == 1;
     Host machine;
-    if (world.vlan_filtering) { machine.kernel.allow_vlan_filtering(); }
-    constexpr unsigned adapters = 5;
-    for (unsigned i = 0; i < adapters; ++i) {
-      world.adapters.push_back(
-          adapter(fmt::format("eth{}", i), fmt::format("02:00:00:00:00:{:02x}", i + 1), 20001 + i));
-      machine.kernel.plug_adapter(world.adapters[i].name, world.adapters[i].base_mac);
+    if (walk.facts.vlan_filtering) { machine.kernel.allow_vlan_filtering(); }
+    for (const AdapterFacts& a : walk.facts.adapters) {
+      machine.kernel.plug_adapter(a.name, a.base_mac);
     }
     for (int step = 0; step < 12; ++step) {
-      Model drawn = Model::defaults();
-      for (unsigned i = 0; i < adapters; ++i) {
-        world.adapters[i].lease.reset();
-        const MacAddress base = world.adapters[i].base_mac;
-        const unsigned where = draw(3);
-        if (where != 0) { drawn.groups[where == 1 ? "a" : "b"].adapters.push_back(base); }
-        if (draw(4) == 0) { drawn.adapters[base].enabled = false; }
-      }
-      for (auto& [id, group] : drawn.groups) {
-        if (draw(2) == 0) { std::ranges::reverse(group.adapters); }
-        group.mode = static_cast<GroupMode>(draw(3));
-        if (group.mode == GroupMode::active_backup && draw(2) == 0) {
-          group.primary = group.adapters.back();
-        }
-        if (draw(3) == 0) { group.mtu = 1500 + draw(3) * 1000; }
-        if (draw(3) == 0) { group.management_vlan = static_cast<std::uint16_t>(2 + draw(2)); }
-        Network network{.kind = NetworkKind::vlan, .group = id};
-        network.vlan_id = static_cast<std::uint16_t>(5 + draw(3));
-        drawn.networks["v" + id] = network;
-        drawn.interfaces["g" + id] = {
-            .vm = "v", .network = "v" + id, .mac = generated_mac("hv-01", "interface", id)};
-      }
-      for (const GroupPort& port : ports_of(drawn, world.adapters)) {
-        const auto i = static_cast<std::size_t>(port.leader().bytes[5] - 1);
-        if (draw(2) == 0) {
-          world.adapters[i].lease =
-              lease(fmt::format("10.{}.0.5/24", i), fmt::format("10.{}.0.1", i));
-        }
-      }
-      drawn.interfaces["u"] = {
-          .vm = "v",
-          .network = port_bridge_name(leader_of(drawn, world.adapters[0].base_mac)),
-          .mac = mac("52:54:00:00:00:77")};
-      const Rendered wanted = render(drawn, world);
-      if (draw(3) == 0) {
+      walk.step();
+      const Rendered wanted = render(walk.model, walk.facts);
+      if (walk.draw(3) == 0) {
         Plan plan = machine.plan(wanted).plan;
-        plan.resize(draw(static_cast<unsigned>(plan.size()) + 1));
+        plan.resize(walk.draw(static_cast<unsigned>(plan.size()) + 1));
         machine.run(plan);
       }
       machine.converge(wanted);
