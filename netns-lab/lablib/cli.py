@@ -54,7 +54,7 @@ def parser():
          (["--runs"], {"type": int, "default": 20}), (["--json"], {"metavar": "FILE"}), build=True)
     verb("vm", "run a command under a stock Debian kernel (QEMU), on this machine's files",
          (["--share"], {"metavar": "DIR", "help": "folder that the command can write to; everything else it writes is "
-                        "lost (default: build/log/vm)"}),
+                        "lost (default: build/log/vm-command)"}),
          (["--ports"], {"type": int, "default": 0, "help": "cables with a virtio NIC at both ends"}),
          (["command"], {"nargs": argparse.REMAINDER, "metavar": "COMMAND"}))
     hidden = verbs.add_parser("_batch")
@@ -178,7 +178,7 @@ def do_vm(args):
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
         raise LabError("vm: which command?")
-    return machine.run_command(command, args.share or REPOSITORY / "build/log/vm", args.ports)
+    return machine.run_command(command, args.share or REPOSITORY / "build/log/vm-command", args.ports)
 
 
 def main():

@@ -26,7 +26,7 @@ class Machine:
         self.serial = self.share / "serial.log"
         self.boot_s = 0.0
         self.kernel = None
-        self._process = self._agent = self._qmp = None
+        self._process = self._agent = self._qmp = self._qmp_lines = None
         self._buffer = b""
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -52,6 +52,8 @@ class Machine:
         return self
 
     def _command(self, agent_fd, qmp_fd):
+        if any(c.isspace() for c in f"{guest_kernel.GUEST}{self.share}"):
+            raise LabError(f"{guest_kernel.GUEST}, {self.share}: a path with blanks does not fit a kernel's command line")
         append = (f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off net.ifnames=0 "
                   f"lab.start={guest_kernel.GUEST}/start lab.modules={self.kernel.modules} lab.share={self.share}")
         command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem,+rdrand",
@@ -163,7 +165,7 @@ class Machine:
     # -- hardware -----------------------------------------------------------------------------------------------------
     def qmp(self, command):
         """One QMP command, {"execute": ..., "arguments": ...}; QEMU's answer, {"return": ...} or {"error": ...}."""
-        if not hasattr(self, "_qmp_lines"):
+        if self._qmp_lines is None:
             self._qmp.settimeout(10)
             self._qmp_lines = self._qmp.makefile("rb")
             self._qmp_lines.readline()                       # the greeting

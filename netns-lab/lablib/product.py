@@ -12,6 +12,7 @@ import time
 import uuid
 
 from . import pace
+from .evidence import write_stacks
 from .hardware import port_mac
 from .ns import LabError, processes_in
 
@@ -44,21 +45,6 @@ def program_folder(build=None):
             if subprocess.run(command, cwd=REPOSITORY, stdout=out, stderr=out).returncode != 0:
                 raise LabError(f"{' '.join(command)} failed:\n" + "\n".join(log.read_text().splitlines()[-20:]))
     return REPOSITORY / "build/release/bin"
-
-
-def write_stacks(program):
-    """Where in the kernel a program is, into stacks.log: tells a stall of ours from one of the machine."""
-    lines = []
-    for task in sorted(pathlib.Path(f"/proc/{program.daemon.pid}/task").iterdir()):
-        lines += [f"thread {task.name} {(task / 'comm').read_text().strip()}", (task / "stack").read_text()]
-    (program.node.dir / "stacks.log").write_text("\n".join(lines))
-
-
-def write_kernel(node):
-    """What the node's kernel shows, into kernel.log."""
-    commands = ("ip -d address", "ip rule", "ip route show table all", "bridge -d link", "bridge vlan", "nft list ruleset")
-    parts = [f"$ {line}\n{node.run(line.split(), check=False)}" for line in commands]
-    (node.dir / "kernel.log").write_text("\n".join(parts))
 
 
 class Host:

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,9 @@ import time
 import traceback
 
 from . import needs, network, ns, pace
+from .evidence import keep_logs, write_kernel, write_stacks
 from .ns import LabError
-from .product import REPOSITORY, write_kernel, write_stacks
+from .product import REPOSITORY
 from .scenario import Lab, NotMet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
@@ -96,7 +96,7 @@ def run_here(name, programs):
     finally:
         ignore_signals()
         if problems or sys.exc_info()[0]:
-            keep_logs(name, lab)
+            keep_logs(LOGS / name, lab)
         left = lab.down()
     problems += [f"left behind: {thing}" for thing in left]
     problems += [f"left behind in the machine's own namespace: link {x}" for x in stray_links() - before]
@@ -108,16 +108,6 @@ def ignore_signals():
     """From here on the lab is being taken away; that must not be interrupted."""
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)
-
-
-def keep_logs(name, lab):
-    """Copies the logs of a failed scenario to build/log/lab/<name>/."""
-    target = LOGS / name
-    shutil.rmtree(target, ignore_errors=True)
-    if lab.dir and lab.dir.exists():
-        for log in sorted(lab.dir.glob("*/*.log")):
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(log, target / f"{log.parent.name}-{log.name}")
 
 
 # -- many ------------------------------------------------------------------------------------------------------------
