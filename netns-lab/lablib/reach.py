@@ -78,7 +78,7 @@ def global_addresses(node, link="eth0", family=6):
     """Global addresses of a link, tentative ones left out."""
     out = node.run(["ip", "-j", f"-{family}", "addr", "show", "dev", link, "scope", "global"])
     return [a["local"] for entry in json.loads(out or "[]") for a in entry.get("addr_info", [])
-            if not a.get("tentative")]
+            if a.get("local") and not a.get("tentative")]
 
 
 def listen_to_routers(node, link="eth0"):

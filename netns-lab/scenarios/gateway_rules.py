@@ -1,6 +1,6 @@
 """Service Gateway: tcp and udp, ports and ranges, one adapter or all, several rules on one port of different adapters,
 restricted sources, hairpins, IPv6, answers by the uplink of the question; nothing else is reachable; conflicts are refused."""
-from lablib.reach import Greeter, advertise, guest, reach
+from lablib.reach import Greeter, advertise, global_addresses, guest, reach
 
 TOPOLOGY = "two"
 
@@ -31,7 +31,7 @@ def run(lab):
         lab.publish("range", port="9000-9003", to_port=7000), lab.publish("first", port=8443, to_port=80, adapters=["eth0"]),
         lab.publish("second", interface="db", port=8443, to_port=80, adapters=["eth1"]),
         lab.publish("some", port=8081, to_port=80, sources=[f"{outside['a']}/32", "198.51.100.0/24"])])
-    lab.expect(10, "the host has an IPv6 address that is published", lambda: "publish6" in nft(lab) and own6(lab))
+    lab.expect(10, "the host has an IPv6 address that is published", lambda: hairpins6(lab))
     servers = [Greeter(node, port, name) for node, port, name in (
         (web.node, 80, "web"), (web.node, 53, "web-53"), (web.node, 81, "web-81"), (db.node, 80, "db"),
         *((web.node, 7000 + i, f"web-{7000 + i}") for i in range(4)), (web.node, 7004, "web-7004"))]
@@ -83,14 +83,13 @@ def run(lab):
 
 
 def own6(lab):
-    """The host's IPv6 address on the first uplink."""
-    found = lab.host.kernel("-6", "addr", "show", "dev", lab.host.bridge("eth0"), "scope", "global")
-    return next((x["local"] for entry in found for x in entry["addr_info"]), "")
+    """The host's IPv6 address on the first uplink; "" before it has one."""
+    return next(iter(global_addresses(lab.node("hv"), lab.host.bridge("eth0"))), "")
 
 
-def nft(lab):
-    return lab.node("hv").run(["nft", "list", "map", "inet", "uplink", "own_addresses6"], check=False) + "publish6" \
-        if own6(lab) in lab.node("hv").run(["nft", "list", "map", "inet", "uplink", "own_addresses6"], check=False) else ""
+def hairpins6(lab):
+    """Whether our table knows that address."""
+    return own6(lab) and own6(lab) in lab.node("hv").run(["nft", "list", "map", "inet", "uplink", "own_addresses6"])
 
 
 def far_client(lab, expect, b):
@@ -116,6 +115,6 @@ def conflicts(lab):
             (lab.publish("x", interface="open", port=1), ["open", "routed", "no publication"]),
             (lab.publish("x", interface="shut", port=1), ["shut", "isolated"]),
             (lab.publish("x", port=1, sources=["10.0.0.1/8"]), ["10.0.0.0/8"])):
-        problems = lab.console.command([operation], wait=5).get("problems") if True else None
+        problems = lab.console.command([operation], wait=5).get("problems")
         lab.check(f"{operation} is refused, naming {words}", problems and len(problems) == 1
                   and all(word in str(problems[0]) for word in words), problems)

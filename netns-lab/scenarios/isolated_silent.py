@@ -1,6 +1,6 @@
 """L9, L10. An isolated network is silent: no frame of its guests on any uplink and none from outside at a guest, while
 guests, host and DHCP work; the lease names no router, the host resolves nothing of the outside for it."""
-from lablib.reach import Capture, Greeter, advertise, dns, guest, mac_bytes, packed, reach
+from lablib.reach import Capture, Greeter, advertise, dns, global_addresses, guest, mac_bytes, packed, reach
 
 TOPOLOGY = "two"
 
@@ -26,8 +26,10 @@ def run(lab):
                                                          "console.example")[1] == 1)
     lab.step("guests and outside try all they can, with routes that would lead there")
     client = lab.client("a")
-    for family, subnet, via in (("-4", "10.63.0.0/24", address), ("-6", "fd00:aa:0:3::/64", lab.host.kernel(
-            "-6", "addr", "show", "dev", lab.host.bridge("eth0"), "scope", "global")[0]["addr_info"][0]["local"])):
+    uplink = lab.host.bridge("eth0")
+    lab.expect(20, "the host has an IPv6 address", lambda: global_addresses(lab.node("hv"), uplink))
+    address6 = global_addresses(lab.node("hv"), uplink)[0]
+    for family, subnet, via in (("-4", "10.63.0.0/24", address), ("-6", "fd00:aa:0:3::/64", address6)):
         client.ip(family, "route", "add", subnet, "via", via)
     for node, gateway, gateway6 in ((one.node, "10.63.0.1", "fd00:aa:0:3::1"), (two.node, "10.63.0.1", "fd00:aa:0:3::1")):
         node.ip("route", "add", "default", "via", gateway)

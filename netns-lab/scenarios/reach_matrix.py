@@ -1,6 +1,6 @@
 """L22. Who reaches whom: {bridged, nat, routed, isolated, open} x {host, other guest, outside, from outside}, a TCP
 connection in every cell, IPv4 and IPv6; open follows the host's own firewall rules, as its footnote says."""
-from lablib.reach import Greeter, advertise, guest, reach
+from lablib.reach import Greeter, advertise, global_addresses, guest, reach
 
 TOPOLOGY = "two"
 PORT = 7000
@@ -26,14 +26,13 @@ def run(lab):
     lab.wait_paths()
     hv, client = lab.node("hv"), lab.client("a")
     bridge = lab.host.bridge("eth0")
-    lab.expect(20, "the host has an IPv6 address", lambda: lab.host.kernel("-6", "addr", "show", "dev", bridge,
-                                                                           "scope", "global")[0]["addr_info"])
+    lab.expect(20, "the host has an IPv6 address", lambda: global_addresses(hv, bridge))
     lab.console.must([{"op": "network.create", "network": kind, "kind": kind, "subnet": SUBNET[kind],
                        "subnet6": PREFIX6[kind]} for kind in SUBNET]
                      + [{"op": "interface.attach", "interface": f"{kind}-{i}", "vm": f"vm-{kind}-{i}",
                          "network": bridge if kind == "bridged" else kind} for kind in TABLE for i in (1, 2)])
     address = lab.host.address("eth0")
-    address6 = lab.host.kernel("-6", "addr", "show", "dev", bridge, "scope", "global")[0]["addr_info"][0]["local"]
+    address6 = global_addresses(hv, bridge)[0]
     outside = lab.topology.uplink("a").client_address()
     for kind in SUBNET:      # The outside knows a way to every network: what is silent is refused, not lost.
         client.ip("route", "add", SUBNET[kind], "via", address)
