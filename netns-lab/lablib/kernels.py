@@ -35,7 +35,8 @@ def run_emulated(chosen, programs, jobs, verbose):
     """Runs scenarios in one guest. What it did not get to, because it hung or died, counts as failed."""
     VM_LOGS.mkdir(parents=True, exist_ok=True)
     answer = VM_LOGS / "results.json"
-    answer.unlink(missing_ok=True)
+    for old in [answer, *(VM_LOGS / f"{name}.txt" for name in chosen)]:
+        old.unlink(missing_ok=True)
     ports = max(map(virtio_ports, chosen))
     trouble = ""
     try:

@@ -17,7 +17,7 @@ def deadline(seconds):
 def wait_until(predicate, within_s, interval_s=0.005):
     """Polls predicate until it is true; returns the seconds it took, or None."""
     start = time.monotonic()
-    within_s = deadline(within_s)
+    within_s, interval_s = deadline(within_s), deadline(interval_s)
     while True:
         if predicate():
             return time.monotonic() - start

@@ -1,4 +1,5 @@
-"""Traffic that measures: command streams, UDP flows, echo servers. All sockets live in lab nodes, all threads end."""
+"""Traffic that measures: command streams, UDP flows, echo servers. All sockets live in lab nodes, all threads end.
+Under emulation all intervals are longer by the factor of pace.py: the machine would do nothing else."""
 import contextlib
 import itertools
 import socket
@@ -48,7 +49,7 @@ class CommandStream(Worker):
 
     def __init__(self, console, make_operations, interval_s=0.005, connections=12, wait_s=30, fields=None):
         super().__init__()
-        self.console, self.make_operations, self.interval_s = console, make_operations, interval_s
+        self.console, self.make_operations, self.interval_s = console, make_operations, pace.deadline(interval_s)
         self.wait_s, self.fields = wait_s, fields or {}
         self.records, self.errors = {}, []
         self._numbers = itertools.count()
@@ -135,7 +136,7 @@ class UdpFlow(Worker):
     def __init__(self, node, to, interval_s=0.01, device=None):
         super().__init__()
         self.sent, self.received = {}, {}
-        self.interval_s = interval_s
+        self.interval_s = pace.deadline(interval_s)
         self._socket = node.socket(kind=socket.SOCK_DGRAM)
         if device:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())

@@ -14,9 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-void PrintTo(const ReservedPort& port, std::ostream* out) {
-  *out << to_string(port.protocol) << ' ' << port.port << ' ' << port.what;
-}
 std::vector<std::string> lines(const std::vector<ReservedPort>& ports) {
   std::vector<std::string> out;
   for (const ReservedPort& port : ports) {
