@@ -50,7 +50,8 @@ std::string_view to_string(LeaseCause cause) {
   return "?";
 }
 
-LeaseEngine::LeaseEngine(LeaseLimits limits) : limits_(std::move(limits)), child_(limits_.child) {}
+LeaseEngine::LeaseEngine(LeaseLimits limits)
+    : limits_(std::move(limits)), child_(limits_.child), start_patience_(limits_.start_patience) {}
 
 LeaseActions LeaseEngine::take_actions() { return std::exchange(actions_, {}); }
 
@@ -75,7 +76,8 @@ void LeaseEngine::on_child_started(Now now) {
   hup_again_at_.reset();
   hung_at_.reset();
   burst_at_.reset();
-  start_deadline_ = now.mono + limits_.start_patience;
+  started_at_ = now.mono;
+  start_deadline_ = now.mono + start_patience_;
   // It asks the server by itself; until the answer we watch as if we had asked.
   if (carrier_ && !asking_) {
     asking_ = true;
@@ -132,7 +134,7 @@ void LeaseEngine::send_hup(Now now) {
   if (!can_signal()) { return; }
   actions_.push_back(SendHup{});
   hup_again_at_ = now.mono + limits_.hup_answer;
-  if (!hung_at_) { hung_at_ = now.mono + limits_.hung_after; }
+  if (!hung_at_) { hung_at_ = now.mono + std::max(limits_.hung_after, start_took_); }
 }
 
 void LeaseEngine::schedule_kick(Now now) {
@@ -241,6 +243,7 @@ LeaseActions LeaseEngine::on_hook(const HookEvent& event, Now now) {
   if (event.generation != 0 && event.generation != generation_) { return {}; }
   if (conflicted_ == generation_) { return {}; }  // It may still confirm what another host uses.
   const bool first = !std::exchange(child_ready_, true);
+  if (first) { start_took_ = now.mono - started_at_; }
   start_deadline_.reset();
   hung_at_.reset();
   if (first && asking_ && !arp_check_runs_ && !limits_.burst.empty()) {
@@ -422,6 +425,8 @@ LeaseActions LeaseEngine::on_conflict(const MacAddress& mac, Now now) {
 LeaseActions LeaseEngine::on_deadline(Now now) {
   apply(child_.on_deadline(now.mono), "it does not end on SIGTERM", now);
   if (due(start_deadline_, now.mono)) {
+    // A machine under load may need longer than any patience; killing it again helps nobody.
+    start_patience_ = std::min(2 * start_patience_, limits_.start_patience_max);
     apply(child_.replace(now.mono), "no event after its start", now);
   }
   if (due(hung_at_, now.mono)) {

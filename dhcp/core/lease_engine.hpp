@@ -93,7 +93,10 @@ struct LeaseLimits {
   Duration hup_answer =
       std::chrono::milliseconds(100);             ///< RECONFIGURE must come within; else again.
   Duration hung_after = std::chrono::seconds(3);  ///< SIGHUPs unanswered for so long: replace.
-  Duration start_patience = std::chrono::seconds(10);  ///< The first hook event of a child.
+  /// The first hook event of a child; doubled when it does not come, up to the maximum. SIGHUPs are
+  /// waited for as long as the child needed to start, where that is longer than `hung_after`.
+  Duration start_patience = std::chrono::seconds(10);
+  Duration start_patience_max = std::chrono::seconds(160);
   Duration gateway_timeout = std::chrono::milliseconds(2500);
   /// Unknown or other gateway MAC: use the stored lease only after so much silence of the server.
   Duration foreign_gateway_wait = std::chrono::milliseconds(2500);
@@ -186,6 +189,9 @@ class LeaseEngine {
   bool child_link_down_ = false;  ///< NOCARRIER: the EXPIRE that follows means nothing.
   bool arp_check_next_ = false;   ///< After a conflict.
   bool arp_check_runs_ = false;
+  MonoTime started_at_{};
+  Duration start_took_{};  ///< Of the child that runs: from its start to its first event.
+  Duration start_patience_;
   std::optional<MonoTime> start_deadline_;
 
   bool asking_ = false;  ///< The server was asked and has not answered yet.

@@ -165,6 +165,13 @@ class Lab(Network):
         self.events_arrived()
         return [e for e in self.console.events(after) if e["kind"] == "path.switch"]
 
+    def expect_event(self, after, kind, within=5):
+        """Data of the first event of this kind that the host made after number `after`."""
+        found = []
+        self.expect(within, f"event {kind}",
+                    lambda: found.extend(e for e in self.host.events() if e["n"] > after and e["kind"] == kind) or found)
+        return found[0]["data"]
+
     def events_arrived(self):
         """Waits until the Console has every event that the host has made so far; returns the last one's number."""
         last = max((e["n"] for e in self.host.events()), default=0)

@@ -59,6 +59,20 @@ Result<void> make_folder(const std::string& path) {
   return {};
 }
 
+/// Loaded, built in, or there to be loaded. Asking by making a bond would leave a foreign "bond0"
+/// behind: the module makes one as it loads.
+bool kernel_has_bonding() {
+  if (fs::exists("/proc/net/bonding") || fs::exists("/sys/module/bonding")) { return true; }
+  const std::string folder = "/lib/modules/" + read_line("/proc/sys/kernel/osrelease");
+  for (const char* list : {"/modules.builtin", "/modules.dep"}) {
+    std::ifstream in(folder + list);
+    for (std::string line; std::getline(in, line);) {
+      if (line.find("/bonding.ko") != std::string::npos) { return true; }
+    }
+  }
+  return false;
+}
+
 json::object subnets_json(const std::map<std::string, IpPrefix>& subnets) {
   json::object out;
   for (const auto& [network, prefix] : subnets) { out[network] = edge::to_string(prefix); }
@@ -136,7 +150,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   auto kernel = netmodel::RtnetlinkKernel::open(box.nft.get());
   if (!kernel) { return fail_in("open rtnetlink", kernel.error()); }
   const KernelTraits traits{(*kernel)->probe_features().value_or(netmodel::KernelFeatures{}),
-                            (*kernel)->port_id()};
+                            (*kernel)->port_id(), kernel_has_bonding()};
   box.rtnetlink = kernel->get();
   box.kernel = std::move(*kernel);
   auto originals = std::make_shared<OriginalsFile>(OriginalsFile::open(config.paths.state));
@@ -417,6 +431,8 @@ netmodel::ModelFacts Daemon::model_facts() const {
   facts.adapters = ports_.known_adapters();
   facts.taken = ports_.taken();
   facts.automatic_subnets = automatic_subnets_;
+  facts.vlan_filtering = traits_.features.vlan_filtering;
+  facts.bonding = traits_.bonding;
   if (const auto listen = parse_host_port(config_.status.listen)) {
     facts.reserved_ports.push_back({netmodel::Transport::tcp, listen->port, "the status page"});
   }

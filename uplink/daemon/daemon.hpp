@@ -51,6 +51,7 @@ Result<Memory> remember(store::Store& store);
 struct KernelTraits {
   netmodel::KernelFeatures features;
   std::uint32_t port_id = 0;  ///< Of our own writes, to know their notifications.
+  bool bonding = false;       ///< Its bonding module is there.
 };
 
 /// Role: the composition root of uplinkd.

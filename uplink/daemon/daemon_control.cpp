@@ -191,12 +191,15 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
   TurnResult turn = co_await reconciler_.plan_only(std::move(model));
   json::array lines;
   for (const auto& line : turn.plan) { lines.emplace_back(line); }
+  json::array consequences;
+  for (const auto& line : turn.consequences) { consequences.emplace_back(line); }
   json::array problems;
   for (const auto& text : turn.conflicts) { problems.push_back(json::object{{"what", text}}); }
   for (const auto& text : turn.errors) { problems.push_back(json::object{{"what", text}}); }
   client->answer(json::object{{"state", lines.empty() ? "done" : "differs"},
                               {"plan", std::move(lines)},
                               {"problems", std::move(problems)},
+                              {"consequences", std::move(consequences)},
                               {"revision", commands_.revision()}});
 }
 

@@ -6,6 +6,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "netmodel/core/consequences.hpp"
+
 namespace edge::uplink {
 
 namespace asio = boost::asio;
@@ -138,7 +140,13 @@ asio::awaitable<TurnResult> Reconciler::converge(std::string reason) {
 }
 
 asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate) {
+  netmodel::Model wanted = candidate;
   TurnResult result = co_await turn(std::move(candidate), false);
+  const netmodel::RenderFacts facts = hooks_.facts();
+  netmodel::RenderFacts after = facts;
+  after.automatic_subnets = result.rendered.automatic_subnets;
+  result.consequences =
+      to_lines(netmodel::consequences({model_, facts}, {wanted, after}, result.operations));
   co_return result;
 }
 

@@ -441,5 +441,26 @@ TEST_F(LeaseEngineTest, RandomLivesKeepTheInvariants) {
   }
 }
 
+TEST_F(LeaseEngineTest, AChildThatNeverStartsGetsMorePatienceEachTime) {
+  start();
+  EXPECT_EQ(count(run_for(9s), "kill"), 0);
+  EXPECT_EQ(count(run_for(2s), "kill"), 1);
+  engine.on_child_exited(now());
+  EXPECT_EQ(count(run_for(19s), "kill"), 0) << "20 s from the second start";
+  EXPECT_GE(count(run_for(3s), "kill"), 1);
+}
+
+TEST_F(LeaseEngineTest, AChildThatWasSlowToStartMayBeSlowToAnswer) {
+  start();
+  pass(8s);  // A machine under load.
+  hear(HookReason::preinit);
+  hear(HookReason::carrier);
+  hear(HookReason::bound, lease());
+  engine.on_carrier(false, now());
+  engine.on_carrier(true, now());
+  EXPECT_EQ(count(run_for(7s), "kill"), 0);
+  EXPECT_GE(count(run_for(3s), "kill"), 1);
+}
+
 }  // namespace
 }  // namespace edge::dhcp

@@ -1,0 +1,43 @@
+"""U48. A group is made, changed and dissolved under a running tunnel: the session stays, no command is lost, the port keeps
+its lease; a group whose members sit on two switches is said beforehand."""
+
+TOPOLOGY = "bond"
+NEEDS = "bond"
+
+
+def both(lab):
+    return {"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]}
+
+
+def run(lab):
+    lab.plug("eth1", into="b")
+    lab.start(active="eth0")
+    lab.wait_paths()
+    lab.expect(15, "eth1 has a path of its own", lambda: lab.host.path_states().get("eth1") in ("active", "standby"))
+    session, address = lab.host.session(), lab.host.address("eth0")
+    lab.step("dry run with the cables on two switches")
+    result = lab.console.command([both(lab)], dry_run=True)
+    lab.check("plan and consequences", result["state"] == "done" and any("type bond" in line for line in result["plan"])
+              and result["consequences"], result)
+    lab.check("they do not hear each other", "eth0 | eth1" in " ".join(result.get("warnings", [])), result)
+    lab.check("nothing happened", not lab.host.kernel("link", "show", "type", "bond"))
+    lab.plug("eth1", into="a")
+    lab.expect(15, "eth1 has a lease of a", lambda: lab.host.address("eth1").startswith("192.168.1."))
+    lab.step("the group is made under the tunnel")
+    result = lab.console.must([both(lab)])
+    lab.check("no warning now", not result.get("warnings"), result)
+    lab.expect(15, "the path over the group is usable", lambda: lab.host.path_states().get("eth0") in ("active", "standby"))
+    lab.check("the same session", lab.host.session() == session, lab.host.session())
+    lab.check("the same address", lab.host.address("eth0") == address, lab.host.address("eth0"))
+    lab.check("eth1 has no path of its own", "eth1" not in lab.host.path_states(), lab.host.path_states())
+    lab.expect(20, "all hear each other", lambda: lab.host.uplinkctl("groups", "--check", check=False)[0] == 0)
+    lab.step("a member moves to another switch")
+    lab.plug("eth1", into="b")
+    lab.expect(30, "the group is split, and says so", lambda: any("eth0 | eth1" in p for p in lab.host.ctl("status")["problems"]))
+    lab.plug("eth1", into="a")
+    lab.step("the group is dissolved under the tunnel")
+    lab.console.must([{"op": "group.delete", "group": "lan"}])
+    lab.expect(15, "eth1 has a path of its own again", lambda: lab.host.path_states().get("eth1") in ("active", "standby"))
+    lab.check("the same session", lab.host.session() == session, lab.host.session())
+    lab.check("the same address", lab.host.address("eth0") == address, lab.host.address("eth0"))
+    lab.check("no bond is left", not lab.host.kernel("link", "show", "type", "bond"))
