@@ -196,6 +196,7 @@ def advertise(lab, uplink, prefix):
     the client there is ::c."""
     router = lab.router(uplink)
     for node, link, host in ((router, "lan", 1), (lab.client(uplink), "eth0", 0xC)):
+        node.sysctl(f"net/ipv6/conf/{link}/accept_ra", 0)
         node.sysctl("net/ipv6/conf/all/disable_ipv6", 0)
         node.sysctl(f"net/ipv6/conf/{link}/disable_ipv6", 0)
         node.ip("-6", "addr", "add", f"{prefix}{host:x}/64", "dev", link, "nodad")
@@ -218,3 +219,13 @@ def guest(lab, interface, ipv6=False):
         lab.expect(15, f"{interface} has an IPv6 address", lambda: global_addresses(vm.node))
     return vm, v4, (global_addresses(vm.node) or [""])[0]
 
+
+def dhcpv6(lab, vm):
+    """The address that the network's DHCPv6 has for a VM: the host number of its IPv4 lease. Pre: guest(ipv6=True)."""
+    config = vm.node.dir / "dhcpcd6.conf"
+    config.write_text("nodelay\nnoipv6rs\nnohook resolv.conf, hostname, ntp, timesyncd, ypbind\n"
+                      "duid ll\ninterface eth0\nia_na 1\n")
+    before = set(global_addresses(vm.node))
+    vm.node.spawn(["dhcpcd", "-B", "-6", "-f", config, "eth0"], log="dhcpcd6.log")
+    lab.expect(15, f"{vm.interface} has an address by DHCPv6", lambda: set(global_addresses(vm.node)) - before)
+    return (set(global_addresses(vm.node)) - before).pop()

@@ -1,6 +1,6 @@
 """Service Gateway: tcp and udp, ports and ranges, one adapter or all, several rules on one port of different adapters,
 restricted sources, hairpins, IPv6, answers by the uplink of the question; nothing else is reachable; conflicts are refused."""
-from lablib.reach import Greeter, advertise, global_addresses, guest, reach
+from lablib.reach import Greeter, advertise, dhcpv6, global_addresses, guest, packed, reach
 
 TOPOLOGY = "two"
 
@@ -21,7 +21,9 @@ def run(lab):
                       network("dmz", "10.62.0.0/24", "routed"), network("iso", "10.63.0.0/24", "isolated"),
                       attach("web", "lan"), attach("db", "lan"), attach("far", "other"), attach("open", "dmz"),
                       attach("shut", "iso")])
-    web, web4, web6 = guest(lab, "web", ipv6=True)
+    web, web4, _ = guest(lab, "web", ipv6=True)
+    web6 = dhcpv6(lab, web)
+    lab.check("the same host number in both families", int(packed(web6)[-2:].hex(), 16) == packed(web4)[3], [web4, web6])
     db, far, shown, shut = (guest(lab, name)[0] for name in ("db", "far", "open", "shut"))
     a, b = lab.host.address("eth0"), lab.host.address("eth1")
     clients = {name: lab.client(name) for name in "ab"}
@@ -94,8 +96,12 @@ def hairpins6(lab):
 
 def far_client(lab, expect, b):
     """Someone behind the second uplink's router, which the host's main route would answer through the first."""
-    lab.router("b").nft(f"""table ip lab {{ chain in {{ type nat hook prerouting priority -100;
-      iifname "wan" tcp dport 8443 dnat to {b}; }} }}""")
+    lab.router("b").nft(f"""table ip lab {{
+  chain in {{
+    type nat hook prerouting priority -100
+    iifname "wan" tcp dport 8443 dnat to {b}
+  }}
+}}""")
     expect(lab.node("console"), lab.topology.uplink("b").wan, 8443, "db 203.0.113.10")
 
 
@@ -104,7 +110,7 @@ def conflicts(lab):
     lab.step("conflicts")
     for operation, words in (
             (lab.publish("x", port=8080), ["8080", '"all"']),
-            (lab.publish("x", port="8000-8100", adapters=["eth1"]), ["8000-8100", '"all"']),
+            (lab.publish("x", port="8050-8080", adapters=["eth1"]), ["8050-8080", '"all"']),
             (lab.publish("x", port=8443), ['"first"']),
             (lab.publish("x", port=8443, adapters=["eth1"]), ['"second"']),
             (lab.publish("x", port="9003-9010"), ['"range"']),
