@@ -425,7 +425,29 @@ netmodel::RenderFacts Daemon::render_facts() const {
   return facts;
 }
 
-netmodel::ModelFacts Daemon::model_facts() const {
+/// Commands come in bursts, and reading /proc costs as much as a small command.
+const std::vector<netmodel::ReservedPort>& Daemon::listening() {
+  constexpr std::chrono::milliseconds fresh(250);
+  const MonoTime now = mono_now();
+  if (listening_read_ && now - *listening_read_ < fresh) { return listening_; }
+  std::vector<IpAddress> addresses;
+  for (const auto& adapter : ports_.adapter_facts()) {
+    if (adapter.lease) { addresses.push_back(adapter.lease->address.address); }
+    for (const auto& seen : adapter.v6.seen) { addresses.push_back(seen.address); }
+    for (const auto& owned : adapter.v6.owned) { addresses.push_back(owned.address); }
+  }
+  auto read = listener_reader_.read(std::move(addresses));
+  if (read) {
+    listening_ = std::move(*read);
+  } else {
+    spdlog::warn("listeners.unreadable what=\"{}\" next=\"the last list counts\"",
+                 read.error().what);
+  }
+  listening_read_ = now;
+  return listening_;
+}
+
+netmodel::ModelFacts Daemon::model_facts() {
   netmodel::ModelFacts facts;
   facts.host_id = host_id_;
   facts.adapters = ports_.known_adapters();
@@ -435,6 +457,12 @@ netmodel::ModelFacts Daemon::model_facts() const {
   facts.bonding = traits_.bonding;
   if (const auto listen = parse_host_port(config_.status.listen)) {
     facts.reserved_ports.push_back({netmodel::Transport::tcp, listen->port, "the status page"});
+  }
+  for (const auto& port : listening()) {
+    const bool known = std::ranges::any_of(facts.reserved_ports, [&](const auto& other) {
+      return other.protocol == port.protocol && other.port == port.port;
+    });
+    if (!known) { facts.reserved_ports.push_back(port); }
   }
   return facts;
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "netmodel/io/conntrack_kernel.hpp"
+#include "netmodel/io/listeners.hpp"
 #include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
@@ -72,7 +73,8 @@ class Daemon {
          ConntrackBox conntrack);
 
   netmodel::RenderFacts render_facts() const;
-  netmodel::ModelFacts model_facts() const;
+  netmodel::ModelFacts model_facts();
+  const std::vector<netmodel::ReservedPort>& listening();
   unsigned rank_of(const Port& port) const;
   Result<void> listen();
   void first_look();
@@ -110,6 +112,9 @@ class Daemon {
   std::string host_id_;
   std::string boot_id_;
   MonoTime started_;
+  netmodel::ListenerReader listener_reader_;
+  std::vector<netmodel::ReservedPort> listening_;  ///< As read at listening_read_.
+  std::optional<MonoTime> listening_read_;
   std::map<std::string, IpPrefix> automatic_subnets_;
   KernelTraits traits_;
   std::uint32_t tap_owner_uid_ = 0;

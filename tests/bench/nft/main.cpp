@@ -23,6 +23,7 @@
 #include "netmodel/core/nft_table.hpp"
 #include "netmodel/core/nft_text.hpp"
 #include "netmodel/io/nft_kernel.hpp"
+#include "new_connection.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -317,6 +318,7 @@ int run() {
   new_table(**nft, 10'000, 9);
   publish_one(**nft, 101);
   read_back(**nft, 9);
+  new_connections(**nft);
   succeed((*nft)->remove());
   return 0;
 }

@@ -124,6 +124,88 @@ TEST_F(NftPacketTest, NatNetworksDoNotReachEachOther) {
                     web));  // Within one network nothing of ours is on the way.
 }
 
+TEST_F(NftPacketTest, ARoutedNetworkIsReachedAndSeenWithItsOwnAddresses) {
+  Server web(spaces, "guest4", Kind::tcp, "10.60.0.10", 8080);
+  EXPECT_EQ(reach("lan1", "10.60.0.10", 8080, web), (Seen{"192.0.2.2", "hello"}));
+  Server web6(spaces, "guest4", Kind::tcp, "2001:db8:60::10", 8080);
+  EXPECT_EQ(reach("lan1", "2001:db8:60::10", 8080, web6), (Seen{"2001:db8:1::2", "hello"}));
+  Server outside(spaces, "lan1", Kind::tcp, "192.0.2.2", 443);
+  EXPECT_EQ(reach("guest4", "192.0.2.2", 443, outside), (Seen{"10.60.0.10", "hello"}));
+  Server outside6(spaces, "lan1", Kind::tcp, "2001:db8:1::2", 443);
+  EXPECT_EQ(reach("guest4", "2001:db8:1::2", 443, outside6), (Seen{"2001:db8:60::10", "hello"}));
+  spaces.run("lan2", "ip route add 10.60.0.0/24 via 198.51.100.1");
+  EXPECT_EQ(reach("lan2", "10.60.0.10", 8080, web, "203.0.113.5"), (Seen{"203.0.113.5", "hello"}));
+}
+
+TEST_F(NftPacketTest, ARoutedGuestWithAForeignSourceDoesNotGetOut) {
+  spaces.run("guest4", "ip addr add 10.250.0.10/32 dev lo");
+  spaces.run("host", "ip route add 10.250.0.10 via 10.60.0.10");
+  spaces.run("lan1", "ip route add 10.250.0.10 via 192.0.2.1");
+  Server outside(spaces, "lan1", Kind::tcp, "192.0.2.2", 443);
+  EXPECT_TRUE(silent("guest4", "192.0.2.2", 443, outside, "10.250.0.10"));
+  EXPECT_TRUE(reach("guest4", "192.0.2.2", 443, outside));
+}
+
+TEST_F(NftPacketTest, NothingPassesIntoOrOutOfAnIsolatedNetwork) {
+  Server web(spaces, "guest5", Kind::tcp, "10.63.0.10", 8080);
+  for (const char* from : {"lan1", "guest1", "guest3", "guest4", "guest6"}) {
+    EXPECT_TRUE(silent(from, "10.63.0.10", 8080, web)) << from;
+  }
+  EXPECT_TRUE(reach("host", "10.63.0.10", 8080, web));
+  Server outside(spaces, "lan1", Kind::tcp, "192.0.2.2", 443);
+  EXPECT_TRUE(silent("guest5", "192.0.2.2", 443, outside));
+  Server routed(spaces, "guest4", Kind::tcp, "10.60.0.10", 443);
+  EXPECT_TRUE(silent("guest5", "10.60.0.10", 443, routed));
+  Server published(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);
+  EXPECT_TRUE(silent("guest5", "192.0.2.1", 80, published));
+  Server own(spaces, "host", Kind::tcp, "0.0.0.0", 2222);
+  EXPECT_EQ(reach("guest5", "10.63.0.1", 2222, own), (Seen{"10.63.0.10", "hello"}));
+}
+
+TEST_F(NftPacketTest, NatGuestsReachRoutedOnesWithTheirAddressMaskedAndNotBack) {
+  Server routed(spaces, "guest4", Kind::tcp, "10.60.0.10", 443);
+  EXPECT_EQ(reach("guest1", "10.60.0.10", 443, routed), (Seen{"10.60.0.1", "hello"}));
+  Server web(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);
+  EXPECT_TRUE(silent("guest4", "10.200.0.10", 8080, web));
+  EXPECT_EQ(reach("guest4", "192.0.2.1", 80, web), (Seen{"10.200.0.1", "hello"}));  // Published.
+}
+
+TEST_F(NftPacketTest, AnOpenNetworkIsLeftToTheHostsOwnRules) {
+  Server web(spaces, "guest6", Kind::tcp, "10.64.0.10", 8080);
+  EXPECT_EQ(reach("lan1", "10.64.0.10", 8080, web), (Seen{"192.0.2.2", "hello"}));
+  EXPECT_TRUE(reach("guest4", "10.64.0.10", 8080, web));
+  EXPECT_TRUE(
+      silent("guest1", "10.64.0.10", 8080, web));  // The nat network's rule, not the open one's.
+  Server outside(spaces, "lan1", Kind::tcp, "192.0.2.2", 443);
+  EXPECT_EQ(reach("guest6", "192.0.2.2", 443, outside), (Seen{"10.64.0.10", "hello"}));
+  spaces.run("host",
+             "nft add table inet admin && nft add chain inet admin f '{ type filter hook forward "
+             "priority 0; }' && nft add rule inet admin f iifname n-open drop");
+  EXPECT_TRUE(silent("guest6", "192.0.2.2", 443, outside));
+}
+
+TEST_F(NftPacketTest, AFilteredGuestSpeaksWithItsOwnMacAndAddressOnly) {
+  Server web(spaces, "guest1", Kind::udp, "10.200.0.10", 9000);
+  EXPECT_EQ(reach("held", "10.200.0.10", 9000, web), (Seen{"10.200.0.30", "hello"}));
+  spaces.run("held", "ip addr add 10.200.0.77/24 dev eth0");
+  EXPECT_TRUE(silent("held", "10.200.0.10", 9000, web, "10.200.0.77"));
+  spaces.run("held", "ip link set eth0 address 52:54:00:00:99:99");
+  EXPECT_TRUE(silent("held", "10.200.0.10", 9000, web));
+  NftState state = sample();
+  state.guest_ports.erase(state.guest_ports.begin());
+  commit(state);
+  spaces.run("held", "ip neigh flush dev eth0");  // It waits for an answer that was dropped.
+  EXPECT_EQ(reach("held", "10.200.0.10", 9000, web, "10.200.0.77"), (Seen{"10.200.0.77", "hello"}));
+}
+
+TEST_F(NftPacketTest, AFilteredGuestWithoutAKnownAddressMayHaveAny) {
+  Server web(spaces, "guest1", Kind::udp, "10.200.0.10", 9000);
+  spaces.run("bare", "ip addr add 10.200.0.78/24 dev eth0");
+  EXPECT_EQ(reach("bare", "10.200.0.10", 9000, web, "10.200.0.78"), (Seen{"10.200.0.78", "hello"}));
+  spaces.run("bare", "ip link set eth0 address 52:54:00:00:99:98");
+  EXPECT_TRUE(silent("bare", "10.200.0.10", 9000, web, "10.200.0.78"));
+}
+
 TEST_F(NftPacketTest, OneUplinksNeighboursDoNotReachTheOthersThroughUs) {
   spaces.run("lan1", "ip route add 198.51.100.0/24 via 192.0.2.1");
   spaces.run("lan2", "ip route add 192.0.2.0/24 via 198.51.100.1");
