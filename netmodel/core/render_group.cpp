@@ -79,9 +79,11 @@ void GroupRenderer::adapters() {
   for (const AdapterFacts& adapter : scene_.facts.adapters) {
     const bool member = std::ranges::find(port_.members, adapter.base_mac) != port_.members.end();
     if (!member || !adapter.present) { continue; }
+    const bool enabled = settings_of(scene_.model, adapter.base_mac).enabled;
+    // Set down by a person: neither up nor, when that person has just set it up again, down.
+    if (enabled && adapter.locally_disabled) { continue; }
     Link link{.name = adapter.name, .kind = LinkKind::physical, .mtu = port_.mtu};
-    link.admin_up =
-        settings_of(scene_.model, adapter.base_mac).enabled && !adapter.locally_disabled;
+    link.admin_up = enabled;
     link.master = port_.bonded() ? port_.bond : port_.bridge;
     if (!port_.bonded() && scene_.facts.vlan_filtering) { link.vlans = uplink_vlans(); }
     without_ipv6(link.name);

@@ -156,9 +156,15 @@ class Capture:
         return self
 
     def _read(self, link, source):
-        while not self._stop.is_set():
-            with contextlib.suppress(OSError):
+        """Until the block has ended and what has arrived by then is read."""
+        while True:
+            ended = self._stop.is_set()
+            source.settimeout(0 if ended else 0.05)
+            try:
                 self.frames.append((link, source.recv(65535)))
+            except OSError:
+                if ended:
+                    return
 
     def __exit__(self, *exception):
         self._stop.set()

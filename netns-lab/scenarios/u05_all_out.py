@@ -18,4 +18,4 @@ def run(lab):
     lab.expect(10, "B has its lease", lambda: lab.host.port("eth1").get("state") == "leased")
     took = lab.expect(5, "the Console sees the host online", lab.console.online)
     lab.figure("lease_to_online", took * 1000)
-    lab.check("over B", lab.host.active_port() == "eth1")
+    lab.expect(1, "over B", lambda: lab.host.active_port() == "eth1")

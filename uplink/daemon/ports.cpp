@@ -228,6 +228,7 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
   if (arrived || renamed) {
     settle(leader(port));
     tell(port);
+    hooks_.dirty("port arrived");  // The turn that saw it was planned without it.
   }
 }
 

@@ -107,9 +107,8 @@ void Lab::in_host(const std::string& line) { run(host_.get(), line); }
 void Lab::in_net(const std::string& line) { run(net_.get(), line); }
 
 std::string Lab::output_of_net(const std::string& line) {
-  enter(net_);
-  FILE* pipe = popen(line.c_str(), "r");
-  enter(host_);
+  FILE* pipe = nullptr;
+  at_net([&] { pipe = popen(line.c_str(), "r"); });
   std::string out;
   std::array<char, 4096> buffer{};
   while (pipe != nullptr && fgets(buffer.data(), buffer.size(), pipe) != nullptr) {
@@ -120,9 +119,10 @@ std::string Lab::output_of_net(const std::string& line) {
 }
 
 void Lab::at_net(const std::function<void()>& work) {
+  const UniqueFd before(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   enter(net_);
   work();
-  enter(host_);
+  enter(before);
 }
 
 void Lab::set_admin(bool up) {
