@@ -49,8 +49,8 @@ struct SpawnPlan {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, output, 1);
     posix_spawn_file_actions_adddup2(&files, output, 2);
-    // A child that outlives us must not hold our sockets: the next daemon would meet its own control
-    // socket, answered by nobody. Asio's sockets are not CLOEXEC.
+    // A child that outlives us must not hold our sockets: the next daemon would meet its own
+    // control socket, answered by nobody. Asio's sockets are not CLOEXEC.
     posix_spawn_file_actions_addclosefrom_np(&files, 3);
   }
   SpawnPlan(const SpawnPlan&) = delete;

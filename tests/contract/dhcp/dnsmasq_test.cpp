@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include <array>
-#include <functional>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "tests/contract/dhcp/lab.hpp"
 
