@@ -39,7 +39,8 @@ TEST_F(WalkContract, OneTurnIsEnoughFromAnyModelToAnyOther) {
       converge();
     }
     run(make_purge_plan(kernel->dump({}).value()));
-    for (const ObservedLink& link : kernel->dump({}).value().links) {
+    const ObservedState left = kernel->dump({}).value();
+    for (const ObservedLink& link : left.links) {
       EXPECT_FALSE(link.ours()) << link.link.name;
       if (!link.link.name.starts_with("eth")) { continue; }
       EXPECT_TRUE(link.link.admin_up && link.link.master.empty()) << link.link.name;
