@@ -150,7 +150,7 @@ TEST_F(RenderTest, CarrierLossTakesTheRoutesAndLeavesTheAddress) {
   EXPECT_THAT(rules(), Contains(HasSubstr("from 192.168.1.50/32 lookup 20001")));
 }
 
-TEST_F(RenderTest, DisabledInTheModelOrByAPersonIsAdminDown) {
+TEST_F(RenderTest, DisabledInTheModelIsAdminDownAndByAPersonIsLeftAlone) {
   model.adapters[mac("02:00:00:00:00:01")].enabled = false;
   EXPECT_FALSE(link("eth0").admin_up);
   EXPECT_THAT(routes(20001), IsEmpty());
@@ -158,7 +158,8 @@ TEST_F(RenderTest, DisabledInTheModelOrByAPersonIsAdminDown) {
 
   model.adapters.clear();
   facts.adapters[0].locally_disabled = true;
-  EXPECT_FALSE(link("eth0").admin_up);
+  const auto links = render(model, facts).state.links;
+  EXPECT_TRUE(std::ranges::none_of(links, [](const Link& l) { return l.name == "eth0"; }));
   EXPECT_TRUE(link(bridge0).admin_up);
   EXPECT_THAT(routes(20001), IsEmpty());
   EXPECT_THAT(rules(), Contains(HasSubstr("192.168.1.50")));  // The lease holds.
