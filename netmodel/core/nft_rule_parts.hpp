@@ -37,15 +37,15 @@ inline std::string u16_bytes(std::uint16_t value) {
   return {static_cast<char>(value >> 8), static_cast<char>(value & 0xff)};
 }
 
-inline Part iifname_in(std::string set) {
+inline Part iifname_in(const std::string& set) {
   return {"iifname @" + set, {MetaLoad{MetaKey::iifname, 0}, Lookup{0, set, {}}}};
 }
-inline Part oifname_in(std::string set) {
+inline Part oifname_in(const std::string& set) {
   return {"oifname @" + set, {MetaLoad{MetaKey::oifname, 0}, Lookup{0, set, {}}}};
 }
 
 inline Part counter() { return {"counter", {Counter{}}}; }
-inline Part verdict(VerdictKind kind, std::string chain = {}) {
+inline Part verdict(VerdictKind kind, const std::string& chain = {}) {
   switch (kind) {
     case VerdictKind::accept: return {"accept", {Verdict{kind, {}}}};
     case VerdictKind::drop: return {"drop", {Verdict{kind, {}}}};

@@ -12,8 +12,8 @@ namespace {
 
 class HostCheck {
  public:
-  HostCheck(const Model& model, const ModelFacts& facts, Findings& findings)
-      : model_(model), host_(model.host), facts_(facts), findings_(findings) {}
+  HostCheck(const Model& model, Findings& findings)
+      : model_(model), host_(model.host), findings_(findings) {}
 
   void management();
   void virtual_ip();
@@ -37,7 +37,6 @@ class HostCheck {
 
   const Model& model_;
   const HostSettings& host_;
-  const ModelFacts& facts_;
   Findings& findings_;
 };
 
@@ -110,8 +109,8 @@ void HostCheck::cluster() {
 
 }  // namespace
 
-void check_host(const Model& model, const ModelFacts& facts, Findings& findings) {
-  HostCheck check(model, facts, findings);
+void check_host(const Model& model, Findings& findings) {
+  HostCheck check(model, findings);
   check.management();
   check.virtual_ip();
   check.cluster();

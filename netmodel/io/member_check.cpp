@@ -135,13 +135,14 @@ class Run {
       const std::vector<std::byte> bytes = encode_member_frame(frame);
       // Bound to the link: no address needed, and a member of a bond sends it itself.
       if (::send(sockets_[i].get(), bytes.data(), bytes.size(), 0) < 0) {
-        troubles_[i] = options_.members[i] + ": " + std::strerror(errno);
+        troubles_[i] = fail_errno(errno, options_.members[i]).error().what;
       }
     }
   }
 
   void wait_until(Clock::time_point until) {
     std::vector<pollfd> ready;
+    ready.reserve(sockets_.size());
     for (const UniqueFd& fd : sockets_) {
       ready.push_back({.fd = fd.get(), .events = POLLIN, .revents = 0});
     }

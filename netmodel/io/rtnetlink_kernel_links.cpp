@@ -142,8 +142,8 @@ Result<void> RtnetlinkKernel::change_membership(const DecodedLink& link, const C
   if (joins_bond && was_up) { EDGE_TRY(send(encode_admin_up(index, false))); }
   const auto moved = send(encode_link_change(index, move, references));
   if (!moved) {
-    // Best effort: what failed is what the caller must hear of.
-    if (was_up) { (void)send(encode_admin_up(index, true)); }
+    const auto restored = was_up ? send(encode_admin_up(index, true)) : Result<void>{};
+    if (!restored) { return fail_in("left down (" + restored.error().what + ")", moved.error()); }
     return moved;
   }
   return send(encode_admin_up(index, change.admin_up.value_or(true)));

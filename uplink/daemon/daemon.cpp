@@ -250,6 +250,11 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                [this](std::string_view text) {
                  return tunnel_.send(tunnel::Channel::commands, text);
                },
+           .advise =
+               [this](const netmodel::Model& before, const netmodel::Model& after,
+                      std::function<void(std::vector<std::string>)> done) {
+                 group_check_.check_new(before, after, std::move(done));
+               },
            .changed = [this] { changed(); }},
           boot_id_, memory_.revision),
       outbox_(

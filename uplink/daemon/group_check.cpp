@@ -53,7 +53,9 @@ void GroupCheck::changed(const netmodel::Model& model) {
   for (const auto& [id, group] : model.groups) {
     if (!can_be_checked_later(group)) { continue; }
     now += id + ":";
-    for (const auto& name : askable(group)) { now += name + ","; }
+    for (const auto& name : askable(group)) {
+      now += name + "@" + std::to_string(ports_.find_by_name(name)->carrier_changes) + ",";
+    }
   }
   if (now == seen_) { return; }
   seen_ = std::move(now);

@@ -310,6 +310,7 @@ void Ports::set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull
   const bool carrier_changed = std::exchange(card.card_carrier, carrier) != carrier;
   const bool was_known = std::exchange(card.was_up, card.was_up || admin_up);
   if (!carrier) { card.speed_mbps = 0; }
+  card.carrier_changes += carrier_changed ? 1 : 0;
   Port& port = leader(card);
   if (short_pull && !carrier_changed && port.members.size() == 1 && port.dhcp) {
     port.dhcp->short_pull();

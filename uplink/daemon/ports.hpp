@@ -38,7 +38,8 @@ struct Port {
   IfIndex index{0};
   bool card_up = false;  ///< Administratively.
   bool card_carrier = false;
-  bool was_up = false;  ///< We saw it admin up: a later down is somebody's decision.
+  std::uint32_t carrier_changes = 0;  ///< Seen; a cable that moved may look as before.
+  bool was_up = false;                ///< We saw it admin up: a later down is somebody's decision.
   std::uint32_t speed_mbps = 0;
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "netmodel/io/announce.hpp"
 #include "netmodel/io/member_check.hpp"
@@ -27,14 +28,22 @@ class FramesTest : public testing::Test {
     ip("link add " + adapter + " type veth peer name x-" + adapter);
     ip("link set x-" + adapter + " master " + into + " up");
     ip("link set " + adapter + " up");
+    await_sysfs("x-" + adapter + "/brport/state", "3");  // Forwarding.
+    await_sysfs(adapter + "/operstate", "up");
   }
+  /// The switch learns in a softirq, which a busy machine runs later: asked again, 5 s at most.
   bool knows(const LearnedMac& wanted) {
-    const auto learned = kernel->learned_macs("sw0").value();
-    return std::ranges::find(learned, wanted) != learned.end();
+    const auto deadline = std::chrono::steady_clock::now() + 5s;
+    do {
+      const auto learned = kernel->learned_macs("sw0").value();
+      if (std::ranges::find(learned, wanted) != learned.end()) { return true; }
+    } while (std::chrono::steady_clock::now() < deadline);
+    return false;
   }
-  MemberCheckResult check(std::vector<std::string> members) {
-    const auto result =
-        check_members({.host_id = "h", .group = "g", .members = std::move(members), .run = ++run});
+  /// Ends as soon as all have heard all.
+  MemberCheckResult check(std::vector<std::string> members, std::chrono::milliseconds wait = 5s) {
+    const auto result = check_members(
+        {.host_id = "h", .group = "g", .members = std::move(members), .run = ++run, .wait = wait});
     EXPECT_TRUE(result) << result.error().what;
     return result.value_or(MemberCheckResult{});
   }
@@ -51,7 +60,8 @@ TEST_F(FramesTest, SwitchLearnsWhereAnAnnouncedGuestIsAndThatItMoved) {
   EXPECT_TRUE(knows({.port = "x-eth0", .mac = silent}));
   ASSERT_EQ(announcer.announce("eth1", std::vector{Announcement{silent}}).value(), 1U);
   EXPECT_TRUE(knows({.port = "x-eth1", .mac = silent}));
-  EXPECT_FALSE(knows({.port = "x-eth0", .mac = silent}));
+  const auto learned = kernel->learned_macs("sw0").value();
+  EXPECT_EQ(std::ranges::count(learned, silent, &LearnedMac::mac), 1) << "nowhere else";
 }
 
 TEST_F(FramesTest, ThousandGuestsAreAnnouncedInOneGo) {
@@ -78,8 +88,8 @@ TEST_F(FramesTest, LearnedMacsLeaveOutTheHostsOwn) {
   ASSERT_TRUE(
       Announcer::open()->announce("eth0", std::vector{Announcement{mac("52:54:00:00:00:01")}}));
   const auto state = kernel->dump({}).value();
+  ASSERT_TRUE(knows({.port = "x-eth0", .mac = mac("52:54:00:00:00:01")}));
   const std::vector<LearnedMac> learned = kernel->learned_macs("sw0").value();
-  EXPECT_FALSE(learned.empty());
   for (const LearnedMac& one : learned) {
     EXPECT_EQ(one.port, "x-eth0");
     EXPECT_NE(one.mac, *state.find_link("x-eth0")->link.mac);
@@ -102,7 +112,7 @@ TEST_F(FramesTest, MemberOnAnotherSwitchIsMissedInBothDirections) {
   plug("eth0", "sw0");
   plug("eth1", "sw0");
   plug("eth2", "sw1");
-  const MemberCheckResult result = check({"eth0", "eth1", "eth2"});
+  const MemberCheckResult result = check({"eth0", "eth1", "eth2"}, 1s);
   EXPECT_EQ(result.heard, (std::vector<HeardMember>{{.from = "eth0", .by = "eth1"},
                                                     {.from = "eth1", .by = "eth0"}}));
   EXPECT_EQ(result.missed.size(), 4U);
@@ -115,6 +125,7 @@ TEST_F(FramesTest, PortsOfABridgeHearEachOtherToo) {
     ip("link add br-" + name + " type bridge");
     ip("link set br-" + name + " up");
     ip("link set " + name + " master br-" + name);
+    await_sysfs(name + "/brport/state", "3");
   }
   EXPECT_TRUE(check({"eth0", "eth1"}).all_heard());
 }
@@ -123,7 +134,7 @@ TEST_F(FramesTest, MemberThatIsDownIsATrouble) {
   plug("eth0", "sw0");
   plug("eth1", "sw0");
   ip("link set eth1 down");
-  const MemberCheckResult result = check({"eth0", "eth1"});
+  const MemberCheckResult result = check({"eth0", "eth1"}, 300ms);
   EXPECT_EQ(result.missed.size(), 2U);
   EXPECT_EQ(result.troubles, std::vector<std::string>{"eth1: Network is down"});
 }

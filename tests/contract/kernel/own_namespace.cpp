@@ -10,8 +10,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <memory>
 
 #include "base/assert.hpp"
@@ -69,6 +71,15 @@ void ip_batch(const std::string& lines) {
   EDGE_ASSERT(pipe != nullptr);
   EXPECT_EQ(std::fwrite(lines.data(), 1, lines.size(), pipe), lines.size());
   EXPECT_EQ(::pclose(pipe), 0);
+}
+
+void await_sysfs(const std::string& attribute, const std::string& value) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::string seen;
+  while (seen != value && std::chrono::steady_clock::now() < deadline) {
+    std::ifstream("/sys/class/net/" + attribute) >> seen;
+  }
+  EXPECT_EQ(seen, value) << attribute;
 }
 
 void ip(const std::string& arguments) { (void)ip_output(arguments); }

@@ -17,4 +17,8 @@ void ip_batch(const std::string& lines);
 /// Its output, for what only an independent witness can say.
 std::string ip_output(const std::string& arguments);
 
+/// Waits, 10 s at most, until /sys/class/net/`attribute` reads `value`: linkwatch brings a new
+/// cable's ends into service later than the command that plugged it returns.
+void await_sysfs(const std::string& attribute, const std::string& value);
+
 }  // namespace edge::netmodel

@@ -114,6 +114,20 @@ TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
   EXPECT_FALSE(life.model().networks.contains("blue"));
 }
 
+TEST(CommandsTest, AGroupIsMadeWithTheWarningsThatItsMembersGave) {
+  Machine machine;
+  Life life(machine);
+  const std::string group = R"({"op":"group.create","group":"lan","adapters":["eth0"]})";
+  for (int n = 1; n <= 2; ++n) {
+    life.send(Life::command(n, group, n == 1 ? R"(,"dry_run":true)" : ""));
+    EXPECT_EQ(life.result_of(n), "done");
+    EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("eth0 does not hear eth1"));
+  }
+  life.send(Life::command(3, make_blue));
+  EXPECT_EQ(life.result_of(3), "done");
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), testing::Not(HasSubstr("warnings")));
+}
+
 TEST(CommandsTest, WhatTheKernelRefusesLeavesModelAndNetworkAsTheyWere) {
   Machine machine;
   Life life(machine);

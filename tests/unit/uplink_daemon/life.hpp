@@ -92,6 +92,11 @@ class Life {
                      sent.push_back(boost::json::parse(text).as_object());
                      return {};
                    },
+                   .advise =
+                       [](const netmodel::Model&, const netmodel::Model&,
+                          std::function<void(std::vector<std::string>)> done) {
+                         done({"eth0 does not hear eth1"});
+                       },
                    .changed = [] {}},
                   "boot-1", revision_) {}
   /// As kill -9: what waits is never done.
