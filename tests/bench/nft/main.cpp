@@ -313,12 +313,12 @@ int run() {
   require(::unshare(CLONE_NEWNET) == 0, "needs root: an own network namespace");
   auto nft = NftKernel::create();
   require(nft.has_value(), nft ? "" : nft.error().what);
+  new_connections(**nft);  // First: every Reference moves on to a namespace of its own.
   publish_many(**nft, 100, 15);
   publish_many(**nft, 10'000, 9);
   new_table(**nft, 10'000, 9);
   publish_one(**nft, 101);
   read_back(**nft, 9);
-  new_connections(**nft);
   succeed((*nft)->remove());
   return 0;
 }
