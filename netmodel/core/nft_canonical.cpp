@@ -156,7 +156,58 @@ Result<void> check_publications(std::vector<Publication>& publications,
   return {};
 }
 
+auto key_of(const Publication& p) {
+  return std::tie(p.in_link, p.transport, p.port, p.target.family);
+}
+
+/// What differs most often first.
+bool same(const Publication& a, const Publication& b) {
+  return a.port == b.port && a.target_port == b.target_port && a.transport == b.transport &&
+         a.target == b.target && a.in_link == b.in_link && a.sources == b.sources;
+}
+
+bool same_surroundings(const NftState& a, const NftState& b) {
+  return a.uplinks == b.uplinks && a.nat_networks == b.nat_networks &&
+         a.routed_networks == b.routed_networks && a.isolated_bridges == b.isolated_bridges &&
+         a.guest_ports == b.guest_ports &&
+         a.drop_dhcp_unicast_renewals == b.drop_dhcp_unicast_renewals && a.foreign_edits.empty() &&
+         b.foreign_edits.empty();
+}
+
+bool is_canonical(const std::vector<Publication>& list, const Stretch& stretch,
+                  const std::vector<UplinkPort>& uplinks) {
+  std::string_view known_uplink;
+  for (std::size_t i = stretch.first; i < stretch.first + stretch.wanted; ++i) {
+    Publication checked = list[i];
+    if (!check_publication(checked, known_uplink, uplinks) || checked != list[i]) { return false; }
+  }
+  const std::size_t begin = stretch.first == 0 ? 1 : stretch.first;
+  const std::size_t end = std::min(stretch.first + stretch.wanted + 1, list.size());
+  for (std::size_t i = begin; i < end; ++i) {
+    if (!(key_of(list[i - 1]) < key_of(list[i]))) { return false; }
+  }
+  return true;
+}
+
 }  // namespace
+
+std::optional<Stretch> changed_publications(const NftState& known, const NftState& wanted) {
+  if (!same_surroundings(known, wanted)) { return std::nullopt; }
+  const auto& from = known.publications;
+  const auto& to = wanted.publications;
+  const std::size_t shorter = std::min(from.size(), to.size());
+  Stretch out;
+  while (out.first < shorter && same(from[out.first], to[out.first])) { ++out.first; }
+  std::size_t tail = 0;
+  while (tail < shorter - out.first &&
+         same(from[from.size() - 1 - tail], to[to.size() - 1 - tail])) {
+    ++tail;
+  }
+  out.known = from.size() - out.first - tail;
+  out.wanted = to.size() - out.first - tail;
+  if (!is_canonical(to, out, wanted.uplinks)) { return std::nullopt; }
+  return out;
+}
 
 Result<NftState> canonical(NftState state) {
   EDGE_TRY(check_uplinks(state.uplinks));

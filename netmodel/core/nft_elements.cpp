@@ -397,6 +397,19 @@ ElementDifference difference(Elements from, Elements to) {
   return result;
 }
 
+ElementDifference difference(std::span<const Publication> from, std::span<const Publication> to,
+                             const std::vector<UplinkPort>& uplinks) {
+  Elements old_elements, new_elements;
+  MarkOf mark_of(uplinks);
+  for (const Publication& publication : from) {
+    encode_publication(publication, mark_of(publication.in_link), old_elements);
+  }
+  for (const Publication& publication : to) {
+    encode_publication(publication, mark_of(publication.in_link), new_elements);
+  }
+  return difference(std::move(old_elements), std::move(new_elements));
+}
+
 ElementDifference difference(const NftState& from, const NftState& to) {
   if (!same_marks(from.uplinks, to.uplinks)) {
     return difference(elements_of(from), elements_of(to));

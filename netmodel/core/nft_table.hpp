@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -236,6 +237,9 @@ struct ElementDifference {
 /// Pre: both canonical. Cost: one comparison per publication, an encoding only for those that
 /// differ.
 ElementDifference difference(const NftState& from, const NftState& to);
+/// The same for publications alone, with the uplinks that both have.
+ElementDifference difference(std::span<const Publication> from, std::span<const Publication> to,
+                             const std::vector<UplinkPort>& uplinks);
 /// The same for element lists in any order.
 ElementDifference difference(Elements from, Elements to);
 

@@ -2,6 +2,8 @@
 // shows.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,19 @@ namespace edge::netmodel {
 /// no interface name, port 0, sources of another family than the target, a subnet used twice on a
 /// bridge.
 Result<NftState> canonical(NftState state);
+
+/// Where two lists of publications differ: `first`, and how many entries there are between it and
+/// the common end.
+struct Stretch {
+  std::size_t first = 0;
+  std::size_t known = 0;
+  std::size_t wanted = 0;
+  bool operator==(const Stretch&) const = default;
+};
+/// For the common case that some publications changed among many: no copy, no sorting, and only the
+/// changed ones are checked. nullopt: something else differs too, or `wanted` is not canonical.
+/// Pre: `known` is canonical.
+std::optional<Stretch> changed_publications(const NftState& known, const NftState& wanted);
 
 /// The whole table, loadable with `nft -f` and deterministic. Pre: `state` is canonical.
 std::string to_text(const NftState& state);

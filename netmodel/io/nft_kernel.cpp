@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "netmodel/core/nft_table.hpp"
@@ -93,7 +94,27 @@ struct NftKernel::Impl {
   }
 
   Result<void> change(const NftState& desired) {
-    const nft::ElementDifference changes = nft::difference(*known->state, desired);
+    return send(nft::difference(*known->state, desired));
+  }
+
+  /// Only some publications changed: what is known is brought up to date in place.
+  Result<void> change_publications(const NftState& desired, const Stretch& stretch) {
+    auto& list = known->state->publications;
+    const std::span was = std::span(list).subspan(stretch.first, stretch.known);
+    const std::span will = std::span(desired.publications).subspan(stretch.first, stretch.wanted);
+    EDGE_TRY(send(nft::difference(was, will, desired.uplinks)));
+    const std::size_t common = std::min(was.size(), will.size());
+    std::ranges::copy(will.first(common), was.begin());
+    const auto at = list.begin() + static_cast<std::ptrdiff_t>(stretch.first + common);
+    if (was.size() > common) {
+      list.erase(at, at + static_cast<std::ptrdiff_t>(was.size() - common));
+    } else {
+      list.insert(at, will.begin() + static_cast<std::ptrdiff_t>(common), will.end());
+    }
+    return {};
+  }
+
+  Result<void> send(const nft::ElementDifference& changes) {
     if (changes.empty()) { return {}; }
     nft::Batch batch(socket, known->generation);
     for (std::size_t i = 0; i < nft::set_count; ++i) {
@@ -130,6 +151,14 @@ Result<std::unique_ptr<NftKernel>> NftKernel::create() {
 }
 
 Result<void> NftKernel::commit(const NftState& state) {
+  EDGE_TRY(impl_->refresh());
+  if (impl_->known->state) {
+    if (const auto stretch = changed_publications(*impl_->known->state, state)) {
+      impl_->report = {};
+      const auto done = impl_->change_publications(state, *stretch);
+      if (done || done.error().os_errno != ERESTART) { return done; }
+    }
+  }
   EDGE_ASSIGN(NftState desired, canonical(state));
   desired.foreign_edits.clear();
   for (int attempt = 1;; ++attempt) {

@@ -108,6 +108,13 @@ def far_client(lab, expect, b):
 def conflicts(lab):
     """Each refusal is one line that names the owner."""
     lab.step("conflicts")
+    tunnel = int(lab.node("hv").run(["ss", "-Htn", "dport", "=", ":8443"]).split()[3].rsplit(":", 1)[1])
+    with Greeter(lab.node("hv"), 7777, "own"):
+        lab.lasts(0.3)       # The daemon reads the host's listeners at most every quarter of a second.
+        refusals(lab, tunnel)
+
+
+def refusals(lab, tunnel):
     for operation, words in (
             (lab.publish("x", port=8080), ["8080", '"all"']),
             (lab.publish("x", port="8050-8080", adapters=["eth1"]), ["8050-8080", '"all"']),
@@ -115,6 +122,9 @@ def conflicts(lab):
             (lab.publish("x", port=8443, adapters=["eth1"]), ['"second"']),
             (lab.publish("x", port="9003-9010"), ['"range"']),
             (lab.publish("x", port=8480), ["8480", "status page"]),
+            (lab.publish("x", port=7777), ["7777", '"python3"']),
+            (lab.publish("x", port="7770-7780", protocol="udp"), ["7777", '"python3"']),
+            (lab.publish("x", port=tunnel), [str(tunnel), "the tunnel"]),
             (lab.publish("x", port=0), ["1..65535"]), (lab.publish("x", port=65536), ["65536", "1..65535"]),
             (lab.publish("x", port="9100-9099"), ["9100-9099", "reversed"]),
             (lab.publish("x", port="65530-65535", to_port=65531), ["65531-65536"]),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 
 #include "base/random.hpp"
 #include "netmodel/core/nft_table.hpp"
@@ -203,6 +204,59 @@ TEST(NftElementsTest, TheDifferenceTurnsOneStateIntoTheOtherAndIsMinimal) {
       ASSERT_EQ(result, wanted[i]) << "seed " << seed;
     }
   }
+}
+
+/// Method: one state is the other but for what happened to some publications; the stretch that is
+/// found, put in the place of the old one, gives the wanted list.
+TEST(NftStretchTest, TheStretchTurnsOneListIntoTheOther) {
+  std::size_t found = 0;
+  for (std::uint64_t seed = 0; seed < 2'000; ++seed) {
+    Random random(seed);
+    const NftState from = random_state(random);
+    NftState to = from;
+    for (auto n = random.below(3); n > 0 && !to.publications.empty(); --n) {
+      Publication& some = to.publications[random.below(to.publications.size())];
+      if (random.chance(50)) { some.target_port = static_cast<std::uint16_t>(1 + random.below(9)); }
+      if (random.chance(30)) { some.port = static_cast<std::uint16_t>(300 + random.below(9)); }
+      if (random.chance(20)) { to.publications.erase(to.publications.begin()); }
+    }
+    const auto clean = canonical(to);
+    const auto stretch = changed_publications(from, to);
+    if (!stretch) {
+      EXPECT_FALSE(clean && *clean == to) << "seed " << seed;  // Only what is not canonical.
+      continue;
+    }
+    ++found;
+    ASSERT_TRUE(clean && *clean == to) << "seed " << seed;
+    auto list = from.publications;
+    const auto at = list.begin() + static_cast<std::ptrdiff_t>(stretch->first);
+    list.erase(at, at + static_cast<std::ptrdiff_t>(stretch->known));
+    const auto wanted = to.publications.begin() + static_cast<std::ptrdiff_t>(stretch->first);
+    list.insert(list.begin() + static_cast<std::ptrdiff_t>(stretch->first), wanted,
+                wanted + static_cast<std::ptrdiff_t>(stretch->wanted));
+    ASSERT_EQ(list, to.publications) << "seed " << seed;
+    const auto whole = nft::difference(from, to);
+    const auto part = nft::difference(
+        std::span(from.publications).subspan(stretch->first, stretch->known),
+        std::span(to.publications).subspan(stretch->first, stretch->wanted), from.uplinks);
+    ASSERT_EQ(part.added, whole.added) << "seed " << seed;
+    ASSERT_EQ(part.removed, whole.removed) << "seed " << seed;
+  }
+  EXPECT_GT(found, 500U);
+}
+
+TEST(NftStretchTest, AnythingElseThatDiffersIsNoStretch) {
+  const NftState state = two_uplinks();
+  EXPECT_EQ(changed_publications(state, state), Stretch{});
+  NftState other = state;
+  other.isolated_bridges = {"n-x"};
+  EXPECT_EQ(changed_publications(state, other), std::nullopt);
+  other = state;
+  other.publications = {publish("br9", 80, "10.200.0.5")};
+  EXPECT_EQ(changed_publications(state, other), std::nullopt);
+  other = state;
+  other.foreign_edits = {"a rule"};
+  EXPECT_EQ(changed_publications(other, state), std::nullopt);
 }
 
 TEST(NftElementsTest, MeaninglessElementsAreLeftOut) {
