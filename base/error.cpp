@@ -21,6 +21,7 @@ Errc errc_of_errno(int os_errno) {
     case ENOTEMPTY:
     case EADDRINUSE: return Errc::conflict;
     case EPERM:
+    case EROFS:
     case EACCES: return Errc::denied;
     case ENOSPC:
     case EDQUOT:

@@ -14,7 +14,7 @@ enum class Errc {
   not_found,      ///< The object is absent (ENODEV, ESRCH, ENOENT).
   conflict,       ///< Another owner holds it (EEXIST, EBUSY).
   transient,      ///< Retry with back-off (EAGAIN, ENOBUFS, ETIMEDOUT).
-  denied,         ///< Missing capability (EPERM, EACCES); do not retry.
+  denied,         ///< Missing capability or read-only (EPERM, EACCES, EROFS); do not retry.
   corrupt,        ///< Stored or received bytes break their own format.
   no_space,       ///< Disk or a bounded queue is full; refuse before doing anything.
   unsupported,    ///< This kernel or program cannot do it (EOPNOTSUPP); choose another way.

@@ -123,6 +123,13 @@ struct Identity {
   WallTime clock_floor{};  ///< Wall time is certainly later than this.
 };
 
+/// Whether what the store says outlives the daemon.
+struct Standing {
+  bool durable = true;
+  std::string reason;         ///< Why it does not; empty when it does.
+  bool journal_known = true;  ///< false: which commands were run before cannot be known.
+};
+
 /// Every table is bounded. Bytes are of payload, result, model or event json.
 struct StoreLimits {
   std::size_t payload_bytes_max = 1U << 20;

@@ -21,6 +21,9 @@ struct OpenOutcome {
   bool created = false;
 };
 
+/// Damaged files kept aside, the newest ones: a host that breaks one a day must not fill its disk.
+inline constexpr int corrupt_files_max = 3;
+
 struct OpenedDatabase {
   Database database;
   OpenOutcome outcome;
@@ -34,5 +37,11 @@ using Migrations = std::span<const char* const>;
 /// `<path>.corrupt-<n>` with its -wal and -shm, and a new one is made.
 Result<OpenedDatabase> open_database(const std::string& path, Migrations migrations,
                                      const DatabaseOptions& options = {});
+
+/// What the file holds, in memory, at the schema of this program; the file and its folder are only
+/// read. `scratch_folder` (writable) holds a copy of it for as long as this call takes.
+/// Errors: as open_database; corrupt; not_found.
+Result<Database> read_into_memory(const std::string& path, const std::string& scratch_folder,
+                                  Migrations migrations);
 
 }  // namespace edge::store

@@ -2,6 +2,7 @@
 #include "store/io/store.hpp"
 
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include <fmt/format.h>
 
@@ -37,7 +38,10 @@ constexpr const char* kMigrations[] = {
     "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
 };
 
-/// A random UUID (version 4). Errors: transient, if the kernel gives no random bytes.
+}  // namespace
+
+Migrations host_migrations() { return kMigrations; }
+
 Result<std::string> random_uuid() {
   std::array<std::uint8_t, 16> bytes{};
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
@@ -50,7 +54,11 @@ Result<std::string> random_uuid() {
                      hex.substr(16, 4), hex.substr(20));
 }
 
-}  // namespace
+FileId FileId::of(const std::string& path) {
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0) { return {}; }
+  return {.device = facts.st_dev, .inode = facts.st_ino};
+}
 
 Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
@@ -64,11 +72,14 @@ Result<Store> Store::open(const std::string& path, WallTime now, const StoreOpti
                                             .outcome = std::move(opened.outcome),
                                             .limits = options.limits,
                                             .reserve = Reserve(path + ".reserve", reserve_bytes),
+                                            .path = path,
+                                            .file = FileId::of(path),
                                             .journal_usage = std::nullopt,
                                             .events_usage = std::nullopt}));
   // A full disk must not keep the daemon from starting: receive() asks for the reserve again.
-  if (auto held = store.state_->reserve.ensure(); !held && held.error().code != Errc::no_space) {
-    return std::unexpected(std::move(held).error());
+  if (auto held = store.state_->reserve.ensure(); !held) {
+    if (held.error().code != Errc::no_space) { return std::unexpected(std::move(held).error()); }
+    store.state_->note(held.error());
   }
   EDGE_ASSIGN(const auto install_id, store.setting("install_id"));
   if (!install_id) {
@@ -80,6 +91,22 @@ Result<Store> Store::open(const std::string& path, WallTime now, const StoreOpti
 }
 
 const OpenOutcome& Store::opened() const { return state_->outcome; }
+const Standing& Store::standing() const { return state_->standing; }
+
+std::optional<Error> Store::trouble() const {
+  if (state_->file != FileId{} && state_->file != FileId::of(state_->path)) {
+    return Error{Errc::not_found, 0, fmt::format("{} was removed or replaced", state_->path)};
+  }
+  return state_->trouble;
+}
+
+Result<void> Store::probe(WallTime now) {
+  EDGE_TRY(state_->must_be_durable());
+  EDGE_TRY(state_->reserve.ensure());
+  EDGE_TRY(state_->write([&] { return put_setting("probe", std::to_string(to_ms(now))); }));
+  state_->trouble.reset();
+  return {};
+}
 
 // --- Group commit --------------------------------------------------------------------------------
 
@@ -99,7 +126,10 @@ Result<void> Store::end_group() {
     return fail(Errc::no_space, "database or disk is full");
   }
   auto committed = state_->database.commit();
-  if (!committed) { state_->forget_usage(); }
+  if (!committed) {
+    state_->forget_usage();
+    state_->note(committed.error());
+  }
   return committed;
 }
 

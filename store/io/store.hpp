@@ -37,11 +37,28 @@ class Store {
   /// missing).
   static Result<Store> open(const std::string& path, WallTime now,
                             const StoreOptions& options = {});
+  /// A store in memory, for as long as the file cannot be opened (`why`). It knows what the file
+  /// holds, if that can be read, takes events, leases and adapters, and refuses commands: none may
+  /// run that is not on disk. It is an installation of its own (install_id), so that its event
+  /// numbers are used once. `scratch_folder`: where a copy of the file may be read.
+  /// Errors: unsupported and conflict, as open().
+  static Result<Store> open_volatile(const std::string& path, const std::string& scratch_folder,
+                                     const Error& why, WallTime now);
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
   ~Store();
 
   const OpenOutcome& opened() const;
+  const Standing& standing() const;
+  /// The last failure of the disk since the last good probe(); empty: none. A file that was removed
+  /// or replaced under us is one: nothing is durable any more.
+  std::optional<Error> trouble() const;
+  /// Writes a mark and asks for the reserve: the disk takes commands again. Errors: it does not.
+  Result<void> probe(WallTime now);
+  /// Of a volatile store, when the file may be good again: opens it and gives it the events, leases
+  /// and adapters of this life and their install_id, in one commit. Then this store has served.
+  /// Errors: as open(); no_space while there is no room for the reserve.
+  Result<void> hand_over(const std::string& path, WallTime now, const StoreOptions& options = {});
 
   // --- Journal: delivery at least once, execution once -------------------------------------------
   /// Puts a command on disk, or says what is known under its id.
@@ -89,6 +106,9 @@ class Store {
   /// Known: updates the name. New: gets the next number. Errors: no_space above adapters_max.
   Result<AdapterRecord> remember_adapter(const MacAddress& base_mac, std::string_view name,
                                          WallTime now);
+  /// A lost store is rebuilt: the number that the kernel still shows. One that is taken, by this
+  /// adapter or another, stays. Errors: invalid_input (0).
+  Result<void> restore_adapter(const AdapterRecord& adapter);
   Result<std::vector<AdapterRecord>> adapters();
   Result<void> put_lease(const LeaseRecord& lease);
   Result<void> remove_lease(const MacAddress& adapter, Family family);

@@ -87,10 +87,14 @@ Result<ReceiveOutcome> Store::receive(const IncomingCommand& command, WallTime n
           .result = rows.text(2)};
     }
   }
+  EDGE_TRY(state_->must_be_durable());
   if (state_->refuse_new) {
     return fail(Errc::no_space, "disk is full: what is left is held for commands that have begun");
   }
-  EDGE_TRY(state_->reserve.ensure());
+  if (auto held = state_->reserve.ensure(); !held) {
+    state_->note(held.error());
+    return std::unexpected(std::move(held).error());
+  }
   return state_->write([&]() -> Result<ReceiveOutcome> {
     if (!state_->journal_usage) {
       EDGE_ASSIGN(const std::int64_t rows, database.integer("SELECT count(*) FROM journal"));
@@ -134,6 +138,7 @@ std::vector<Result<ReceiveOutcome>> Store::receive_all(std::span<const IncomingC
 
 Result<void> Store::start(std::string_view id, std::string_view boot_id, std::string_view undo,
                           WallTime now) {
+  EDGE_TRY(state_->must_be_durable());
   return state_->must_write([&]() -> Result<void> {
     EDGE_ASSIGN(Query row,
                 state_->database.query("UPDATE journal SET state='applying',boot_id=?2,undo=?3,"
@@ -146,6 +151,7 @@ Result<void> Store::start(std::string_view id, std::string_view boot_id, std::st
 
 Result<void> Store::mark(std::string_view id, CommandState state, std::string_view step) {
   EDGE_ASSERT(state == CommandState::applying || state == CommandState::confirming);
+  EDGE_TRY(state_->must_be_durable());
   return state_->must_write([&]() -> Result<void> {
     EDGE_ASSIGN(Query row, state_->database.query("UPDATE journal SET state=?2,step=?3 WHERE id=?1"
                                                   " AND state IN ('applying','confirming')"));
@@ -165,6 +171,7 @@ Result<void> Store::finish(std::string_view id, CommandState state, std::string_
                 fmt::format("result of command {} has {} bytes; at most {} are allowed", id,
                             result_json.size(), state_->limits.result_bytes_max));
   }
+  EDGE_TRY(state_->must_be_durable());
   return state_->must_write([&]() -> Result<void> {
     if (revision) { EDGE_TRY(add_revision(*revision)); }
     EDGE_ASSIGN(Query row,

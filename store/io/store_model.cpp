@@ -126,6 +126,18 @@ Result<AdapterRecord> Store::remember_adapter(const MacAddress& base_mac, std::s
   });
 }
 
+Result<void> Store::restore_adapter(const AdapterRecord& adapter) {
+  if (adapter.number == 0) { return fail(Errc::invalid_input, "adapter numbers begin at 1"); }
+  return state_->must_write([&]() -> Result<void> {
+    EDGE_ASSIGN(Query row,
+                state_->database.query("INSERT OR IGNORE INTO adapters VALUES(?1,?2,?3,?4)"));
+    return row
+        .bind(to_hex(adapter.base_mac), adapter.number, adapter.last_name,
+              to_ms(adapter.first_seen))
+        .run();
+  });
+}
+
 Result<std::vector<AdapterRecord>> Store::adapters() {
   EDGE_ASSIGN(Query rows,
               state_->database.query(

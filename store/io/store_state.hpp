@@ -19,17 +19,50 @@ struct Usage {
   std::int64_t bytes = 0;
 };
 
+/// The schema of the host's store.
+Migrations host_migrations();
+/// A random UUID (version 4). Errors: transient, if the kernel gives no random bytes.
+Result<std::string> random_uuid();
+
+/// Which file a path leads to now; {0, 0}: none.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  static FileId of(const std::string& path);
+  bool operator==(const FileId&) const = default;
+};
+
+/// The disk does not take what it should, whoever asked.
+inline bool is_disk_trouble(Errc code) {
+  return code == Errc::no_space || code == Errc::denied || code == Errc::transient ||
+         code == Errc::corrupt;
+}
+
 struct Store::State {
   Database database;
   OpenOutcome outcome;
   StoreLimits limits;
   Reserve reserve;
+  std::string path;
+  FileId file{};  ///< As opened; in memory: {0, 0}.
+  Standing standing{};
+  Error volatile_why{Errc::transient, 0, ""};  ///< Of a store that is not durable.
+  std::int64_t first_event = 0;  ///< Of a volatile store: the newest event when it began.
+  std::optional<Error> trouble{};
   int group_depth = 0;
   bool wants_room = false;  ///< A write that must land met a full disk inside a group.
   bool refuse_new = false;  ///< The reserve was given up for what has begun: nothing new may begin.
   std::optional<Usage> journal_usage;
   std::optional<Usage> events_usage;
 
+  void note(const Error& error) {
+    if (is_disk_trouble(error.code)) { trouble = error; }
+  }
+  /// Nothing of a command is written where it would not last.
+  Result<void> must_be_durable() const {
+    if (standing.durable) { return {}; }
+    return fail(volatile_why.code, "there is no usable store: " + standing.reason);
+  }
   void forget_usage() {
     journal_usage.reset();
     events_usage.reset();
@@ -39,7 +72,10 @@ struct Store::State {
   template <class Body>
   auto write(Body&& body) -> std::invoke_result_t<Body&> {
     auto result = database.transaction(body);
-    if (!result) { forget_usage(); }
+    if (!result) {
+      forget_usage();
+      note(result.error());
+    }
     return result;
   }
   /// A write for something that has begun: on a full disk the reserve is given up for it.

@@ -170,18 +170,19 @@ void FaultVfs::apply(std::vector<std::uint8_t>& content, const Write& write) {
   std::ranges::copy(write.bytes, content.begin() + static_cast<std::ptrdiff_t>(write.offset));
 }
 
-std::map<std::string, std::vector<std::uint8_t>> FaultVfs::after_power_cut(Random& random) const {
+std::map<std::string, std::vector<std::uint8_t>> FaultVfs::after_power_cut(
+    Random& random, unsigned kept_percent) const {
   constexpr std::size_t sector_bytes = 512;
   std::map<std::string, std::vector<std::uint8_t>> out;
   for (const auto& [path, image] : images_) {
     std::vector<std::uint8_t> content = image.durable;
     for (const Write& write : image.pending) {
       if (write.truncate_to) {
-        if (random.chance(50)) { apply(content, write); }
+        if (random.chance(kept_percent)) { apply(content, write); }
         continue;
       }
       for (std::size_t at = 0; at < write.bytes.size(); at += sector_bytes) {
-        if (!random.chance(50)) { continue; }
+        if (!random.chance(kept_percent)) { continue; }
         const auto first = write.bytes.begin() + static_cast<std::ptrdiff_t>(at);
         const auto count = std::min(sector_bytes, write.bytes.size() - at);
         apply(content, {.offset = write.offset + at,

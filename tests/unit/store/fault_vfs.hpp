@@ -36,8 +36,9 @@ class FaultVfs {
   std::uint64_t calls() const { return calls_; }
 
   /// The bytes of each file as they would be found after a power cut now: all that was synced, and
-  /// of what was written since a random choice of 512-byte sectors.
-  std::map<std::string, std::vector<std::uint8_t>> after_power_cut(Random& random) const;
+  /// of what was written since a random choice of 512-byte sectors, `kept_percent` of them.
+  std::map<std::string, std::vector<std::uint8_t>> after_power_cut(
+      Random& random, unsigned kept_percent = 50) const;
 
   // Called by the file methods.
   int next_call(int io_code);

@@ -2,6 +2,7 @@
 // between.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -216,6 +217,48 @@ TEST(StorePowerCut, WhatWasAcknowledgedIsThereAndNothingIsTorn) {
     in_flight += acknowledged < kSteps ? 1 : 0;
   }
   EXPECT_GT(in_flight, 30) << "the cuts must hit the steps";
+}
+
+/// Not a sample: at each write of a life in turn, with none, all and half of what was not synced.
+TEST(StorePowerCut, AtEveryWriteOfALifeEitherStateIsFound) {
+  Random random(11);
+  int points = 0;
+  for (std::uint64_t nth = 1; nth < 500 && !testing::Test::HasFailure(); ++nth) {
+    bool over = false;
+    for (const unsigned kept_percent : {0U, 50U, 100U}) {
+      SCOPED_TRACE(testing::Message() << "write " << nth << " kept " << kept_percent << " %");
+      FaultVfs vfs;
+      TempFolder folder, after;
+      int acknowledged = 0;
+      {
+        Store store = Store::open(folder.file("s.db"), kNow,
+                                  {.limits = {.reserve_bytes = 0}, .vfs = FaultVfs::kName})
+                          .value();
+        vfs.arm(nth, Fault::io_error, Lasting::from_then_on);
+        while (acknowledged < kSteps && take_step(store, acknowledged + 1)) { ++acknowledged; }
+        over = !vfs.fired();
+        for (const auto& [file, bytes] : vfs.after_power_cut(random, kept_percent)) {
+          if (file.ends_with("-shm")) { continue; }
+          std::ofstream(after.file(std::filesystem::path(file).filename()), std::ios::binary)
+              .write(reinterpret_cast<const char*>(bytes.data()),
+                     static_cast<std::streamsize>(bytes.size()));
+        }
+        vfs.disarm();
+      }
+      // Through the same VFS: its syncs cost nothing.
+      Store store =
+          Store::open(after.file("s.db"), kNow, {.limits = {}, .vfs = FaultVfs::kName}).value();
+      EXPECT_FALSE(store.opened().corrupt_file) << store.opened().corrupt_reason;
+      const int found = reached(store);
+      EXPECT_TRUE(found == acknowledged || found == acknowledged + 1)
+          << found << " of " << acknowledged;
+    }
+    if (over) { break; }
+    ++points;
+  }
+  EXPECT_GT(points, 15);
+  RecordProperty("points", points);
+  std::printf("points: power cut at each of %d writes of a life, 3 ways each\n", points);
 }
 
 /// What a daemon meets: an event and a new command share a group on a disk that stays full. The

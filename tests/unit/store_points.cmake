@@ -1,0 +1,1 @@
+edge_test(unit_store_points unit/store_points edge_store_io edge_boost)
