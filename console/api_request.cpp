@@ -165,7 +165,9 @@ void check_field(std::string_view name, const json::value& value, Checker& check
     if (!value.is_int64() || value.get_int64() < 0) {
       check.wrong(field, "expected a revision number");
     }
-  } else if (name == "dry_run") {
+  } else if (name == "confirm") {
+    if (value != "auto" && value != "manual") { check.wrong(field, "expected auto or manual"); }
+  } else if (name == "dry_run" || name == "force" || name == "accept_regression") {
     if (!value.is_bool()) { check.wrong(field, "expected true or false"); }
   } else if (name == "deadline") {
     if (!value.is_string() || !parse_iso8601(value.get_string())) {
@@ -175,7 +177,8 @@ void check_field(std::string_view name, const json::value& value, Checker& check
   } else {
     check.wrong(
         field.substr(0, 64),
-        "unknown key; allowed are id, operations, confirm_within_s, deadline, dry_run, revision");
+        "unknown key; allowed are id, operations, accept_regression, confirm, confirm_within_s, "
+        "deadline, dry_run, force, revision");
   }
 }
 

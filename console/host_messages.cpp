@@ -33,6 +33,12 @@ std::string reply(std::string_view type, std::string_view id) {
   return json::serialize(json::object{{"type", type}, {"id", id}});
 }
 
+bool says_manual(std::string_view command) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(command, ec, {}, {.max_depth = kDepthMax});
+  return !ec && parsed.is_object() && text_of(parsed.get_object(), "confirm") == "manual";
+}
+
 }  // namespace
 
 void Host::deliver(Channel channel, std::string_view text) {
@@ -72,6 +78,13 @@ void Host::on_command_message(const json::object& message, std::string_view text
   const auto state = parse_command_state(text_of(message, "state"));
   if (type == "state" && state && !is_final(*state)) {
     if (pending != nullptr && *state > pending->row.state) { set_state(*pending, *state); }
+    // Hearing of it over the changed network is what there is to confirm; a person may want to
+    // look first.
+    if (pending != nullptr && *state == CommandState::confirming &&
+        !says_manual(pending->row.message)) {
+      replies_.push_back(reply("confirm", id));
+      pump();
+    }
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
     on_result(id, *state, std::string(text));
   } else {

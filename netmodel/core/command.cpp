@@ -185,7 +185,11 @@ void parse_envelope(FieldReader& reader, Command& out) {
   if (const auto seconds = reader.number("confirm_within_s", 1, 86'400)) {
     out.confirm_within = std::chrono::seconds(static_cast<std::int64_t>(*seconds));
   }
+  // Who confirms is the Console's matter; here it only has to be one of the two.
+  reader.choice("confirm", std::array<Choice<bool>, 2>{{{"auto", true}, {"manual", false}}});
   out.dry_run = reader.boolean("dry_run").value_or(false);
+  out.force = reader.boolean("force").value_or(false);
+  out.accept_regression = reader.boolean("accept_regression").value_or(false);
   if (const auto revision = reader.number("revision", 0, 1ULL << 53)) {
     out.revision = static_cast<std::int64_t>(*revision);
   }

@@ -174,11 +174,14 @@ struct Command {
   std::optional<std::chrono::seconds> confirm_within{};
   bool dry_run = false;
   std::optional<std::int64_t> revision{};  ///< Made for this revision of the model.
+  bool force = false;                      ///< Also when it would certainly cut the last path.
+  /// A path that worked before may be lost by it, as long as another proves the way.
+  bool accept_regression = false;
 };
 
 /// `{"operations": [...], "id"?, "type"?: "command", "deadline"?, "confirm_within_s"?, "dry_run"?,
-/// "revision"?}`. Unknown field, unknown op, wrong type, value out of range: each one is a problem,
-/// all are listed.
+/// "revision"?, "confirm"?: "auto" | "manual", "force"?, "accept_regression"?}`. Unknown field,
+/// unknown op, wrong type, value out of range: each one is a problem, all are listed.
 std::expected<Command, Problems> parse_command(std::string_view json);
 
 /// The same from a value that is already parsed. Pre: the caller bounded its size and depth.

@@ -239,6 +239,8 @@ void Comparison::host() {
   const auto reaches = [](const auto& entry) { return entry.second.reaches(); };
   out_.leased_port_remains = std::ranges::any_of(is_, reaches);
   if (out_.leased_port_remains || std::ranges::none_of(was_, reaches)) { return; }
+  out_.cuts_last_path =
+      std::ranges::none_of(is_, [](const auto& entry) { return entry.second.port.usable; });
   add("host.unreachable", "",
       "no port with a lease and a link is left: the Console is out of reach until one has both");
 }

@@ -37,6 +37,9 @@ struct Consequences {
   std::vector<Consequence> items{};  ///< Ports, interfaces, publications, the host.
   /// A port with a lease and a link is left, so that the Console can be reached.
   bool leased_port_remains = false;
+  /// Somebody could be reached before, and no port is left that could carry a path even with a new
+  /// lease.
+  bool cuts_last_path = false;
   bool empty() const { return items.empty(); }
 };
 

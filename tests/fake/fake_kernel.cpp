@@ -71,6 +71,9 @@ Result<void> FakeKernel::apply(const Operation& operation) {
   if (const auto failure = apply_failures_.find(writes_); failure != apply_failures_.end()) {
     return fail_errno(failure->second, to_text(operation));
   }
+  if (!refused_words_.empty() && to_text(operation).contains(refused_words_)) {
+    return fail_errno(EINVAL, to_text(operation));
+  }
   auto done = std::visit([this](const auto& one) { return write(one); }, operation);
   if (!done) { return fail_in(to_text(operation), done.error()); }
   update_carriers();

@@ -57,6 +57,8 @@ class FakeKernel final : public Kernel {
   // Injected failures.
   /// The n-th apply() from now (1: the next) fails with this errno and does nothing.
   void fail_apply(std::uint64_t nth, int os_errno);
+  /// Every operation whose text holds these words fails with EINVAL from now on; empty: none.
+  void refuse(std::string words) { refused_words_ = std::move(words); }
   /// The n-th dump() from now fails (ENOBUFS, EINTR..).
   void fail_dump(std::uint64_t nth, int os_errno);
   /// Called before every operation, for instance to change the world under the plan.
@@ -141,6 +143,7 @@ class FakeKernel final : public Kernel {
   std::uint64_t writes_ = 0;
   std::uint64_t dumps_ = 0;
   std::map<std::uint64_t, int> apply_failures_;
+  std::string refused_words_;
   std::map<std::uint64_t, int> dump_failures_;
   Plan applied_;
 };

@@ -1,5 +1,6 @@
 edge_test(unit_uplink_daemon unit/uplink_daemon edge_uplink_daemon edge_fake_kernel)
 if(TARGET unit_uplink_daemon)
+  target_sources(unit_uplink_daemon PRIVATE unit/store/fault_vfs.cpp)
   edge_io(unit_uplink_daemon)
   target_compile_options(unit_uplink_daemon PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 endif()

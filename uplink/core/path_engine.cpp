@@ -183,7 +183,19 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   path->status.broken = Step::none;
   path->status.cause.clear();
   path->status.since = now;
+  ++path->status.welcomes;
   path->up_since = now;
+}
+
+void PathEngine::redial(const PathKey& key, MonoTime now) {
+  Path* path = find(key);
+  if (path == nullptr || path->status.state != PathState::up) { return; }
+  actions_.push_back(
+      {PathAction::Kind::close, key, {.step = Step::none, .text = "dialled anew for a proof"}});
+  path->up_since.reset();
+  path->status.broken = Step::tcp;
+  path->status.cause = "dialling anew for a proof";
+  dial(*path, now);
 }
 
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {

@@ -56,8 +56,9 @@ enum class PathState : std::uint8_t { down, waiting, dialing, up };
 /// Why a dial failed or a path ended.
 struct PathBreak {
   Step step = Step::tcp;
-  std::string text;      ///< For people, names the thing and the value.
-  bool lasting = false;  ///< Identity problems: retry at most every 5 min.
+  std::string text;       ///< For people, names the thing and the value.
+  bool lasting = false;   ///< Identity problems: retry at most every 5 min.
+  bool answered = false;  ///< The Console's own address answered, if only by a refusal.
 };
 
 struct PathStatus {
@@ -70,12 +71,13 @@ struct PathStatus {
   std::optional<MonoTime> last_failure_at;
   std::optional<MonoTime> next_dial;
   unsigned dials = 0;
+  std::uint64_t welcomes = 0;
 };
 
 struct PathAction {
   enum class Kind : std::uint8_t { dial, close } kind;
   PathKey key;
-  PathBreak reason;  ///< Of a close.
+  PathBreak reason;  ///< Of a close; its step is none when it is dialled anew on purpose.
   bool operator==(const PathAction& o) const { return kind == o.kind && key == o.key; }
 };
 
@@ -105,6 +107,8 @@ class PathEngine {
   void on_welcome(const PathKey& key, MonoTime now);
   /// A path that was up ended.
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
+  /// Ends a path that is up and dials it anew at once: a proof that it still works.
+  void redial(const PathKey& key, MonoTime now);
   /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
 

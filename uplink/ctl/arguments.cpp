@@ -40,7 +40,8 @@ constexpr std::array<Simple, 11> simple_commands{{
 struct Values {
   std::string port, duration, action, file;
   std::int64_t revision = 0, after = -1, limit = 0;
-  bool dry_run = false, follow = false, check = false;
+  std::int64_t confirm_within_s = 0;
+  bool dry_run = false, follow = false, check = false, force = false, accept_regression = false;
 };
 
 void add_commands(CLI::App& app, Values& values) {
@@ -67,10 +68,22 @@ void add_commands(CLI::App& app, Values& values) {
       app.add_subcommand("apply", "Apply operations or a whole configuration from a JSON file");
   apply->add_option("file", values.file, "File; - for standard input")->required();
   apply->add_flag("--dry-run", values.dry_run, "Only show the plan");
+  const auto trial_options = [&values](CLI::App* command) {
+    command->add_flag("--force", values.force,
+                      "Also when it would cut the last way to the Console");
+    command->add_flag("--accept-regression", values.accept_regression,
+                      "Keep it although a path that works now is lost by it");
+    command
+        ->add_option("--confirm-within", values.confirm_within_s,
+                     "Seconds until a change that cuts paths is taken back; 120 without")
+        ->check(CLI::Range(1, 86'400));
+  };
+  trial_options(apply);
   auto* rollback =
       app.add_subcommand("rollback", "Back to a revision; without one, to the one before");
   rollback->add_option("revision", values.revision, "Number, as in \"uplinkctl history\"")
       ->check(CLI::PositiveNumber);
+  trial_options(rollback);
   auto* events = app.add_subcommand("events", "What happened, oldest first");
   events->add_flag("--follow", values.follow, "Go on as things happen");
   events->add_option("--after", values.after, "Only events after this number")
@@ -93,6 +106,9 @@ std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, co
   if (values.follow) { made.args["follow"] = true; }
   if (values.check) { made.args["check"] = true; }
   if (values.dry_run) { made.args["dry_run"] = true; }
+  if (values.force) { made.args["force"] = true; }
+  if (values.accept_regression) { made.args["accept_regression"] = true; }
+  if (values.confirm_within_s > 0) { made.args["confirm_within_s"] = values.confirm_within_s; }
   if (!values.duration.empty()) {
     const auto seconds = parse_duration_s(values.duration);
     if (!seconds) {

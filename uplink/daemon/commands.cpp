@@ -24,7 +24,8 @@ namespace {
 /// What makes two commands the same: everything but how they were sent.
 store::Sha256 digest_of(const json::object& message) {
   json::object essence;
-  for (const char* key : {"operations", "deadline", "confirm_within_s", "dry_run", "revision"}) {
+  for (const char* key : {"operations", "deadline", "confirm_within_s", "dry_run", "revision",
+                          "force", "accept_regression", "confirm"}) {
     if (const auto* value = message.if_contains(key)) { essence[key] = *value; }
   }
   return store::sha256(json::serialize(essence));
@@ -63,11 +64,13 @@ std::string class_of(const netmodel::Command& command) {
 }  // namespace
 
 Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& events,
-                   Reconciler& reconciler, Hooks hooks, std::string boot_id, std::int64_t revision)
+                   Reconciler& reconciler, Trials& trials, Hooks hooks, std::string boot_id,
+                   std::int64_t revision)
     : io_(io),
       store_(store),
       events_(events),
       reconciler_(reconciler),
+      trials_(trials),
       hooks_(std::move(hooks)),
       boot_id_(std::move(boot_id)),
       revision_(revision),
@@ -83,7 +86,7 @@ void Commands::refuse(Decision& decision, std::string what) {
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
   for (auto& record : unfinished) {
     spdlog::info("command.recovered id={} state={}", record.id, store::to_string(record.state));
-    enqueue({record.id, record.payload, record.state != CommandState::stored});
+    enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo});
   }
 }
 
@@ -110,6 +113,10 @@ void Commands::on_message(std::string_view text) {
   } else if (type->as_string() == "result_ack") {
     store_.run([command_id](store::Store& s) { return s.ack_result(command_id); },
                [](const Result<void>&) {});  // Not stored: it is sent and acknowledged once more.
+  } else if (type->as_string() == "confirm") {
+    if (!trials_.confirm(command_id)) {
+      spdlog::info("command.not_confirmed id={} reason=\"no trial of it runs\"", command_id);
+    }
   } else {
     spdlog::warn("command.unknown_type type={}", std::string_view(type->as_string()));
   }
@@ -167,7 +174,7 @@ void Commands::on_receipt(const store::IncomingCommand& command,
     answer(command.id, outcome->result);
     return;
   }
-  if (outcome->receipt == store::Receipt::fresh) { enqueue({command.id, command.payload, false}); }
+  if (outcome->receipt == store::Receipt::fresh) { enqueue({command.id, command.payload}); }
 }
 
 void Commands::answer(const std::string& id, const std::string& result_json) {
@@ -187,6 +194,7 @@ void Commands::answer(const std::string& id, const std::string& result_json) {
 }
 
 void Commands::send_unacked() {
+  say_confirming();
   store_.run([](store::Store& s) { return s.unacked_results(256); },
              [this](const Result<std::vector<store::CommandRecord>>& records) {
                if (!records) { return; }
@@ -231,6 +239,7 @@ asio::awaitable<void> Commands::run() {
   while (!queue_.empty() && !stopped_) {
     auto batch = std::make_shared<Batch>(take_batch(size_max));
     const bool whole = co_await apply(batch);
+    if (stopped_) { break; }  // A trial that was cut short: the next start takes it back.
     if (!whole && batch->size() > 1) {
       // One of them is to blame: put them back in order and go on singly until this batch is
       // through.
@@ -254,7 +263,7 @@ Commands::Batch Commands::take_batch(std::size_t size_max) {
   std::int64_t revision = revision_;
   while (!queue_.empty() && batch.size() < size_max) {
     Decision decision = decide(queue_.front(), base, revision);
-    const bool alone = decision.dry_run || !decision.actions.empty();
+    const bool alone = decision.dry_run || decision.trial || !decision.actions.empty();
     if (alone && !batch.empty()) { break; }
     queue_.pop_front();
     if (decision.model && !decision.dry_run) {
@@ -272,6 +281,13 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
   Decision out;
   out.item = std::move(item);
   out.began = mono_now();
+  if (!out.item.undo.empty()) {
+    out.state = CommandState::rolled_back;
+    out.problems.push_back(
+        {std::nullopt, "",
+         fmt::format("the daemon stopped while it was tried out; revision {} stands", revision)});
+    return out;
+  }
   const auto parsed = netmodel::parse_command(out.item.payload);
   if (!parsed) {
     out.state = CommandState::refused;
@@ -293,6 +309,7 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
   }
   if (parsed->revision && *parsed->revision != revision) {
     out.state = CommandState::superseded;
+    out.made_for = parsed->revision;
     out.problems.push_back(
         {std::nullopt, "revision",
          fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision)});
@@ -309,51 +326,76 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
   out.dry_run = parsed->dry_run;
   if (*wanted.model != base || out.dry_run) { out.model = std::move(wanted.model); }
   out.actions = std::move(wanted.actions);
+  out.force = parsed->force;
+  out.accept_regression = parsed->accept_regression;
+  out.confirm_within = parsed->confirm_within.value_or(confirm_within_default);
+  out.trial = out.model && !out.dry_run &&
+              (parsed->confirm_within || netmodel::may_touch_ports(base, *out.model));
   return out;
 }
 
+asio::awaitable<bool> Commands::dry_run(Decision& decision) {
+  netmodel::Model candidate = *decision.model;
+  TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
+  decision.plan = std::move(planned.plan);
+  decision.consequences = netmodel::to_lines(planned.consequences);
+  candidate = *decision.model;
+  netmodel::Model now = reconciler_.model();
+  decision.warnings = co_await advice(std::move(now), std::move(candidate));
+  for (const auto& error : planned.errors) {
+    decision.problems.push_back({std::nullopt, "", error});
+  }
+  if (planned.consequences.cuts_last_path && !decision.force) {
+    decision.warnings.emplace_back(
+        "it would be refused without \"force\": no port is left that "
+        "could reach the Console");
+  }
+  co_return true;
+}
+
+/// On disk before the first kernel change; false: it is not, and all are refused.
+asio::awaitable<bool> Commands::begin(std::shared_ptr<Batch> batch, std::string undo) {
+  std::vector<std::string> begun;
+  for (const Decision& decision : *batch) {
+    if (decision.touches_kernel() && !decision.item.began) { begun.push_back(decision.item.id); }
+  }
+  if (begun.empty()) { co_return true; }
+  // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen
+  // with ASan).
+  auto start = [begun, undo, boot = boot_id_, now = wall_now()](store::Store& s) -> Result<void> {
+    for (const std::string& id : begun) { EDGE_TRY(s.start(id, boot, undo, now)); }
+    return {};
+  };
+  const auto started = co_await store_.call(std::move(start));
+  if (!started) {
+    for (Decision& decision : *batch) {
+      if (decision.touches_kernel()) {
+        refuse(decision, "store: not run: " + started.error().what);
+      }
+    }
+    co_return false;
+  }
+  for (const std::string& id : begun) {
+    say({{"type", "state"}, {"id", id}, {"state", "applying"}});
+  }
+  co_return true;
+}
+
 asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
+  Decision& first = batch->front();
+  if (first.dry_run && first.model) { co_return co_await dry_run(first); }
+  if (first.trial || !first.item.undo.empty()) {
+    co_await try_out(batch);
+    co_return true;
+  }
   const netmodel::Model before = reconciler_.model();
-  std::vector<std::string> begin;
   const netmodel::Model* last = nullptr;
   for (const Decision& decision : *batch) {
-    if (decision.dry_run && decision.model) {
-      netmodel::Model candidate = *decision.model;
-      TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
-      batch->front().plan = std::move(planned.plan);
-      batch->front().consequences = std::move(planned.consequences);
-      candidate = *decision.model;
-      netmodel::Model now = before;
-      batch->front().warnings = co_await advice(std::move(now), std::move(candidate));
-      for (const auto& error : planned.errors) {
-        batch->front().problems.push_back({std::nullopt, "", error});
-      }
-      co_return true;
-    }
-    if (!decision.touches_kernel()) { continue; }
-    if (!decision.item.began) { begin.push_back(decision.item.id); }
-    if (decision.model) { last = &*decision.model; }
+    if (decision.touches_kernel() && decision.model) { last = &*decision.model; }
   }
-  if (!begin.empty()) {
-    // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen
-    // with ASan).
-    auto start = [begin, boot = boot_id_, now = wall_now()](store::Store& s) -> Result<void> {
-      for (const std::string& id : begin) { EDGE_TRY(s.start(id, boot, "", now)); }
-      return {};
-    };
-    const auto started = co_await store_.call(std::move(start));
-    if (!started) {
-      for (Decision& decision : *batch) {
-        if (decision.touches_kernel()) {
-          refuse(decision, "store: not run: " + started.error().what);
-        }
-      }
-      co_return true;
-    }
-    for (const std::string& id : begin) {
-      say({{"type", "state"}, {"id", id}, {"state", "applying"}});
-    }
-  }
+  std::string no_undo;
+  const bool begun = co_await begin(batch, std::move(no_undo));
+  if (!begun) { co_return true; }
   if (last == nullptr) { co_return true; }
   netmodel::Model now = before;
   netmodel::Model wanted = *last;
@@ -362,35 +404,25 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
     if (decision.model) { decision.warnings = warnings; }
   }
 
-  const std::vector<std::string> conflicts_before =
-      reconciler_.last() ? reconciler_.last()->conflicts : std::vector<std::string>{};
+  const std::vector<std::string> known = reconciler_.trouble();
   reconciler_.set_model(*last);
-  std::string why = "command " + batch->front().item.id;
+  std::string why = "command " + first.item.id;
   TurnResult turn = co_await reconciler_.converge(std::move(why));
-  std::vector<std::string> reasons = turn.errors;
-  for (const auto& conflict : turn.conflicts) {
-    if (std::ranges::find(conflicts_before, conflict) == conflicts_before.end()) {
-      reasons.push_back(conflict);
-    }
-  }
-  if (turn.verified && reasons.size() == turn.errors.size()) {
+  std::vector<std::string> reasons = turn.trouble_beside(known);
+  if (turn.verified && reasons.empty()) {
     for (Decision& decision : *batch) {
       if (decision.model) { decision.plan = turn.plan; }
     }
     co_return true;
   }
-  reconciler_.set_model(before);
-  std::string undo = "undo of " + batch->front().item.id;
-  TurnResult undone = co_await reconciler_.converge(std::move(undo));
-  if (batch->size() == 1) {
-    refuse(batch->front(),
-           fmt::format("the kernel did not take it; the network is as before{}",
-                       undone.verified ? "" : " except for what is reported as drift"));
-    for (const auto& reason : reasons) {
-      batch->front().problems.push_back({std::nullopt, "", reason});
-    }
+  if (batch->size() > 1) {
+    reconciler_.set_model(before);
+    std::string undo = "undo of " + batch->front().item.id;
+    co_await reconciler_.converge(std::move(undo));
+    co_return false;
   }
-  co_return false;
+  co_await refuse_applied(first, before, std::move(reasons), known);
+  co_return true;
 }
 
 asio::awaitable<std::vector<std::string>> Commands::advice(netmodel::Model before,
@@ -432,7 +464,8 @@ std::string Commands::result_text(Decision& decision, std::int64_t revision) con
                       {"revision", revision},
                       {"plan", texts(decision.plan)},
                       {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
-  if (decision.dry_run) { result["consequences"] = texts(decision.consequences); }
+  if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
+  if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
   if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
   return json::serialize(result);
 }
@@ -455,7 +488,11 @@ asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
       if (!acted) { refuse(decision, acted.error().what); }
     }
     std::optional<store::Revision> made = none;
-    if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
+    if (decision.made_for) { decision.difference = co_await difference_to(*decision.made_for); }
+    if (decision.landed) {
+      made = store::Revision{++revision, netmodel::to_json_text(*decision.landed), decision.item.id,
+                             wall_now()};
+    } else if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
       made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,
                              wall_now()};
     }

@@ -18,6 +18,7 @@
 #include "store/io/store_worker.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/reconciler.hpp"
+#include "uplink/daemon/trials.hpp"
 
 namespace edge::uplink {
 
@@ -26,8 +27,12 @@ namespace edge::uplink {
 /// What makes it exactly once: the payload is on disk before "stored" is said; model operations are
 /// declarative and their revision and result are committed in one transaction, so that a command
 /// cut off before is simply run again; an action that cannot be verified (identify) is never run
-/// twice but answered `indeterminate`. Time: wall clock for deadlines and records. Threads: the
-/// io_context's.
+/// twice but answered `indeterminate`.
+///
+/// What can touch a path is a trial (uplink/core/trial.hpp): its undo is on disk before the first
+/// kernel change, its revision only when it was kept. A daemon that stops in between finds the
+/// revision from before in its store, shows it again and answers `rolled_back`. Time: wall clock
+/// for deadlines and records. Threads: the io_context's.
 class Commands {
  public:
   struct Hooks {
@@ -43,6 +48,7 @@ class Commands {
     std::function<void()> changed;  ///< Model or revision changed.
   };
   static constexpr std::chrono::seconds retry{1};
+  static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;
   static constexpr std::size_t plan_lines_max = 400;
   /// Commands that wait together share one turn of the kernel and one commit; each still has its
@@ -50,7 +56,8 @@ class Commands {
   static constexpr std::size_t batch_max = 64;
 
   Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events,
-           Reconciler& reconciler, Hooks hooks, std::string boot_id, std::int64_t revision);
+           Reconciler& reconciler, Trials& trials, Hooks hooks, std::string boot_id,
+           std::int64_t revision);
 
   /// What a former life of the daemon left: runs it, or says what can't be known. Call once.
   void recover(std::vector<store::CommandRecord> unfinished);
@@ -75,6 +82,7 @@ class Commands {
     std::string id;
     std::string payload;
     bool began = false;  ///< In state applying already: a restart interrupted it.
+    std::string undo{};  ///< Not empty: a trial was interrupted.
   };
   /// What will be answered, and what has to be done before that.
   struct Decision {
@@ -87,7 +95,14 @@ class Commands {
     std::vector<std::string> consequences;  ///< Of a dry run: what somebody would notice.
     std::vector<std::string> warnings;
     bool dry_run = false;
-    std::optional<netmodel::Model> model;  ///< Set: it changes the model to this.
+    bool trial = false;
+    bool force = false;
+    bool accept_regression = false;
+    std::chrono::seconds confirm_within = confirm_within_default;
+    std::optional<std::int64_t> made_for;   ///< Of superseded: the revision that it names.
+    std::vector<std::string> difference;    ///< Of superseded: between that one and the present.
+    std::optional<netmodel::Model> model;   ///< Set: it changes the model to this.
+    std::optional<netmodel::Model> landed;  ///< The undo was refused: this older one stands.
     std::vector<netmodel::HostAction> actions;
     bool touches_kernel() const {
       return state == store::CommandState::done && (model || !actions.empty()) && !dry_run;
@@ -106,6 +121,31 @@ class Commands {
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<bool> dry_run(Decision& decision);
+  boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
+
+  // commands_trial.cpp
+  /// Where the network is after it was taken back.
+  struct Landing {
+    std::string where;                     ///< "revision 7", "the rescue state: ..."
+    std::optional<netmodel::Model> model;  ///< Not the one that was asked for.
+  };
+  /// Leaves in the decision what became of it; nothing is stored yet but the begin and the undo.
+  boost::asio::awaitable<void> try_out(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<void> judge(Decision& decision, const netmodel::Model& before,
+                                     TrialTerms terms, std::vector<std::string> known);
+  /// The kernel did not take it: refused, and taken back.
+  boost::asio::awaitable<void> refuse_applied(Decision& decision, const netmodel::Model& before,
+                                              std::vector<std::string> reasons,
+                                              std::vector<std::string> known);
+  /// Shows `before` again; if the kernel refuses, the next older good revision, at last the rescue
+  /// state. `known` is trouble that was there before and counts for nothing.
+  boost::asio::awaitable<Landing> go_back(netmodel::Model before, std::vector<std::string> known);
+  boost::asio::awaitable<bool> shows(netmodel::Model model, const std::vector<std::string>& known);
+  TrialTerms terms_of(const Decision& decision, const netmodel::PortImpact& impact) const;
+  boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
+  void say_confirming();
+
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
                                                           netmodel::Model after);
   boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
@@ -118,6 +158,7 @@ class Commands {
   store::StoreWorker& store_;
   EventLog& events_;
   Reconciler& reconciler_;
+  Trials& trials_;
   Hooks hooks_;
   std::string boot_id_;
   std::int64_t revision_;

@@ -234,15 +234,23 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                      commands_.send_unacked();
                      outbox_.restart();
                    },
-               .on_change = [this] { changed(); },
+               .on_change =
+                   [this] {
+                     changed();
+                     trials_.poke();
+                   },
                .on_console_time =
                    [this](WallTime time) {
                      store_.run([time](store::Store& s) { return s.raise_clock_floor(time); },
                                 [](const Result<void>&) {});  // The next WELCOME says it again.
                    }},
               random_u64()),
+      trials_(io, {.sights = [this] { return tunnel_.sights(); },
+                   .redial = [this](const PathKey& key) { tunnel_.redial(key); },
+                   .active = [this] { return tunnel_.active_path(); },
+                   .changed = [this] { changed(); }}),
       commands_(
-          io, store_, events_, reconciler_,
+          io, store_, events_, reconciler_, trials_,
           {.facts = [this] { return model_facts(); },
            .act = [this](const netmodel::HostAction& action,
                          std::function<void(Result<void>)> done) { act(action, std::move(done)); },
@@ -270,6 +278,9 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
         fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
   }
   ports_.remember(memory_.adapters, memory_.leases);
+  const bool in_trial = std::ranges::any_of(
+      memory_.unfinished, [](const auto& command) { return !command.undo.empty(); });
+  if (in_trial) { tunnel_.hold(); }  // Until the network is that of the stored revision again.
   events_.listen([this](const store::EventRecord& event) {
     outbox_.pump();
     const json::object line{{"exit", 0}, {"data", json::array{to_json(event)}}};
@@ -379,6 +390,7 @@ void Daemon::on_turn(const TurnResult& turn) {
     });
   }
   if (!std::exchange(recovered_, true)) {
+    tunnel_.release();
     commands_.recover(std::move(memory_.unfinished));
     notify_systemd("READY=1");
   }
@@ -491,8 +503,8 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
 }
 
 ViewSources Daemon::views() const {
-  return {host_id_,  started_,  ports_,       tunnel_,    reconciler_,
-          commands_, services_, group_check_, virtual_ip_};
+  return {host_id_,  started_,  ports_,       tunnel_,     reconciler_,
+          commands_, services_, group_check_, virtual_ip_, trials_};
 }
 
 void Daemon::changed() {
@@ -535,6 +547,7 @@ void Daemon::stop(std::function<void()> done) {
   flows_.stop();
   failover_.stop();
   group_check_.stop();
+  trials_.stop();
   commands_.stop();
   outbox_.stop();
   retry_timer_.cancel();

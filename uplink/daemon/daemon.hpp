@@ -23,6 +23,7 @@
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
+#include "uplink/daemon/trials.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/views.hpp"
 #include "uplink/daemon/virtual_ip.hpp"
@@ -101,7 +102,8 @@ class Daemon {
   std::vector<PortSight> port_sights() const;
   void recable_begin(std::shared_ptr<ControlClient> client);
   void recable_end(bool degraded);
-  void run_operations(boost::json::array operations, bool dry_run,
+  /// `args`: what a person said of the trial; see trial_keys.
+  void run_operations(boost::json::array operations, const boost::json::object& args,
                       std::shared_ptr<ControlClient> client);
   StatusPage on_http(const std::string& target);
   ViewSources views() const;
@@ -134,6 +136,7 @@ class Daemon {
   GroupCheck group_check_;
   PortLight lights_;
   TunnelClient tunnel_;
+  Trials trials_;
   Commands commands_;
   Outbox outbox_;
   std::unique_ptr<netmodel::LinkMonitor> link_monitor_;

@@ -1,11 +1,13 @@
 // What uplinkctl and the local page ask, and what the daemon answers.
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/daemon.hpp"
@@ -47,6 +49,10 @@ json::object command_row(const store::CommandRecord& command) {
   if (command.finished) { row["finished"] = to_iso8601(*command.finished); }
   return row;
 }
+
+/// What a command says of how it is to be run, in `uplinkctl apply` as in the Console's message.
+constexpr std::array<const char*, 4> trial_keys{"dry_run", "force", "accept_regression",
+                                                "confirm_within_s"};
 
 }  // namespace
 
@@ -97,12 +103,12 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     run_operations({json::object{{"op", "path.drain"},
                                  {"adapter", text_arg(request.args, "port")},
                                  {"seconds", seconds}}},
-                   false, std::move(client));
+                   {}, std::move(client));
   } else if (command == "identify") {
     run_operations({json::object{{"op", "port.identify"},
                                  {"adapter", text_arg(request.args, "port")},
                                  {"seconds", number_arg(request.args, "seconds", 10)}}},
-                   false, std::move(client));
+                   {}, std::move(client));
   } else {
     client->refuse(
         fmt::format("this daemon (version {}) does not know \"{}\"", uplink_version, command));
@@ -163,10 +169,12 @@ void Daemon::control_history(ClientPtr client) {
       });
 }
 
-void Daemon::run_operations(json::array operations, bool dry_run, ClientPtr client) {
+void Daemon::run_operations(json::array operations, const json::object& args, ClientPtr client) {
   json::object command{
       {"type", "command"}, {"id", new_uuid()}, {"operations", std::move(operations)}};
-  if (dry_run) { command["dry_run"] = true; }
+  for (const char* key : trial_keys) {
+    if (const auto* value = args.if_contains(key)) { command[key] = *value; }
+  }
   commands_.run_local(std::move(command), [client](json::object result) {
     const bool done = result.at("state").as_string() == "done";
     client->answer(std::move(result), done ? 0 : 1);
@@ -179,7 +187,7 @@ void Daemon::control_apply(const json::object& args, ClientPtr client) {
     client->refuse("apply: expected {\"operations\":[...]}", 2);
     return;
   }
-  run_operations(operations->as_array(), flag_arg(args, "dry_run"), std::move(client));
+  run_operations(operations->as_array(), args, std::move(client));
 }
 
 void Daemon::control_plan(ClientPtr client) {
@@ -192,7 +200,9 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
   json::array lines;
   for (const auto& line : turn.plan) { lines.emplace_back(line); }
   json::array consequences;
-  for (const auto& line : turn.consequences) { consequences.emplace_back(line); }
+  for (const auto& line : netmodel::to_lines(turn.consequences)) {
+    consequences.emplace_back(line);
+  }
   json::array problems;
   for (const auto& text : turn.conflicts) { problems.push_back(json::object{{"what", text}}); }
   for (const auto& text : turn.errors) { problems.push_back(json::object{{"what", text}}); }
@@ -207,7 +217,7 @@ void Daemon::control_rollback(const json::object& args, ClientPtr client) {
   const std::int64_t wanted = number_arg(args, "revision", commands_.revision() - 1);
   store_.run(
       [wanted](store::Store& s) { return s.revision(wanted); },
-      [this, wanted, client](const Result<std::optional<store::Revision>>& revision) {
+      [this, wanted, args, client](const Result<std::optional<store::Revision>>& revision) {
         if (!revision || !*revision) {
           client->refuse(
               revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
@@ -220,11 +230,12 @@ void Daemon::control_rollback(const json::object& args, ClientPtr client) {
           client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
           return;
         }
-        run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, false,
+        run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, args,
                        client);
       });
 }
 
+/// The engine that judges a command answers here as well: the model stays, one carrier goes.
 void Daemon::control_unplug(const json::object& args, ClientPtr client) {
   const std::string name = text_arg(args, "port");
   const Port* port = ports_.find_by_name(name);
@@ -232,31 +243,36 @@ void Daemon::control_unplug(const json::object& args, ClientPtr client) {
     client->refuse(fmt::format("there is no port \"{}\"; see \"uplinkctl ports\"", name));
     return;
   }
-  const auto alive = [](std::string_view state) { return state == "active" || state == "standby"; };
+  const netmodel::Model& model = reconciler_.model();
+  const netmodel::RenderFacts before = render_facts();
+  netmodel::RenderFacts after = before;
+  for (auto& adapter : after.adapters) {
+    if (adapter.base_mac == port->base_mac) { adapter.carrier = false; }
+  }
+  const auto found = netmodel::consequences({model, before}, {model, after}, {});
+  const std::string path_of = to_hex(netmodel::leader_of(model, port->base_mac));
+  const bool path_ends =
+      std::ranges::any_of(found.items, [](const auto& item) { return item.kind == "port.down"; });
+  const auto alive = [this](const std::string& key) {
+    const std::string state = tunnel_.path_state(key);
+    return state == "active" || state == "standby" || state == "suspect";
+  };
   json::array others;
   for (const auto& [key, other] : ports_.all()) {
-    if (key != port->key && alive(tunnel_.path_state(key))) { others.emplace_back(other.name); }
+    if (key != path_of && alive(key)) { others.emplace_back(other.name); }
   }
+  const bool loses_path = path_ends && alive(path_of);
   json::array consequences;
-  const std::string state = tunnel_.path_state(port->key);
-  if (alive(state)) {
+  if (loses_path) {
     consequences.emplace_back(others.empty()
                                   ? "the Console loses this host: no other port reaches it"
                                   : fmt::format("the Console stays reachable over {}",
                                                 std::string_view(others.front().as_string())));
+  } else if (alive(path_of)) {
+    consequences.emplace_back("its group goes on over another adapter: the path stays");
   }
-  for (const auto& [id, rule] : reconciler_.model().gateway) {
-    const bool here = rule.adapters.empty() ||
-                      std::ranges::find(rule.adapters, port->base_mac) != rule.adapters.end();
-    if (here) {
-      consequences.emplace_back(fmt::format("publication \"{}\" ends on {}", id, port->name));
-    }
-  }
-  if (port->carrier) {
-    consequences.emplace_back(
-        fmt::format("guests on the bridge network {} lose their network", port->bridge));
-  }
-  const bool safe = !alive(state) || !others.empty();
+  for (const auto& line : netmodel::to_lines(found)) { consequences.emplace_back(line); }
+  const bool safe = !loses_path || !others.empty();
   client->answer(json::object{{"port", port->name},
                               {"safe", safe},
                               {"consequences", std::move(consequences)},

@@ -40,6 +40,7 @@ struct Port {
   bool card_carrier = false;
   std::uint32_t carrier_changes = 0;  ///< Seen; a cable that moved may look as before.
   bool was_up = false;                ///< We saw it admin up: a later down is somebody's decision.
+  bool switched_off = false;          ///< The model says so: its down is ours.
   std::uint32_t speed_mbps = 0;
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;
@@ -54,12 +55,13 @@ struct Port {
   std::string bond_active;          ///< Name of the member that carries; empty: no bond, or none.
 
   // The port that it leads.
-  bool live = false;           ///< A member's card is here.
-  bool admin_up = false;       ///< A member is up.
-  bool carrier = false;        ///< A member has carrier.
-  bool disabled = false;       ///< A person has set every member down.
-  bool bridge_ready = false;   ///< The last dump showed `l3`, up.
-  bool address_ready = false;  ///< The last dump showed the lease's address on it: a dial can bind.
+  bool live = false;          ///< A member's card is here.
+  bool admin_up = false;      ///< A member is up.
+  bool carrier = false;       ///< A member has carrier.
+  bool disabled = false;      ///< A person has set every member down.
+  bool bridge_ready = false;  ///< The last dump showed `l3`, up.
+  /// The last dump showed the lease's address and its routes: a dial can bind and finds its way.
+  bool address_ready = false;
   std::optional<dhcp::Lease> lease;
   dhcp::LeasePhase phase = dhcp::LeasePhase::none;
   std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
@@ -144,6 +146,7 @@ class Ports {
                          const netmodel::ObservedState& observed);
   void number(Port& port);
   void take_place(Port& port, const netmodel::Model& model);
+  static bool stands(const Port& port, const netmodel::ObservedState& observed);
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   void tell(const Port& adapter);
   void set_bond_active(Port& port, const std::string& member);

@@ -1,12 +1,12 @@
 #include "uplink/daemon/reconciler.hpp"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include "netmodel/core/consequences.hpp"
 
 namespace edge::uplink {
 
@@ -50,6 +50,16 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
 }
 
 }  // namespace
+
+std::vector<std::string> TurnResult::trouble_beside(const std::vector<std::string>& known) const {
+  std::vector<std::string> out;
+  for (const auto* lines : {&errors, &conflicts}) {
+    for (const std::string& line : *lines) {
+      if (std::ranges::find(known, line) == known.end()) { out.push_back(line); }
+    }
+  }
+  return out;
+}
 
 Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model,
                        Hooks hooks)
@@ -145,8 +155,8 @@ asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate) {
   const netmodel::RenderFacts facts = hooks_.facts();
   netmodel::RenderFacts after = facts;
   after.automatic_subnets = result.rendered.automatic_subnets;
-  result.consequences =
-      to_lines(netmodel::consequences({model_, facts}, {wanted, after}, result.operations));
+  result.consequences = netmodel::consequences({model_, facts}, {wanted, after}, result.operations);
+  result.impact = netmodel::port_impact(model_, wanted, facts.adapters);
   co_return result;
 }
 

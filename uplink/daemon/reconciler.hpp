@@ -10,7 +10,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "netmodel/core/consequences.hpp"
 #include "netmodel/core/plan.hpp"
+#include "netmodel/core/port_impact.hpp"
 #include "netmodel/core/render.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 
@@ -21,11 +23,15 @@ struct TurnResult {
   std::vector<std::string> plan;    ///< What was written, in tool syntax.
   std::vector<std::string> errors;  ///< What the kernel refused, each with its operation.
   std::vector<std::string> conflicts;
-  netmodel::Plan operations;              ///< Of plan_only: `plan` as values.
-  std::vector<std::string> consequences;  ///< Of plan_only: what somebody would notice.
-  bool verified = false;                  ///< The dump after it showed the model.
+  netmodel::Plan operations;            ///< Of plan_only: `plan` as values.
+  netmodel::Consequences consequences;  ///< Of plan_only: what somebody would notice.
+  netmodel::PortImpact impact;          ///< Of plan_only.
+  bool verified = false;                ///< The dump after it showed the model.
   netmodel::ObservedState observed;
   netmodel::Rendered rendered;
+
+  /// What the kernel refused and what is in the way, but for lines that are known.
+  std::vector<std::string> trouble_beside(const std::vector<std::string>& known) const;
 };
 
 /// Role: makes the kernel show the model, whoever changed what. One plan is in flight at a time.
@@ -63,6 +69,10 @@ class Reconciler {
   boost::asio::awaitable<TurnResult> plan_only(netmodel::Model candidate);
 
   const std::optional<TurnResult>& last() const { return last_; }
+  /// Errors and conflicts of the last turn.
+  std::vector<std::string> trouble() const {
+    return last_ ? last_->trouble_beside({}) : std::vector<std::string>{};
+  }
   std::uint64_t turns() const { return turns_; }
 
   void stop();

@@ -39,7 +39,11 @@ Step step_of(tunnel::PathFailure cause) {
 }
 
 PathBreak break_of(const tunnel::PathError& error) {
-  return {step_of(error.cause), error.text, tunnel::is_lasting(error.cause)};
+  const Step step = step_of(error.cause);
+  // To speak TLS with it, or to be refused by it, the way to its address has to work.
+  const bool answered = error.cause == tunnel::PathFailure::tcp_refused || step == Step::tls ||
+                        step == Step::clock || step == Step::console;
+  return {step, error.text, tunnel::is_lasting(error.cause), answered};
 }
 
 tunnel::PathCause session_cause(tunnel::PathFailure cause) {
@@ -190,7 +194,7 @@ void TunnelClient::pump() {
   while (more) {
     const auto actions = session_.take_actions();
     for (const auto& action : actions) { run(action); }
-    const auto orders = engine_.take_actions();
+    const auto orders = held_ ? std::vector<PathAction>{} : engine_.take_actions();
     for (const auto& order : orders) { run_path_action(order); }
     more = !actions.empty() || !orders.empty();
   }
@@ -298,9 +302,11 @@ void TunnelClient::run_path_action(const PathAction& action) {
   const auto found = connections_.find(action.key);
   if (found == connections_.end()) { return; }
   if (found->second->attached) {
-    const auto cause = action.reason.step == Step::carrier    ? tunnel::PathCause::carrier
-                       : action.reason.step == Step::disabled ? tunnel::PathCause::drained
-                                                              : tunnel::PathCause::address;
+    const bool on_purpose =
+        action.reason.step == Step::disabled || action.reason.step == Step::none;
+    const auto cause = action.reason.step == Step::carrier ? tunnel::PathCause::carrier
+                       : on_purpose                        ? tunnel::PathCause::drained
+                                                           : tunnel::PathCause::address;
     events_.add("path.down", {{"path", path_name(action.key)},
                               {"cause", std::string(to_string(cause))},
                               {"detail", action.reason.text}});
@@ -606,16 +612,44 @@ json::array TunnelClient::paths_json() const {
   return out;
 }
 
+std::vector<PathSight> TunnelClient::sights() const {
+  std::vector<PathSight> out;
+  for (const PathStatus& status : engine_.status()) {
+    out.push_back({.key = status.key,
+                   .name = path_name(status.key),
+                   .broken = status.broken,
+                   .cause = status.cause,
+                   .answered = status.last_failure && status.last_failure->answered,
+                   .dialing = status.state == PathState::dialing,
+                   .welcomes = status.welcomes});
+  }
+  return out;
+}
+
+std::optional<PathKey> TunnelClient::active_path() const {
+  const auto active = session_.active();
+  for (const auto& [key, connection] : connections_) {
+    if (active && connection->id == *active) { return key; }
+  }
+  return std::nullopt;
+}
+
+void TunnelClient::redial(const PathKey& key) {
+  engine_.redial(key, mono_now());
+  pump();
+}
+
+void TunnelClient::release() {
+  held_ = false;
+  pump();
+}
+
 json::object TunnelClient::console_json() const {
   json::object out{{"state", online() ? "online" : "offline"},
                    {"session", tunnel::to_hex(session_.id())},
                    {"server_side", engine_.server_side()},
                    {"active_path", nullptr}};
-  if (const auto active = session_.active()) {
-    for (const auto& [key, connection] : connections_) {
-      if (connection->id == *active) { out["active_path"] = path_name(key); }
-    }
-  }
+  if (const auto active = active_path()) { out["active_path"] = path_name(*active); }
   const auto& stats = session_.stats();
   out["frames"] = json::object{{"sent", stats.sent},           {"mirrored", stats.mirrored},
                                {"copied", stats.copied},       {"resent", stats.resent},

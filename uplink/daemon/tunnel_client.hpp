@@ -16,6 +16,7 @@
 #include "tunnel/io/dialer.hpp"
 #include "uplink/core/config.hpp"
 #include "uplink/core/path_engine.hpp"
+#include "uplink/core/trial.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/ports.hpp"
 
@@ -56,6 +57,15 @@ class TunnelClient {
   Result<void> send(tunnel::Channel channel, std::string_view text);
   bool online() const { return session_.established() && session_.active().has_value(); }
   std::size_t queued_bytes(tunnel::Channel channel) const { return session_.queued_bytes(channel); }
+
+  /// All paths as a trial judges them.
+  std::vector<PathSight> sights() const;
+  std::optional<PathKey> active_path() const;
+  /// Ends a path that is up and dials it anew.
+  void redial(const PathKey& key);
+  /// Until release() nothing is dialled.
+  void hold() { held_ = true; }
+  void release();
 
   boost::json::array paths_json() const;
   boost::json::object console_json() const;
@@ -110,6 +120,7 @@ class TunnelClient {
   std::uint64_t next_attempt_ = 1;
   bool pumping_ = false;
   bool stopping_ = false;
+  bool held_ = false;
   MonoTime last_online_{};
 };
 

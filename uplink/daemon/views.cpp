@@ -124,6 +124,7 @@ json::object status_view(const ViewSources& s) {
                                            {"reconcile_turns", s.reconciler.turns()}}},
                    {"verified", s.reconciler.last() && s.reconciler.last()->verified},
                    {"problems", std::move(problems)}};
+  if (s.trials.running()) { out["trial"] = s.trials.view(); }
   if (auto address = s.virtual_ip.view()) { out["virtual_ip"] = std::move(*address); }
   return out;
 }

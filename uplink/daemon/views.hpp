@@ -9,6 +9,7 @@
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
+#include "uplink/daemon/trials.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/virtual_ip.hpp"
 
@@ -25,6 +26,7 @@ struct ViewSources {
   const Services& services;
   const GroupCheck& checks;
   const VirtualIp& virtual_ip;
+  const Trials& trials;
 };
 
 boost::json::object status_view(const ViewSources& s);

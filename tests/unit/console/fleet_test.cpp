@@ -177,17 +177,33 @@ TEST_F(ConsoleTest, AConfirmReachesTheHostOnlyForACommandOnItsWay) {
   host.connect(console->port(), "eth0");
   ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
   host.mute = true;
-  ASSERT_EQ(call("POST", kCommands, json::serialize(command(1))).status, 202U);
+  json::object by_hand = command(1);
+  by_hand["confirm"] = "manual";
+  ASSERT_EQ(call("POST", kCommands, json::serialize(by_hand)).status, 202U);
   ASSERT_TRUE(run_until([&] { return host.executed() == 1; }));
   host.say(tunnel::Channel::commands,
            {{"type", "state"}, {"id", id_of(1)}, {"state", "confirming"}});
   ASSERT_TRUE(
       run_until([&] { return get(kCommands + "/" + id_of(1)).at("state") == "confirming"; }));
+  EXPECT_FALSE(host.confirms.contains(id_of(1)));
   EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/confirm").status, 202U);
   ASSERT_TRUE(run_until([&] { return host.confirms.contains(id_of(1)); }));
   host.answer(id_of(1));
   ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
   EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/confirm").status, 409U);
+}
+
+TEST_F(ConsoleTest, AChangeThatIsTriedOutIsConfirmedAsSoonAsTheConsoleHearsOfIt) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 0; }));
+  host.mute = true;
+  ASSERT_EQ(call("POST", kCommands, json::serialize(command(1))).status, 202U);
+  ASSERT_TRUE(run_until([&] { return host.executed() == 1; }));
+  host.say(tunnel::Channel::commands,
+           {{"type", "state"}, {"id", id_of(1)}, {"state", "confirming"}});
+  EXPECT_TRUE(run_until([&] { return host.confirms.contains(id_of(1)); }));
 }
 
 TEST_F(ConsoleTest, MalformedMessagesAreCountedAndHarmNothing) {

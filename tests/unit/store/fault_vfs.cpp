@@ -123,17 +123,19 @@ FaultVfs::~FaultVfs() {
 }
 
 void FaultVfs::arm(std::uint64_t nth, Fault fault, Lasting lasting) {
-  nth_ = nth;
+  nth_ = 0;  // A call between these lines meets no half-set wish.
   fault_ = fault;
   lasting_ = lasting;
   calls_ = 0;
   fired_ = false;
+  nth_ = nth;
 }
 
 int FaultVfs::next_call(int io_code) {
-  ++calls_;
-  if (!nth_ || calls_ < *nth_) { return SQLITE_OK; }
-  if (calls_ > *nth_ && lasting_ == Lasting::once) { return SQLITE_OK; }
+  const std::uint64_t call = ++calls_;
+  const std::uint64_t nth = nth_;
+  if (nth == 0 || call < nth) { return SQLITE_OK; }
+  if (call > nth && lasting_ == Lasting::once) { return SQLITE_OK; }
   fired_ = true;
   return fault_ == Fault::disk_full ? SQLITE_FULL : io_code;
 }

@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -16,7 +17,7 @@ namespace edge::store {
 
 /// Counts every call that changes the disk (write, sync, truncate, delete, create) from arm() on,
 /// and fails the chosen one: once, or that and all after it. Registered for its lifetime; one at a
-/// time. Threads: one.
+/// time. Threads: one store at a time; arm(), fired() and calls() from any.
 class FaultVfs {
  public:
   enum class Fault { io_error, disk_full };
@@ -31,7 +32,7 @@ class FaultVfs {
 
   /// The `nth` changing call from now on fails; counts from 1.
   void arm(std::uint64_t nth, Fault fault, Lasting lasting);
-  void disarm() { nth_.reset(); }
+  void disarm() { nth_ = 0; }
   bool fired() const { return fired_; }
   std::uint64_t calls() const { return calls_; }
 
@@ -61,11 +62,11 @@ class FaultVfs {
   static void apply(std::vector<std::uint8_t>& content, const Write& write);
 
   sqlite3_vfs vfs_{};
-  std::optional<std::uint64_t> nth_;
-  Fault fault_ = Fault::io_error;
-  Lasting lasting_ = Lasting::once;
-  bool fired_ = false;
-  std::uint64_t calls_ = 0;
+  std::atomic<std::uint64_t> nth_ = 0;  ///< 0: none.
+  std::atomic<Fault> fault_ = Fault::io_error;
+  std::atomic<Lasting> lasting_ = Lasting::once;
+  std::atomic<bool> fired_ = false;
+  std::atomic<std::uint64_t> calls_ = 0;
   std::map<std::string, Image> images_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -11,30 +12,57 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
 #include "netmodel/core/render.hpp"
 #include "tests/fake/fake_kernel.hpp"
+#include "tests/unit/store/fault_vfs.hpp"
 #include "tests/unit/store/temp_folder.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/reconciler.hpp"
 
 namespace edge::uplink::test {
 
+/// The moment at which a life ends: a request to the kernel, or a call by which the store changes
+/// the disk. From then on nothing that the dying life does has any effect.
+struct Death {
+  store::FaultVfs* disk = nullptr;     ///< Fires by itself at a point of the store.
+  std::atomic<int> kernel_point = 0;   ///< 2n-1: before the n-th request, 2n: after it; 0: never.
+  std::atomic<int> kernel_points = 0;  ///< Passed so far.
+  std::atomic<bool> struck = false;
+
+  bool come() const { return struck || (disk != nullptr && disk->fired()); }
+  void pass() {
+    if (++kernel_points != kernel_point) { return; }
+    struck = true;
+    using Fault = store::FaultVfs;
+    if (disk != nullptr) { disk->arm(1, Fault::Fault::io_error, Fault::Lasting::from_then_on); }
+  }
+};
+
 /// The kernel outlives the daemon: its worker owns only this.
 class BorrowedKernel final : public netmodel::Kernel {
  public:
-  explicit BorrowedKernel(netmodel::FakeKernel& kernel) : kernel_(kernel) {}
+  explicit BorrowedKernel(netmodel::FakeKernel& kernel, Death* death = nullptr)
+      : kernel_(kernel), death_(death) {}
   Result<netmodel::ObservedState> dump(std::span<const std::string> sysctls) override {
     return kernel_.dump(sysctls);
   }
   Result<std::optional<netmodel::NftState>> dump_nft() override { return kernel_.dump_nft(); }
   Result<void> apply(const netmodel::Operation& operation) override {
-    return kernel_.apply(operation);
+    if (death_ == nullptr) { return kernel_.apply(operation); }
+    death_->pass();
+    if (death_->come()) { return fail(Errc::transient, "dead"); }
+    auto done = kernel_.apply(operation);
+    death_->pass();
+    return done;
   }
 
  private:
   netmodel::FakeKernel& kernel_;
+  Death* death_;
 };
 
 /// What stays when the daemon goes: a machine with one adapter, and the disk.
@@ -65,16 +93,22 @@ struct Machine {
 /// From one start to the next kill.
 class Life {
  public:
-  explicit Life(Machine& machine)
+  explicit Life(Machine& machine, Death* death = nullptr)
       : machine_(machine),
+        death_(death),
         store_(io_, open_store()),
-        kernel_(io_, KernelBox{nullptr, std::make_unique<BorrowedKernel>(machine.kernel), {}}),
+        kernel_(io_,
+                KernelBox{nullptr, std::make_unique<BorrowedKernel>(machine.kernel, death), {}}),
         events_(store_),
         reconciler_(io_, kernel_, model_,
                     {.facts = [this] { return machine_.facts(); },
                      .on_model = {},
                      .on_turn = [this](const TurnResult& turn) { turns_.push_back(turn.plan); }}),
-        commands_(io_, store_, events_, reconciler_,
+        trials_(io_, {.sights = [this] { return paths; },
+                      .redial = [this](const PathKey& key) { redial(key); },
+                      .active = [] { return std::optional<PathKey>(PathKey{eth0_key, 0}); },
+                      .changed = [] {}}),
+        commands_(io_, store_, events_, reconciler_, trials_,
                   {.facts =
                        [this] {
                          netmodel::ModelFacts facts;
@@ -89,6 +123,7 @@ class Life {
                        },
                    .send = [this](std::string_view text) -> Result<void> {
                      if (!online) { return fail(Errc::transient, "offline"); }
+                     if (death_ != nullptr && death_->come()) { return {}; }  // Unsaid.
                      sent.push_back(boost::json::parse(text).as_object());
                      return {};
                    },
@@ -102,10 +137,45 @@ class Life {
   /// As kill -9: what waits is never done.
   ~Life() {
     reconciler_.stop();
+    trials_.stop();
     commands_.stop();
   }
 
+  static constexpr const char* eth0_key = "020000000001";
+  /// A path that is up over eth0, for trials.
+  void path_up() { paths = {{.key = {eth0_key, 0}, .name = "eth0/console:8443", .welcomes = 1}}; }
+  void redial(const PathKey& key) {
+    for (PathSight& path : paths) {
+      if (path.key == key && answers) { ++path.welcomes; }
+      if (path.key == key && !answers) { path.broken = Step::tcp; }
+    }
+    trials_.poke();
+  }
+  Trials& trials() { return trials_; }
+
   void recover() { commands_.recover(std::move(unfinished_)); }
+  bool has_unfinished() const { return !unfinished_.empty(); }
+  /// As the daemon starts: first the network of the stored revision, then what was interrupted.
+  bool start() {
+    reconciler_.request("start");
+    if (!until([&] { return reconciler_.turns() > 0; })) { return false; }
+    recover();
+    return true;
+  }
+  /// What would have to be written for the kernel to show the model.
+  std::vector<std::string> lacking() {
+    std::optional<std::vector<std::string>> out;
+    boost::asio::co_spawn(
+        io_,
+        [&]() -> boost::asio::awaitable<void> {
+          netmodel::Model model = reconciler_.model();
+          TurnResult turn = co_await reconciler_.plan_only(std::move(model));
+          out = std::move(turn.plan);
+        },
+        boost::asio::detached);
+    if (!until([&] { return out.has_value(); })) { return {"no answer"}; }
+    return *out;
+  }
   void send(const std::string& message) { commands_.on_message(message); }
   /// A command under id n. Pre: n < 1000.
   static std::string command(int n, const std::string& operations, const std::string& more = "") {
@@ -151,10 +221,14 @@ class Life {
   std::vector<boost::json::object> sent;
   bool online = true;
   int actions = 0;
+  std::vector<PathSight> paths;
+  bool answers = true;  ///< The Console, to a path that is dialled anew.
 
  private:
   store::Store open_store() {
-    auto opened = store::Store::open(machine_.disk.file("uplink.db"), WallTime{});
+    store::StoreOptions options;
+    if (death_ != nullptr && death_->disk != nullptr) { options.vfs = store::FaultVfs::kName; }
+    auto opened = store::Store::open(machine_.disk.file("uplink.db"), WallTime{}, options);
     EXPECT_TRUE(opened) << opened.error().what;
     model_ = netmodel::Model::defaults();
     if (const auto newest = opened->newest_revision().value()) {
@@ -166,6 +240,7 @@ class Life {
   }
 
   Machine& machine_;
+  Death* death_ = nullptr;
   boost::asio::io_context io_{1};
   netmodel::Model model_;
   std::int64_t revision_ = 0;
@@ -175,6 +250,7 @@ class Life {
   KernelWorker kernel_;
   EventLog events_;
   Reconciler reconciler_;
+  Trials trials_;
   Commands commands_;
 };
 

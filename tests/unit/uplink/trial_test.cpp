@@ -1,0 +1,172 @@
+#include "uplink/core/trial.hpp"
+
+#include <gmock/gmock.h>
+
+namespace edge::uplink {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr MonoTime t0{};
+
+PathSight path(const std::string& port, std::uint64_t welcomes = 1) {
+  return {.key = {port, 0}, .name = port + "/console:8443", .welcomes = welcomes};
+}
+
+PathSight broken(const std::string& port, Step step, bool answered = false) {
+  PathSight out = path(port);
+  out.broken = step;
+  out.cause = "as tested";
+  out.answered = answered;
+  return out;
+}
+
+/// Both up before; eth0 is changed.
+TrialTerms terms() {
+  TrialTerms out;
+  out.before = {path("eth0"), path("eth1")};
+  out.affected = {"eth0"};
+  return out;
+}
+
+Verdict verdict(Trial& trial, const std::vector<PathSight>& sights, MonoTime now) {
+  return trial.judge(sights, now).verdict;
+}
+
+TEST(TrialTest, ItIsKeptWhenAnAffectedPathWasWelcomedAnewAndTheConsoleConfirmed) {
+  Trial trial(terms(), t0);
+  const std::vector<PathSight> old = {path("eth0"), path("eth1")};
+  const std::vector<PathSight> fresh = {path("eth0", 2), path("eth1")};
+  EXPECT_EQ(verdict(trial, old, t0), Verdict::wait);
+  EXPECT_EQ(trial.to_redial(old), std::vector<PathKey>({{"eth0", 0}}));
+  EXPECT_EQ(verdict(trial, fresh, t0), Verdict::wait);
+  EXPECT_THAT(trial.to_redial(fresh), IsEmpty());
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, old, t0), Verdict::wait);  // A confirm alone proves nothing.
+  EXPECT_EQ(verdict(trial, fresh, t0), Verdict::keep);
+}
+
+TEST(TrialTest, WithoutAConfirmationItIsTakenBackAtTheDeadlineAndNotBefore) {
+  Trial trial(terms(), t0);
+  const std::vector<PathSight> fresh = {path("eth0", 2), path("eth1")};
+  EXPECT_EQ(verdict(trial, fresh, t0 + 119s), Verdict::wait);
+  const Judgement judged = trial.judge(fresh, t0 + 120s);
+  EXPECT_EQ(judged.verdict, Verdict::take_back);
+  EXPECT_THAT(judged.reasons,
+              ElementsAre("not confirmed within 120 s", "the Console has not confirmed"));
+}
+
+TEST(TrialTest, APathThatWorkedAndNoLongerDoesIsARegressionThoughTheOtherReachesTheConsole) {
+  Trial trial(terms(), t0);
+  trial.on_confirm();
+  const std::vector<PathSight> cut = {broken("eth0", Step::lease), path("eth1")};
+  EXPECT_EQ(verdict(trial, cut, t0 + 29s), Verdict::wait);  // It may need a new lease.
+  const Judgement judged = trial.judge(cut, t0 + 30s);
+  EXPECT_EQ(judged.verdict, Verdict::take_back);
+  EXPECT_THAT(judged.reasons, ElementsAre("path eth0/console:8443: lease: as tested"));
+}
+
+TEST(TrialTest, ARegressionIsKeptByConsentIfAnotherPathProvesTheWay) {
+  TrialTerms wanted = terms();
+  wanted.accept_regression = true;
+  Trial trial(wanted, t0);
+  trial.on_confirm();
+  const std::vector<PathSight> cut = {broken("eth0", Step::lease), path("eth1")};
+  const Judgement judged = trial.judge(cut, t0 + 30s);
+  EXPECT_EQ(judged.verdict, Verdict::keep);
+  EXPECT_THAT(judged.reasons, ElementsAre(HasSubstr("eth0")));
+}
+
+TEST(TrialTest, ConsentDoesNotReachTheLastPath) {
+  TrialTerms wanted = terms();
+  wanted.accept_regression = true;
+  wanted.affected = {"eth0", "eth1"};
+  Trial trial(wanted, t0);
+  trial.on_confirm();
+  const std::vector<PathSight> cut = {broken("eth0", Step::lease), broken("eth1", Step::lease)};
+  EXPECT_EQ(verdict(trial, cut, t0 + 30s), Verdict::wait);
+  EXPECT_EQ(verdict(trial, cut, t0 + 120s), Verdict::take_back);
+}
+
+TEST(TrialTest, APathThatWasBrokenBeforeMayStayBrokenButNotGetLessFar) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0"), broken("eth1", Step::tcp)};
+  wanted.affected = {"eth0", "eth1"};
+  Trial same(wanted, t0);
+  same.on_confirm();
+  EXPECT_EQ(verdict(same, {path("eth0", 2), broken("eth1", Step::tcp)}, t0), Verdict::keep);
+  Trial worse(wanted, t0);
+  worse.on_confirm();
+  EXPECT_EQ(verdict(worse, {path("eth0", 2), broken("eth1", Step::lease)}, t0 + 30s),
+            Verdict::take_back);
+}
+
+TEST(TrialTest, AConsoleThatIsAwayTakesNothingBackAndTheClockRunsFromItsReturn) {
+  Trial trial(terms(), t0);
+  // Its own address refuses, and the path that was not touched lost it as well.
+  const std::vector<PathSight> away = {broken("eth0", Step::tcp, true), broken("eth1", Step::tcp)};
+  EXPECT_EQ(verdict(trial, away, t0 + 10s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
+  EXPECT_EQ(verdict(trial, away, t0 + 600s), Verdict::wait);
+  const std::vector<PathSight> back = {path("eth0", 2), path("eth1", 2)};
+  EXPECT_EQ(verdict(trial, back, t0 + 700s), Verdict::wait);
+  EXPECT_EQ(trial.deadline(), t0 + 820s);
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, back, t0 + 701s), Verdict::keep);
+}
+
+TEST(TrialTest, SilenceOverTheOnlyChangedPathIsNotTakenForAConsoleThatIsAway) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0")};
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 29s), Verdict::wait);
+  EXPECT_FALSE(trial.console_away());
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 30s), Verdict::take_back);
+}
+
+TEST(TrialTest, APortThatEndsOnPurposeIsNoRegressionButItsPathNeedsAProofElsewhere) {
+  TrialTerms wanted = terms();
+  wanted.leaving = {"eth1"};
+  Trial trial(wanted, t0);
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, {path("eth0")}, t0), Verdict::wait);
+  EXPECT_EQ(verdict(trial, {path("eth0", 2)}, t0), Verdict::keep);
+}
+
+TEST(TrialTest, APortThatVanishesUnaskedIsARegression) {
+  Trial trial(terms(), t0);
+  trial.on_confirm();
+  const Judgement judged = trial.judge({path("eth0", 2)}, t0 + 30s);
+  EXPECT_EQ(judged.verdict, Verdict::take_back);
+  EXPECT_THAT(judged.reasons, ElementsAre(HasSubstr("eth1/console:8443: its port is gone")));
+}
+
+TEST(TrialTest, APersonAtAMachineWithoutConsoleIsNotAskedForAProofThatCannotBe) {
+  TrialTerms wanted;
+  wanted.before = {broken("eth0", Step::tcp)};
+  wanted.affected = {"eth0"};
+  wanted.needs_confirm = false;
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0), Verdict::wait);
+  EXPECT_EQ(trial.next_deadline(t0), t0 + 5s);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 5s), Verdict::keep);
+
+  wanted.before = {broken("eth0", Step::carrier)};
+  Trial unplugged(wanted, t0);
+  EXPECT_EQ(verdict(unplugged, {broken("eth0", Step::carrier)}, t0), Verdict::keep);
+}
+
+TEST(TrialTest, AShortDeadlineLeavesHalfOfItForPathsToComeBack) {
+  TrialTerms wanted = terms();
+  wanted.confirm_within = 10s;
+  Trial trial(wanted, t0);
+  EXPECT_EQ(trial.next_deadline(t0), t0 + 5s);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::gateway), path("eth1")}, t0 + 5s),
+            Verdict::take_back);
+}
+
+}  // namespace
+}  // namespace edge::uplink

@@ -1,0 +1,114 @@
+// Every request to the kernel and every write of the store on the way of a command is a moment at
+// which the daemon dies. After each: restart, and kernel, store and answer agree on one of the two
+// revisions.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "tests/unit/uplink_daemon/life.hpp"
+
+namespace edge::uplink {
+namespace {
+
+using store::FaultVfs;
+using test::Death;
+using test::Life;
+using test::Machine;
+
+struct Way {
+  std::string operation;
+  std::string more;
+  bool confirmed;        ///< The Console answers a new dial and confirms what it hears of.
+  std::string expected;  ///< State of a life that nobody kills.
+};
+
+/// Lives until the command has its end, or death came.
+std::string live(Life& life, const Way& way, Death* death) {
+  life.path_up();
+  life.answers = way.confirmed;
+  if (!life.start()) { return "no start"; }
+  life.send(Life::command(1, way.operation, way.more));
+  std::size_t read = 0;
+  const bool ended = life.until([&] {
+    if (way.confirmed && life.trials().running() && read == 0) {
+      ++read;
+      life.send(fmt::format(R"({{"type":"confirm","id":"{}"}})", Life::id(1)));
+    }
+    return (death != nullptr && death->come()) || life.heard("result", 1).has_value();
+  });
+  if (!ended) { return "no end"; }
+  const auto result = life.heard("result", 1);
+  return result ? std::string(result->at("state").as_string()) : "died";
+}
+
+/// The next life after a death: what it ended in.
+void expect_one_of_two(Machine& machine, const netmodel::Model& before, const std::string& where) {
+  SCOPED_TRACE(where);
+  Life life(machine);
+  const bool interrupted = life.has_unfinished();
+  ASSERT_TRUE(life.start());
+  if (interrupted) { ASSERT_NE(life.result_of(1), "none"); }
+  const bool changed = life.model() != before;
+  const auto result = life.heard("result", 1);
+  if (result) { EXPECT_EQ(result->at("state").as_string() == "done", changed); }
+  EXPECT_THAT(life.lacking(), testing::IsEmpty());
+  EXPECT_EQ(life.commands().revision() > 0, changed);
+}
+
+/// Kills one life at each point; returns how many there were.
+int all_points(const Way& way, bool of_the_kernel) {
+  for (int n = 1; n < 1000; ++n) {
+    FaultVfs disk;
+    Machine machine;
+    Death death;
+    death.disk = &disk;
+    netmodel::Model before;
+    std::string ended;
+    {
+      Life life(machine, &death);
+      if (of_the_kernel) {
+        death.kernel_point = n;
+      } else {
+        disk.arm(static_cast<std::uint64_t>(n), FaultVfs::Fault::io_error,
+                 FaultVfs::Lasting::from_then_on);
+      }
+      before = life.model();
+      ended = live(life, way, &death);
+    }
+    disk.disarm();
+    if (!death.come()) {
+      EXPECT_EQ(ended, way.expected);
+      return n - 1;
+    }
+    expect_one_of_two(machine, before,
+                      fmt::format("{} point {}", of_the_kernel ? "kernel" : "store", n));
+    if (testing::Test::HasFailure()) { return n; }
+  }
+  return 0;
+}
+
+void die_everywhere(const Way& way) {
+  const int kernel = all_points(way, true);
+  const int store = all_points(way, false);
+  EXPECT_GT(kernel, 0);
+  EXPECT_GT(store, 0);
+  fmt::print("{} {}: {} points of the kernel, {} of the store\n", way.operation, way.more, kernel,
+             store);
+}
+
+TEST(CrashPointsTest, OfANetwork) {
+  die_everywhere(
+      {R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})", "",
+       false, "done"});
+}
+
+TEST(CrashPointsTest, OfATrialThatIsKept) {
+  die_everywhere({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", "", true, "done"});
+}
+
+TEST(CrashPointsTest, OfATrialThatIsTakenBack) {
+  die_everywhere({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", R"(,"confirm_within_s":1)",
+                  false, "rolled_back"});
+}
+
+}  // namespace
+}  // namespace edge::uplink

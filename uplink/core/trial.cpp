@@ -1,0 +1,137 @@
+#include "uplink/core/trial.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace edge::uplink {
+namespace {
+
+/// How far a path gets: the number of rungs below the first broken one.
+int reach(const PathSight& sight) { return sight.up() ? 100 : static_cast<int>(sight.broken); }
+
+/// Everything on our side works, the Console is not heard: no worse than "TCP".
+bool only_console_missing(const PathSight& sight) {
+  return sight.broken == Step::tcp || sight.broken == Step::console;
+}
+
+std::string told(const PathSight& sight) {
+  return fmt::format("path {}: {}{}{}", sight.name, to_string(sight.broken),
+                     sight.cause.empty() ? "" : ": ", sight.cause);
+}
+
+}  // namespace
+
+struct Trial::Finding {
+  std::vector<std::string> lost;     ///< Worse than before.
+  std::vector<std::string> pending;  ///< Up, but on the connection from before the change.
+  bool proof = false;                ///< A WELCOME after the change, over a path that it touches.
+  bool any_up = false;
+};
+
+Trial::Trial(TrialTerms terms, MonoTime now)
+    : terms_(std::move(terms)),
+      quiet_at_(now + std::min(quiet, terms_.confirm_within / 2)),
+      settled_at_(now + std::min(settle_max, terms_.confirm_within / 2)),
+      deadline_(now + terms_.confirm_within) {
+  for (const PathSight& sight : terms_.before) {
+    before_.emplace(sight.key, sight);
+    any_was_up_ = any_was_up_ || sight.up();
+    any_had_link_ = any_had_link_ || reach(sight) > static_cast<int>(Step::carrier);
+    affected_was_up_ = affected_was_up_ || (sight.up() && terms_.affected.contains(sight.key.port));
+  }
+}
+
+bool Trial::fresh(const PathSight& sight) const {
+  const auto before = before_.find(sight.key);
+  return sight.up() && (before == before_.end() || sight.welcomes > before->second.welcomes);
+}
+
+Trial::Finding Trial::look(const std::vector<PathSight>& sights) const {
+  Finding out;
+  std::set<PathKey> seen;
+  for (const PathSight& sight : sights) {
+    seen.insert(sight.key);
+    out.any_up = out.any_up || sight.up();
+    const bool touched = terms_.affected.contains(sight.key.port);
+    const auto before = before_.find(sight.key);
+    // No affected path was up: then it is enough that one the change does not touch stayed.
+    const bool stayed = !touched && before != before_.end() && before->second.up() && sight.up();
+    if ((touched && fresh(sight)) || (stayed && !affected_was_up_)) { out.proof = true; }
+    if (before == before_.end() || terms_.leaving.contains(sight.key.port)) { continue; }
+    if (reach(sight) < reach(before->second)) {
+      out.lost.push_back(told(sight));
+    } else if (touched && sight.up() && !fresh(sight)) {
+      out.pending.push_back(fmt::format("path {}: to be dialled anew", sight.name));
+    }
+  }
+  for (const auto& [key, before] : before_) {
+    if (before.up() && !seen.contains(key) && !terms_.leaving.contains(key.port)) {
+      out.lost.push_back(fmt::format("path {}: its port is gone", before.name));
+    }
+  }
+  return out;
+}
+
+bool Trial::console_is_away(const std::vector<PathSight>& sights) const {
+  bool witness = false;
+  for (const PathSight& sight : sights) {
+    if (sight.up()) { return false; }
+    const auto before = before_.find(sight.key);
+    const bool was_up = before != before_.end() && before->second.up();
+    if (!was_up || terms_.leaving.contains(sight.key.port)) { continue; }
+    if (!only_console_missing(sight)) { return false; }
+    witness = witness || sight.answered || !terms_.affected.contains(sight.key.port);
+  }
+  return witness;
+}
+
+Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
+  const Finding found = look(sights);
+  const bool was_away = std::exchange(away_, console_is_away(sights));
+  if (was_away && !away_) {  // It is back: the clock runs from its return.
+    settled_at_ = now + std::min(settle_max, terms_.confirm_within / 2);
+    deadline_ = now + terms_.confirm_within;
+  }
+  if (away_) {
+    deadline_ = std::max(deadline_, now + terms_.confirm_within);
+    return {Verdict::wait, {"the Console is away over every path: waiting for its return"}};
+  }
+  const bool heard = confirmed_ || !terms_.needs_confirm;
+  // Nothing was up before: what can be asked is that no path gets less far than it did.
+  const bool as_far = !any_was_up_ && (!any_had_link_ || now >= quiet_at_);
+  const bool proven = found.proof || as_far;
+  const bool whole = found.lost.empty() && found.pending.empty();
+  if (whole && proven && (heard || !any_was_up_)) { return {Verdict::keep, {}}; }
+  if (now >= settled_at_ && !found.lost.empty()) {
+    if (!terms_.accept_regression) { return {Verdict::take_back, found.lost}; }
+    if (heard && found.any_up && found.pending.empty()) { return {Verdict::keep, found.lost}; }
+  }
+  std::vector<std::string> reasons = found.lost;
+  reasons.insert(reasons.end(), found.pending.begin(), found.pending.end());
+  if (!proven) { reasons.emplace_back("no WELCOME over an affected path after the change"); }
+  if (!heard) { reasons.emplace_back("the Console has not confirmed"); }
+  if (now < deadline_) { return {Verdict::wait, std::move(reasons)}; }
+  reasons.insert(
+      reasons.begin(),
+      fmt::format("not confirmed within {} s",
+                  std::chrono::duration_cast<std::chrono::seconds>(terms_.confirm_within).count()));
+  return {Verdict::take_back, std::move(reasons)};
+}
+
+MonoTime Trial::next_deadline(MonoTime now) const {
+  if (now < quiet_at_) { return quiet_at_; }
+  return now < settled_at_ ? settled_at_ : std::max(deadline_, now);
+}
+
+std::vector<PathKey> Trial::to_redial(const std::vector<PathSight>& sights) const {
+  std::vector<PathKey> out;
+  for (const PathSight& sight : sights) {
+    if (terms_.affected.contains(sight.key.port) && sight.up() && !fresh(sight)) {
+      out.push_back(sight.key);
+    }
+  }
+  return out;
+}
+
+}  // namespace edge::uplink

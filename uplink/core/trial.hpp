@@ -1,0 +1,99 @@
+// Judges a change that can cut paths: kept, or taken back, by what each path did before and after.
+// Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "uplink/core/path_engine.hpp"
+
+namespace edge::uplink {
+
+/// A path at one moment.
+struct PathSight {
+  PathKey key;
+  std::string name;          ///< "eth0/console.example.net:8443"
+  Step broken = Step::none;  ///< none: WELCOME arrived, it is up.
+  std::string cause{};
+  bool answered = false;  ///< Broken, but by an answer from the Console's own address.
+  bool dialing = false;
+  std::uint64_t welcomes = 0;  ///< Of this path since the daemon started.
+  bool up() const { return broken == Step::none; }
+};
+
+/// What a trial is told before the first kernel change.
+struct TrialTerms {
+  std::vector<PathSight> before{};   ///< All paths, as they were.
+  std::set<std::string> affected{};  ///< Keys of ports that the change touches and that remain.
+  std::set<std::string> leaving{};   ///< Keys of ports that the change ends on purpose.
+  Duration confirm_within = std::chrono::seconds(120);
+  bool accept_regression = false;  ///< The command says: one path may be lost for this.
+  bool needs_confirm = true;       ///< false: a person at the machine made it.
+};
+
+enum class Verdict : std::uint8_t { wait, keep, take_back };
+
+struct Judgement {
+  Verdict verdict = Verdict::wait;
+  /// Of take_back: why, a line per path with its failing step. Of keep: paths that are lost by
+  /// consent. Of wait: what it waits for.
+  std::vector<std::string> reasons{};
+};
+
+/// Engine of one trial: born when the kernel shows the change, asked whenever a path changed.
+///
+/// A path that was up and is not, or whose first broken step is now lower on the ladder, is a
+/// regression, also while others reach the Console. It is kept when no path regressed, a WELCOME
+/// arrived over an affected path after the change, and the Console confirmed. A Console that is
+/// away is told apart from a change that cut the way to it: every path lost it at once, and either
+/// one that the change does not touch lost it too, or its own address still answers; then the
+/// deadline waits until it is back.
+///
+/// Time: passed in as `now`, monotonic. Threads: none.
+class Trial {
+ public:
+  /// A path that has not come back by then is lost; never more than half of confirm_within.
+  static constexpr Duration settle_max = std::chrono::seconds(30);
+
+  /// Where no path was up before, so long for ports to fall behind what they were.
+  static constexpr Duration quiet = std::chrono::seconds(5);
+
+  Trial(TrialTerms terms, MonoTime now);
+
+  void on_confirm() { confirmed_ = true; }
+  /// The verdict is final once it is not `wait`.
+  Judgement judge(const std::vector<PathSight>& sights, MonoTime now);
+  /// When judge has to be asked at the latest.
+  MonoTime next_deadline(MonoTime now) const;
+
+  /// Paths that were up, are touched, and still run on the connection from before: dial them anew,
+  /// one after the other.
+  std::vector<PathKey> to_redial(const std::vector<PathSight>& sights) const;
+
+  MonoTime deadline() const { return deadline_; }
+  bool confirmed() const { return confirmed_; }
+  bool console_away() const { return away_; }
+
+ private:
+  struct Finding;
+  Finding look(const std::vector<PathSight>& sights) const;
+  bool fresh(const PathSight& sight) const;
+  bool console_is_away(const std::vector<PathSight>& sights) const;
+
+  TrialTerms terms_;
+  std::map<PathKey, PathSight> before_;
+  bool any_was_up_ = false;
+  bool affected_was_up_ = false;
+  bool any_had_link_ = false;
+  MonoTime quiet_at_;
+  MonoTime settled_at_;
+  MonoTime deadline_;
+  bool confirmed_ = false;
+  bool away_ = false;
+};
+
+}  // namespace edge::uplink

@@ -1,0 +1,209 @@
+// Commands: a change that can touch a path is tried out, judged, and kept or taken back.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <boost/json.hpp>
+
+#include "netmodel/core/difference.hpp"
+#include "netmodel/core/rescue.hpp"
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/commands.hpp"
+
+namespace edge::uplink {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using store::CommandState;
+
+namespace {
+
+constexpr std::size_t revisions_tried_max = 20;
+
+json::array array_of(const std::vector<std::string>& lines) {
+  json::array out;
+  for (const auto& line : lines) { out.emplace_back(line); }
+  return out;
+}
+
+/// What a restart needs to know: that it was a trial, and of what.
+std::string undo_text(std::int64_t revision, const TrialTerms& terms) {
+  json::array before;
+  for (const PathSight& sight : terms.before) {
+    before.push_back(
+        json::object{{"path", sight.name}, {"broken", std::string(to_string(sight.broken))}});
+  }
+  const auto deadline = mono_now() + terms.confirm_within;
+  return json::serialize(
+      json::object{{"revision", revision},
+                   {"deadline_mono_ms", deadline.time_since_epoch() / std::chrono::milliseconds(1)},
+                   {"paths", std::move(before)}});
+}
+
+}  // namespace
+
+TrialTerms Commands::terms_of(const Decision& decision, const netmodel::PortImpact& impact) const {
+  TrialTerms terms;
+  terms.before = trials_.sights();
+  for (const MacAddress& leader : impact.touched) { terms.affected.insert(to_hex(leader)); }
+  for (const MacAddress& leader : impact.ended) { terms.leaving.insert(to_hex(leader)); }
+  terms.confirm_within = decision.confirm_within;
+  terms.accept_regression = decision.accept_regression;
+  terms.needs_confirm = !local_.contains(decision.item.id);
+  return terms;
+}
+
+asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
+  Decision& decision = batch->front();
+  const netmodel::Model before = reconciler_.model();
+  std::vector<std::string> known = reconciler_.trouble();
+  if (!decision.item.undo
+           .empty()) {  // The start has shown the stored revision, if the kernel let it.
+    netmodel::Model stored = before;
+    Landing landing = co_await go_back(std::move(stored), {});
+    decision.landed = std::move(landing.model);
+    if (decision.landed) { decision.problems.push_back({std::nullopt, "", landing.where}); }
+    co_return;
+  }
+  netmodel::Model candidate = *decision.model;
+  TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
+  decision.consequences = netmodel::to_lines(planned.consequences);
+  if (planned.consequences.cuts_last_path && !decision.force) {
+    refuse(decision,
+           "it would cut the last way to the Console; to do it all the same, say \"force\": true");
+    for (const auto& line : decision.consequences) {
+      decision.problems.push_back({std::nullopt, "", line});
+    }
+    co_return;
+  }
+  TrialTerms terms = terms_of(decision, planned.impact);
+  std::string undo = undo_text(revision_, terms);
+  const bool begun = co_await begin(batch, std::move(undo));
+  if (!begun) { co_return; }
+  netmodel::Model now = before;
+  candidate = *decision.model;
+  decision.warnings = co_await advice(std::move(now), std::move(candidate));
+
+  reconciler_.set_model(*decision.model);
+  std::string why = "trial " + decision.item.id;
+  TurnResult turn = co_await reconciler_.converge(std::move(why));
+  decision.plan = turn.plan;
+  std::vector<std::string> reasons = turn.trouble_beside(known);
+  if (!turn.verified || !reasons.empty()) {
+    co_await refuse_applied(decision, before, std::move(reasons), std::move(known));
+    co_return;
+  }
+  co_await judge(decision, before, std::move(terms), std::move(known));
+}
+
+asio::awaitable<void> Commands::judge(Decision& decision, const netmodel::Model& before,
+                                      TrialTerms terms, std::vector<std::string> known) {
+  const std::string id = decision.item.id;
+  auto confirming = [id](store::Store& s) {
+    return s.mark(id, CommandState::confirming, "applied");
+  };
+  const auto marked = co_await store_.call(std::move(confirming));
+  if (!marked) {  // The undo is on disk all the same.
+    spdlog::warn("command.not_marked id={} reason={}", id, marked.error().what);
+  }
+  events_.add("trial.began",
+              {{"command", id},
+               {"confirm_within_s",
+                std::chrono::duration_cast<std::chrono::seconds>(terms.confirm_within).count()},
+               {"ports", terms.affected.size()}});
+  say({{"type", "state"}, {"id", id}, {"state", "confirming"}});
+  Judgement judgement = co_await trials_.run(id, std::move(terms));
+  if (judgement.verdict == Verdict::wait) { co_return; }  // The daemon stops.
+  if (judgement.verdict == Verdict::keep) {
+    for (auto& line : judgement.reasons) {
+      decision.warnings.push_back("lost by consent: " + std::move(line));
+    }
+    events_.add("trial.kept", {{"command", id}, {"lost", array_of(judgement.reasons)}});
+    co_return;
+  }
+  netmodel::Model wanted = before;
+  Landing landing = co_await go_back(std::move(wanted), std::move(known));
+  decision.state = CommandState::rolled_back;
+  decision.model.reset();
+  decision.landed = std::move(landing.model);
+  events_.add(
+      "trial.taken_back",
+      {{"command", id}, {"where", landing.where}, {"reasons", array_of(judgement.reasons)}});
+  for (auto& line : judgement.reasons) {
+    decision.problems.push_back({std::nullopt, "", std::move(line)});
+  }
+  decision.problems.push_back({std::nullopt, "", "taken back: " + landing.where});
+}
+
+asio::awaitable<void> Commands::refuse_applied(Decision& decision, const netmodel::Model& before,
+                                               std::vector<std::string> reasons,
+                                               std::vector<std::string> known) {
+  netmodel::Model wanted = before;
+  Landing landing = co_await go_back(std::move(wanted), std::move(known));
+  refuse(decision, "the kernel did not take it; the network is back at " + landing.where);
+  decision.landed = std::move(landing.model);
+  for (auto& reason : reasons) {
+    decision.problems.push_back({std::nullopt, "", std::move(reason)});
+  }
+}
+
+asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
+                                                     std::vector<std::string> known) {
+  netmodel::Model wanted = before;
+  const bool as_before = co_await shows(std::move(wanted), known);
+  if (as_before) { co_return Landing{fmt::format("revision {}", revision_), std::nullopt}; }
+  events_.add("undo.refused",
+              {{"revision", revision_},
+               {"what", reconciler_.last() ? array_of(reconciler_.trouble()) : json::array{}}});
+  auto newest = [](store::Store& s) { return s.revisions(revisions_tried_max); };
+  const auto summaries = co_await store_.call(std::move(newest));
+  for (const auto& summary : summaries ? *summaries : std::vector<store::RevisionSummary>{}) {
+    const std::int64_t number = summary.number;
+    auto read = [number](store::Store& s) { return s.revision(number); };
+    const auto revision = co_await store_.call(std::move(read));
+    if (!revision || !*revision) { continue; }
+    auto older = netmodel::model_from_json((*revision)->model);
+    if (!older || *older == before) { continue; }
+    wanted = *older;
+    const bool shown = co_await shows(std::move(wanted), known);
+    if (shown) {
+      co_return Landing{fmt::format("the model of revision {}, because the kernel refused that of "
+                                    "revision {}",
+                                    number, revision_),
+                        std::move(*older)};
+    }
+  }
+  netmodel::Model rescue = netmodel::rescue_of(before);
+  wanted = rescue;
+  co_await shows(std::move(wanted), known);
+  co_return Landing{"the rescue state: DHCP on every port, no groups", std::move(rescue)};
+}
+
+/// A turn that writes without a refusal is enough: what is not verified yet is drift, and repaired.
+asio::awaitable<bool> Commands::shows(netmodel::Model model,
+                                      const std::vector<std::string>& known) {
+  reconciler_.set_model(std::move(model));
+  std::string why = "taking back";
+  const TurnResult turn = co_await reconciler_.converge(std::move(why));
+  co_return turn.verified || turn.trouble_beside(known).empty();
+}
+
+asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t revision) {
+  auto read = [revision](store::Store& s) { return s.revision(revision); };
+  const auto made_for = co_await store_.call(std::move(read));
+  if (!made_for || !*made_for) {
+    co_return std::vector<std::string>{
+        fmt::format("revision {} is not kept any more: nothing to compare with", revision)};
+  }
+  const auto model = netmodel::model_from_json((*made_for)->model);
+  if (!model) { co_return std::vector<std::string>{model.error().what}; }
+  co_return netmodel::difference(*model, reconciler_.model());
+}
+
+void Commands::say_confirming() {
+  if (!trials_.running()) { return; }
+  say({{"type", "state"}, {"id", trials_.command_id()}, {"state", "confirming"}});
+}
+
+}  // namespace edge::uplink

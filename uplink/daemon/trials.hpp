@@ -1,0 +1,58 @@
+// Runs the trial of a change that can cut paths: watches them, dials them anew, waits for the
+// Console.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+
+#include "uplink/core/trial.hpp"
+
+namespace edge::uplink {
+
+/// Role: one trial at a time; the judgement is Trial's.
+/// Time: steady timer. Threads: the io_context's.
+class Trials {
+ public:
+  struct Hooks {
+    std::function<std::vector<PathSight>()> sights;
+    std::function<void(const PathKey&)> redial;
+    std::function<std::optional<PathKey>()> active;
+    std::function<void()> changed;  ///< Something worth showing.
+  };
+
+  Trials(boost::asio::io_context& io, Hooks hooks);
+
+  std::vector<PathSight> sights() const { return hooks_.sights(); }
+
+  /// Until the change is to be kept or taken back; `wait` only when the daemon stops. Pre: no other
+  /// one runs.
+  boost::asio::awaitable<Judgement> run(std::string command_id, TrialTerms terms);
+  /// False: no trial of this command runs.
+  bool confirm(std::string_view command_id);
+  /// A path changed.
+  void poke();
+  bool running() const { return trial_.has_value(); }
+  const std::string& command_id() const { return command_id_; }
+  /// `{"command", "seconds_left", "confirmed", "console_away", "waits_for": [line]}`; empty: none.
+  boost::json::object view() const;
+  void stop();
+
+ private:
+  void redial_next(const std::vector<PathSight>& sights);
+
+  Hooks hooks_;
+  boost::asio::steady_timer timer_;
+  std::optional<Trial> trial_;
+  std::string command_id_;
+  std::vector<std::string> waits_for_;
+  bool poked_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace edge::uplink
