@@ -191,12 +191,12 @@ InterfaceFields parse_interface(const json::object& object, ParseScope scope, Pr
   InterfaceFields out;
   reader.require("interface");
   out.interface = reader.id("interface").value_or("");
-  if (presence == Presence::whole) {
-    reader.require("vm");
-    reader.require("network");
-  }
+  if (presence == Presence::whole) { reader.require("vm"); }
   out.vm = reader.text("vm", 64);
   out.network = reader.id("network");
+  if (presence == Presence::whole && !reader.has("network")) {
+    out.network = std::string(default_network);
+  }
   out.mac = reader.mac("mac");
   out.hardware = reader.choice("hardware", hardware_kinds);
   out.address = reader.ip("address");

@@ -31,7 +31,10 @@ void apply_static_leases(const Model& model, RenderFacts& facts) {
 
 void render_virtual_ip(const Model& model, const RenderFacts& facts, Rendered& out) {
   const HostSettings& host = model.host;
-  if (host.cluster && facts.adapters.size() < cluster_adapters_min) {
+  const bool in_cluster = host.cluster || std::ranges::any_of(model.groups, [](const auto& item) {
+                            return item.second.role == GroupRole::infrastructure;
+                          });
+  if (in_cluster && facts.adapters.size() < cluster_adapters_min) {
     out.notes.push_back(
         {"cluster.adapters", fmt::format("{} adapters; a host of a cluster needs {}: two for the "
                                          "infrastructure group, two for VMs",

@@ -98,7 +98,8 @@ bool in_the_way(const HostSocket& socket, const ListenerScope& scope) {
     return socket.protocol == Transport::tcp && std::ranges::binary_search(scope.own, socket.inode);
   }
   return socket.protocol == Transport::tcp || socket.port < scope.ephemeral.first ||
-         socket.port > scope.ephemeral.last;
+         socket.port > scope.ephemeral.last ||
+         std::ranges::binary_search(scope.lasting, socket.inode);
 }
 
 std::string owner_of(const HostSocket& socket, const ListenerScope& scope) {
@@ -207,7 +208,24 @@ void ListenerReader::name_programs(std::span<const HostSocket> sockets) {
   }
 }
 
-Result<std::vector<ReservedPort>> ListenerReader::read(std::vector<IpAddress> uplink_addresses) {
+std::vector<std::uint64_t> SocketAges::lasting(std::span<const HostSocket> sockets, MonoTime now) {
+  std::map<std::uint64_t, MonoTime> seen;
+  std::vector<std::uint64_t> out;
+  for (const HostSocket& socket : sockets) {
+    if (socket.connected || socket.inode == 0) { continue; }
+    const auto known = first_seen_.find(socket.inode);
+    const MonoTime first = known == first_seen_.end() ? now : known->second;
+    if (seen.emplace(socket.inode, first).second && now - first >= question_max) {
+      out.push_back(socket.inode);
+    }
+  }
+  first_seen_ = std::move(seen);
+  std::ranges::sort(out);
+  return out;
+}
+
+Result<std::vector<ReservedPort>> ListenerReader::read(std::vector<IpAddress> uplink_addresses,
+                                                       MonoTime now) {
   std::vector<HostSocket> sockets;
   for (const auto& [path, protocol] : {std::tuple("/proc/thread-self/net/tcp", Transport::tcp),
                                        std::tuple("/proc/thread-self/net/tcp6", Transport::tcp),
@@ -217,7 +235,8 @@ Result<std::vector<ReservedPort>> ListenerReader::read(std::vector<IpAddress> up
     std::ranges::copy(parse_proc_net(text, protocol), std::back_inserter(sockets));
   }
   name_programs(sockets);
-  return reserved_ports(sockets, {std::move(uplink_addresses), read_ephemeral(), programs_, own_});
+  return reserved_ports(sockets, {std::move(uplink_addresses), read_ephemeral(), programs_, own_,
+                                  ages_.lasting(sockets, now)});
 }
 
 }  // namespace edge::netmodel

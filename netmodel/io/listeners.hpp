@@ -1,6 +1,7 @@
 // Ports of this host that its own programs use, so that no publication takes them away.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/ids.hpp"
 #include "base/net.hpp"
 #include "netmodel/core/apply_operations.hpp"
 
@@ -30,7 +32,8 @@ struct HostSocket {
 /// Source: Documentation/networking/proc_net_tcp.rst.
 std::vector<HostSocket> parse_proc_net(std::string_view text, Transport protocol);
 
-/// UDP sockets without a peer that a program got from the ephemeral range are questions in flight.
+/// UDP sockets without a peer that a program got from the ephemeral range are questions in flight,
+/// unless they last.
 struct EphemeralPorts {
   std::uint16_t first = 32768;
   std::uint16_t last = 60999;
@@ -42,6 +45,7 @@ struct ListenerScope {
   std::map<std::uint64_t, std::string> programs{};  ///< By inode, as far as known.
   std::vector<std::uint64_t>
       own{};  ///< Sorted; our sockets: listeners and the tunnel's connections.
+  std::vector<std::uint64_t> lasting{};  ///< Sorted; were there in a much earlier reading too.
 };
 
 /// What a publication must not take: each port once, sorted, with its owner in words: `"sshd" (pid
@@ -49,17 +53,31 @@ struct ListenerScope {
 std::vector<ReservedPort> reserved_ports(std::span<const HostSocket> sockets,
                                          const ListenerScope& scope);
 
+/// Which sockets have been there for a while. A question is answered or given up within
+/// `question_max`; what is older listens. Time: a parameter.
+class SocketAges {
+ public:
+  static constexpr std::chrono::seconds question_max{15};
+  /// Inodes of those that were there `question_max` ago, sorted. Forgets the ones that are gone.
+  std::vector<std::uint64_t> lasting(std::span<const HostSocket> sockets, MonoTime now);
+
+ private:
+  std::map<std::uint64_t, MonoTime> first_seen_;
+};
+
 /// Reads the tables of this network namespace. Keeps names of programs between calls: /proc is
-/// walked only when a listener is new.
+/// walked only when a listener is new. A UDP listener in the ephemeral range is known as one from
+/// the second reading on that is `question_max` after the first.
 /// Time: 0.1 ms on a quiet host; a walk of /proc some ms. Threads: any one at a time.
 class ListenerReader {
  public:
   /// Errors: those of /proc; a table that does not exist (no IPv6) is empty.
-  Result<std::vector<ReservedPort>> read(std::vector<IpAddress> uplink_addresses);
+  Result<std::vector<ReservedPort>> read(std::vector<IpAddress> uplink_addresses, MonoTime now);
 
  private:
   void name_programs(std::span<const HostSocket> sockets);
 
+  SocketAges ages_;
   std::map<std::uint64_t, std::string> programs_;
   std::vector<std::uint64_t> own_;
 };

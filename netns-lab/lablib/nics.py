@@ -1,9 +1,12 @@
 """Ports with real NICs: virtio cards of the emulated machine, two on a cable, whose plugs QEMU pulls."""
 import contextlib
+import ctypes
+import fcntl
 import json
 import os
 import pathlib
 import socket
+import struct
 
 from . import needs, ns
 from .guest_agent import SOCKET
@@ -13,6 +16,7 @@ from .pace import wait_until
 
 APPEARS_WITHIN_S = 5
 MTU_BYTES = 1500
+SIOCETHTOOL, ETHTOOL_SSET, DUPLEX_FULL, PORT_OTHER = 0x8946, 0x2, 0x1, 0xFF      # linux/sockios.h, linux/ethtool.h
 
 
 def qmp(execute, **arguments):
@@ -53,6 +57,16 @@ def set_cable(index, plugged):
     """Both plugs of a cable, as when it is pulled out of the host."""
     for end in ("nic", "far"):
         qmp("set_link", name=f"{end}{index}", up=plugged)
+
+
+def set_speed(node, link, mbps):
+    """What the card says its link runs at, by ETHTOOL_SSET (struct ethtool_cmd); virtio cards take any word for it."""
+    settings = ctypes.create_string_buffer(struct.pack(
+        "=IIIHBBBBBBIIHBBIII", ETHTOOL_SSET, 0, 0, mbps & 0xFFFF, DUPLEX_FULL, PORT_OTHER, 0, 0, 0, 0, 0, 0, mbps >> 16,
+        0, 0, 0, 0, 0))
+    request = struct.pack("16sP16x", link.encode(), ctypes.addressof(settings))
+    with node.socket(kind=socket.SOCK_DGRAM) as ask:
+        fcntl.ioctl(ask, SIOCETHTOOL, request)
 
 
 def remove(index):

@@ -16,6 +16,17 @@ const json::string* text_in(const json::object& object, std::string_view key) {
   return value == nullptr ? nullptr : value->if_string();
 }
 
+/// The link whose value it is; empty: none's.
+std::string_view link_of(std::string_view path) {
+  for (const std::string_view family : {"net/ipv4/conf/", "net/ipv6/conf/"}) {
+    if (!path.starts_with(family)) { continue; }
+    const std::string_view rest = path.substr(family.size());
+    const std::string_view link = rest.substr(0, rest.rfind('/'));
+    return link == "all" || link == "default" ? std::string_view{} : link;
+  }
+  return {};
+}
+
 }  // namespace
 
 SysctlOriginals SysctlOriginals::from_json(std::string_view text, std::string boot_id) {
@@ -51,6 +62,10 @@ bool SysctlOriginals::remember(const std::string& path, const std::string& was,
                                const std::string& ours) {
   const auto [entry, fresh] = known_.try_emplace(path, Known{was, ours});
   if (fresh) { return true; }
+  if (ours == entry->second.was && was == entry->second.ours) {
+    known_.erase(entry);
+    return true;
+  }
   return std::exchange(entry->second.ours, ours) != ours;
 }
 
@@ -65,6 +80,16 @@ std::vector<netmodel::Sysctl> SysctlOriginals::to_restore(
   return out;
 }
 
+std::vector<netmodel::Sysctl> SysctlOriginals::no_longer_wanted(
+    const std::vector<netmodel::Sysctl>& wanted, const std::vector<netmodel::Sysctl>& now) const {
+  std::vector<netmodel::Sysctl> out = to_restore(now);
+  std::erase_if(out, [&](const netmodel::Sysctl& sysctl) {
+    return !is_machine_wide(sysctl.path) ||
+           std::ranges::find(wanted, sysctl.path, &netmodel::Sysctl::path) != wanted.end();
+  });
+  return out;
+}
+
 std::vector<std::string> SysctlOriginals::paths() const {
   std::vector<std::string> out;
   out.reserve(known_.size());
@@ -72,16 +97,13 @@ std::vector<std::string> SysctlOriginals::paths() const {
   return out;
 }
 
+bool is_machine_wide(std::string_view path) { return link_of(path).empty(); }
+
 bool belongs_to_machine(std::string_view path, const netmodel::ObservedState& observed) {
-  for (const std::string_view family : {"net/ipv4/conf/", "net/ipv6/conf/"}) {
-    if (!path.starts_with(family)) { continue; }
-    const std::string_view rest = path.substr(family.size());
-    const std::string_view link = rest.substr(0, rest.rfind('/'));
-    if (link == "all" || link == "default") { return true; }
-    const auto* seen = observed.find_link(link);
-    return seen != nullptr && !seen->ours();
-  }
-  return true;
+  const std::string_view link = link_of(path);
+  if (link.empty()) { return true; }
+  const auto* seen = observed.find_link(link);
+  return seen != nullptr && !seen->ours();
 }
 
 }  // namespace edge::uplink

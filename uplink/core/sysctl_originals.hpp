@@ -21,13 +21,19 @@ class SysctlOriginals {
   static SysctlOriginals from_json(std::string_view text, std::string boot_id);
   std::string to_json() const;
 
-  /// We are about to write `ours` where `was` stands. The first value counts, the last wish too.
+  /// We are about to write `ours` where `was` stands. The first value counts, the last wish too; a
+  /// wish that is the first value gives it back: from then on it is the machine's own again.
   /// Returns true when there is something new to keep. Pre: belongs_to_machine(path).
   bool remember(const std::string& path, const std::string& was, const std::string& ours);
 
   /// What to write so that it is as before us. `now`: the present values; a path that is gone, or
   /// that somebody else has set since, is left alone.
   std::vector<netmodel::Sysctl> to_restore(const std::vector<netmodel::Sysctl>& now) const;
+
+  /// The same for machine-wide values that `wanted` does not name any more: our last IPv6 network
+  /// went, so does forwarding.
+  std::vector<netmodel::Sysctl> no_longer_wanted(const std::vector<netmodel::Sysctl>& wanted,
+                                                 const std::vector<netmodel::Sysctl>& now) const;
 
   std::vector<std::string> paths() const;
   bool empty() const { return known_.empty(); }
@@ -40,6 +46,9 @@ class SysctlOriginals {
   std::string boot_id_;
   std::map<std::string, Known> known_;
 };
+
+/// True for values that belong to no link.
+bool is_machine_wide(std::string_view path);
 
 /// True for what outlives us: machine-wide values and those of links that are not ours.
 bool belongs_to_machine(std::string_view path, const netmodel::ObservedState& observed);

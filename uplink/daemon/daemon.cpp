@@ -153,11 +153,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
                             (*kernel)->port_id(), kernel_has_bonding()};
   box.rtnetlink = kernel->get();
   box.kernel = std::move(*kernel);
-  auto originals = std::make_shared<OriginalsFile>(OriginalsFile::open(config.paths.state));
-  box.before_writes = [originals](const netmodel::Plan& plan,
-                                  const netmodel::ObservedState& observed) {
-    originals->before(plan, observed);
-  };
+  box.originals = std::make_unique<OriginalsFile>(OriginalsFile::open(config.paths.state));
 
   std::string host_id = config.host.id;
   if (host_id.empty() && !config.console.certificate.empty()) {
@@ -389,6 +385,7 @@ void Daemon::on_turn(const TurnResult& turn) {
       if (!ec) { reconciler_.request("not verified"); }
     });
   }
+  listening();  // What listens is told from a question in flight by how long it is there.
   if (!std::exchange(recovered_, true)) {
     tunnel_.release();
     commands_.recover(std::move(memory_.unfinished));
@@ -453,7 +450,7 @@ const std::vector<netmodel::ReservedPort>& Daemon::listening() {
     for (const auto& seen : adapter.v6.seen) { addresses.push_back(seen.address); }
     for (const auto& owned : adapter.v6.owned) { addresses.push_back(owned.address); }
   }
-  auto read = listener_reader_.read(std::move(addresses));
+  auto read = listener_reader_.read(std::move(addresses), now);
   if (read) {
     listening_ = std::move(*read);
   } else {

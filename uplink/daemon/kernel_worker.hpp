@@ -2,7 +2,6 @@
 // by anybody holds it for up to seconds (facts: apply, traps); heartbeats must not wait for that.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "netmodel/io/conntrack_port.hpp"
@@ -10,6 +9,7 @@
 #include "netmodel/io/nft_port.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
 #include "store/io/store_worker.hpp"
+#include "uplink/daemon/originals.hpp"
 
 namespace edge::uplink {
 
@@ -17,9 +17,8 @@ namespace edge::uplink {
 struct KernelBox {
   std::unique_ptr<netmodel::NftPort> nft;
   std::unique_ptr<netmodel::Kernel> kernel;
-  /// Called on the kernel's thread with a plan that is about to be written, and what it starts
-  /// from.
-  std::function<void(const netmodel::Plan&, const netmodel::ObservedState&)> before_writes;
+  /// The machine's own sysctls; nullptr: not kept.
+  std::unique_ptr<OriginalsFile> originals;
 
   /// The same object where it is the real one: what only that can tell.
   netmodel::RtnetlinkKernel* rtnetlink = nullptr;

@@ -38,6 +38,23 @@ void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedS
   }
 }
 
+void OriginalsFile::give_back(netmodel::DesiredState& wanted,
+                              const netmodel::ObservedState& observed) const {
+  for (auto& sysctl : originals_.no_longer_wanted(wanted.sysctls, observed.sysctls)) {
+    wanted.sysctls.push_back(std::move(sysctl));
+  }
+}
+
+std::vector<std::string> OriginalsFile::paths_beside(std::vector<std::string> paths) const {
+  for (auto& path : originals_.paths()) {
+    if (is_machine_wide(path)) { paths.push_back(std::move(path)); }
+  }
+  std::ranges::sort(paths);
+  const auto twice = std::ranges::unique(paths);
+  paths.erase(twice.begin(), twice.end());
+  return paths;
+}
+
 Result<std::vector<std::string>> OriginalsFile::restore(netmodel::Kernel& kernel) {
   std::vector<std::string> written;
   EDGE_ASSIGN(const auto observed, kernel.dump(originals_.paths()));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "netmodel/core/operation.hpp"
 #include "netmodel/io/kernel.hpp"
@@ -19,6 +20,12 @@ class OriginalsFile {
   /// Keeps the values that `plan` is about to change. A file that cannot be written is logged: the
   /// network matters more than a tidy end.
   void before(const netmodel::Plan& plan, const netmodel::ObservedState& observed);
+
+  /// Adds to the wish what we changed once and want no longer: its own value.
+  /// Pre: `observed` was dumped with paths_beside().
+  void give_back(netmodel::DesiredState& wanted, const netmodel::ObservedState& observed) const;
+  /// `paths` and the machine-wide ones that we have changed, each once, sorted.
+  std::vector<std::string> paths_beside(std::vector<std::string> paths) const;
 
   /// Writes back what we changed and nobody else since, then forgets it.
   /// Returns the writes as text. Errors: the first that the kernel refused.

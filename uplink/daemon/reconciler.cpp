@@ -17,15 +17,18 @@ namespace {
 
 /// Runs on the kernel thread.
 Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
-  const std::vector<std::string> sysctls = netmodel::sysctl_paths(rendered.state);
+  const std::vector<std::string> sysctls =
+      box.originals ? box.originals->paths_beside(netmodel::sysctl_paths(rendered.state))
+                    : netmodel::sysctl_paths(rendered.state);
   TurnResult result;
   EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
+  if (box.originals) { box.originals->give_back(rendered.state, result.observed); }
   EDGE_ASSIGN(const auto nft, box.kernel->dump_nft());
   const netmodel::Planned planned =
       netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft);
   for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
-  if (write && !planned.plan.empty() && box.before_writes) {
-    box.before_writes(planned.plan, result.observed);
+  if (write && !planned.plan.empty() && box.originals) {
+    box.originals->before(planned.plan, result.observed);
   }
   for (const netmodel::Operation& operation : planned.plan) {
     result.plan.push_back(netmodel::to_text(operation));

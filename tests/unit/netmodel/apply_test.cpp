@@ -26,6 +26,11 @@ constexpr std::string_view web_interface =
 
 using ApplyTest = ApplyFixture;
 
+TEST_F(ApplyTest, AGuestWithoutANetworkJoinsTheDefaultOne) {
+  accept({R"({"op":"interface.attach","interface":"i","vm":"v"})"});
+  EXPECT_EQ(model.interfaces.at("i").network, default_network);
+}
+
 TEST_F(ApplyTest, AdapterMtuIsHeldToTheDriversRange) {
   accept({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})"});
   EXPECT_EQ(model.adapters.at(mac("02:00:00:00:00:01")).mtu, 9000U);

@@ -71,6 +71,19 @@ TEST_F(HostTest, TheVirtualAddressIsOnTheManagementPortWithARuleOfItsOwn) {
   EXPECT_THAT(out.notes, Contains(testing::Field(&Note::kind, "cluster.adapters")));
 }
 
+TEST_F(HostTest, AnInfrastructureGroupOnAMachineWithFewAdaptersIsReported) {
+  const auto reported = [&] {
+    return std::ranges::any_of(render(model, one_port()).notes,
+                               [](const Note& note) { return note.kind == "cluster.adapters"; });
+  };
+  EXPECT_FALSE(reported());
+  accept({R"({"op":"group.create","group":"infra","adapters":["eth0"],"role":"infrastructure",
+              "allow_single":true})"});
+  EXPECT_TRUE(reported());
+  accept({R"({"op":"group.delete","group":"infra"})"});
+  EXPECT_FALSE(reported());
+}
+
 TEST_F(HostTest, WhatIsSetSurvivesTheStore) {
   accept({management, cluster});
   const auto read = model_from_json(to_json_text(model));

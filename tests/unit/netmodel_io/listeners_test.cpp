@@ -11,6 +11,8 @@
 namespace edge::netmodel {
 namespace {
 
+using namespace std::chrono_literals;
+
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -82,6 +84,22 @@ TEST(ListenersTest, AQuestionInFlightIsNoListener) {
               ElementsAre("udp 67 a program of this host", "udp 51820 a program of this host"));
 }
 
+TEST(ListenersTest, ASocketInTheEphemeralRangeThatStaysIsAListener) {
+  const HostSocket tunnel{.protocol = Transport::udp, .port = 40000, .inode = 7};
+  const HostSocket question{.protocol = Transport::udp, .port = 40001, .inode = 8};
+  SocketAges ages;
+  const MonoTime start{std::chrono::hours(1)};
+  EXPECT_TRUE(ages.lasting(std::vector{tunnel}, start).empty());
+  const std::vector both{tunnel, question};
+  EXPECT_TRUE(ages.lasting(both, start + SocketAges::question_max - 1ms).empty());
+  ListenerScope later = scope();
+  later.lasting = ages.lasting(both, start + SocketAges::question_max);
+  EXPECT_THAT(lines(reserved_ports(both, later)), ElementsAre("udp 40000 a program of this host"));
+  EXPECT_TRUE(ages.lasting({}, start + 60s).empty());
+  EXPECT_TRUE(ages.lasting(both, start + 61s).empty())
+      << "a number that came back is another socket";
+}
+
 TEST(ListenersTest, ForeignTextIsSkipped) {
   EXPECT_THAT(parse_proc_net("", Transport::tcp), IsEmpty());
   EXPECT_THAT(
@@ -102,7 +120,7 @@ TEST(ListenersTest, AListenerOfThisProcessIsFoundAndGoes) {
   ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&any), &size), 0);
   const ReservedPort wanted{Transport::tcp, ntohs(any.sin_port), "this service itself"};
   const auto has = [&] {
-    const auto ports = reader.read({}).value();
+    const auto ports = reader.read({}, MonoTime{}).value();
     return std::ranges::any_of(ports, [&](const ReservedPort& p) {
       return p.port == wanted.port && p.what == wanted.what;
     });

@@ -37,6 +37,22 @@ TEST(SysctlOriginalsTest, ARestartOfTheDaemonKeepsThemAndARestartOfTheMachineDoe
   EXPECT_TRUE(SysctlOriginals::from_json(text, "boot-2").empty());
 }
 
+TEST(SysctlOriginalsTest, AMachineWideValueThatIsNotWantedAnyMoreGoesBackOnce) {
+  const std::string forward6 = "net/ipv6/conf/all/forwarding";
+  const std::string adapter = "net/ipv6/conf/eth0/disable_ipv6";
+  SysctlOriginals originals("boot-1");
+  originals.remember(forward6, "0", "1");
+  originals.remember(adapter, "0", "1");
+  const std::vector<Sysctl> now{{forward6, "1"}, {adapter, "1"}};
+  EXPECT_THAT(originals.no_longer_wanted({{forward6, "1"}}, now), IsEmpty());
+  EXPECT_THAT(originals.no_longer_wanted({}, now), ElementsAre(Sysctl{forward6, "0"}))
+      << "what a link has is asked for again when the link is";
+  EXPECT_THAT(originals.no_longer_wanted({}, {{forward6, "2"}}), IsEmpty()) << "somebody else's";
+  EXPECT_TRUE(originals.remember(forward6, "1", "0"));
+  EXPECT_THAT(originals.no_longer_wanted({}, {{forward6, "1"}}), IsEmpty())
+      << "given back: what is there now is the machine's own wish";
+}
+
 TEST(SysctlOriginalsTest, ADamagedFileIsAsNone) {
   for (const char* text :
        {"", "[]", "{", R"({"boot_id":"boot-1"})", R"({"boot_id":1,"sysctls":{}})",

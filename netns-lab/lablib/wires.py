@@ -1,0 +1,126 @@
+"""The outside of groups: switches that know VLANs, aggregates at their end, captures that show tags."""
+import contextlib
+import re
+import signal
+import socket
+import struct
+import threading
+
+from .ns import ip_batch
+from .reach import ETH_P_ALL
+
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10     # linux/if_packet.h
+AUXDATA = struct.Struct("=IIIHHHH")
+
+
+def switch_knows_vlans(lab, uplink):
+    """The switch filters by VLAN from now on; every socket is in VLAN 1, untagged."""
+    lab.node("sw").ip("link", "set", "dev", f"sw-{uplink}", "type", "bridge", "vlan_filtering", "1")
+
+
+def trunk(lab, link, *ids):
+    """A socket of the switch carries these VLANs tagged, beside what it has."""
+    for vlan in ids:
+        lab.node("sw").run(["bridge", "vlan", "add", "dev", link, "vid", str(vlan)])
+
+
+def access(lab, link, vlan):
+    """A socket of the switch is in this VLAN only, untagged."""
+    switch = lab.node("sw")
+    switch.run(["bridge", "vlan", "del", "dev", link, "vid", "1"])
+    switch.run(["bridge", "vlan", "add", "dev", link, "vid", str(vlan), "pvid", "untagged"])
+
+
+def aggregate(lab, uplink, ports, mode):
+    """The switch takes these ports as one: the far end of a group of that mode. Returns the aggregate's name."""
+    name = f"lag-{uplink}"
+    options = " lacp_rate fast" if mode == "802.3ad" else ""
+    lines = [f"link add {name} type bond mode {mode} miimon 100 xmit_hash_policy layer2+3{options}"]
+    for port in ports:
+        lines += [f"link set p-{port} nomaster", f"link set p-{port} down", f"link set p-{port} master {name}",
+                  f"link set p-{port} up"]
+        lab.plugged[port] = uplink
+    ip_batch([*lines, f"link set {name} up", f"link set {name} master sw-{uplink}"], lab.nodes["sw"].netns)
+    return name
+
+
+class TaggedCapture:
+    """Frames that enter or leave a node's links, each as (link, VLAN id or None, frame without its tag)."""
+
+    def __init__(self, node, links):
+        self.frames, self._sockets, self._stop = [], {}, threading.Event()
+        with node.inside():
+            for link in links:
+                made = self._sockets[link] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+                made.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+                made.bind((link, ETH_P_ALL))
+                made.settimeout(0.05)
+        self._threads = [threading.Thread(target=self._read, args=entry, daemon=True) for entry in self._sockets.items()]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def _read(self, link, source):
+        """Until the block has ended and what has arrived by then is read."""
+        while True:
+            ended = self._stop.is_set()
+            source.settimeout(0 if ended else 0.05)
+            try:
+                data, extra, _, _ = source.recvmsg(65535, 256)
+            except OSError:
+                if ended:
+                    return
+                continue
+            self.frames.append((link, *tag_of(data, extra)))
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        for source in self._sockets.values():
+            source.close()
+
+    def tags(self, mac, link=None):
+        """VLAN ids (None: untagged) of the frames that this MAC sent."""
+        sender = bytes.fromhex(mac.replace(":", ""))
+        return {vlan for where, vlan, data in list(self.frames) if data[6:12] == sender and link in (None, where)}
+
+
+def tag_of(data, extra):
+    """(VLAN id or None, the frame without it): the kernel keeps the tag beside the frame, or in it."""
+    for level, kind, content in extra:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tci, _ = AUXDATA.unpack_from(content)
+            if status & TP_STATUS_VLAN_VALID:
+                return tci & 0xFFF, data
+    if data[12:14] == b"\x81\x00":
+        return struct.unpack("!H", data[14:16])[0] & 0xFFF, data[:12] + data[16:]
+    return None, data
+
+
+def answers(node, address, count=1, wait_s=1):
+    """Whether a node gets an answer to a ping; ARP included."""
+    return f"{count} received" in node.run(["ping", "-n", "-c", str(count), "-W", str(wait_s), address], check=False)
+
+
+@contextlib.contextmanager
+def steady_ping(node, address, interval_s=0.001):
+    """A ping at a steady pace while the block runs; yields a dictionary that has sent, received, lost, longest_ms after it."""
+    child = node.spawn(["ping", "-n", "-D", "-i", str(interval_s), address], log="steady-ping.log")
+    result = {}
+    try:
+        yield result
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.wait(timeout=60)
+    result.update(ping_result((node.dir / "steady-ping.log").read_text()))
+
+
+def ping_result(text):
+    """What `ping -D` said at its end: counts, and the longest pause between two answers."""
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", text).groups())
+    times = [float(t) for t in re.findall(r"^\[([0-9.]+)\] .* bytes from", text, re.M)]
+    longest = max((b - a for a, b in zip(times, times[1:])), default=0.0)
+    return {"sent": sent, "received": received, "lost": sent - received, "longest_ms": longest * 1000}

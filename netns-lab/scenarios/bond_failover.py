@@ -1,0 +1,63 @@
+"""What a guest loses when the member that carries it goes, at one packet per millisecond: pulled (the kernel looks at the
+link every 100 ms) and planned. No path switches, the guest keeps its address."""
+from lablib.wires import answers, steady_ping
+
+TOPOLOGY = "bond"
+NEEDS = "bond"
+EXCLUSIVE = True
+ADDRESS = "192.168.1.77"
+MIIMON_MS, SETTLE_S = 100, 1.0
+
+
+def run(lab):
+    lab.plug("eth1", into="a")
+    lab.start(active="eth0")
+    lab.wait_paths()
+    lab.console.must([{"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]},
+                      {"op": "interface.attach", "interface": "web", "vm": "v", "network": lab.host.bridge("eth0")}])
+    vm, client = lab.vm("web"), lab.client("a")
+    vm.node.ip("addr", "add", f"{ADDRESS}/24", "dev", "eth0")
+    lab.expect(15, "the guest answers", lambda: answers(client, ADDRESS))
+    lab.expect(15, "both members are up and one carries", lambda: carries(lab) and len(alive(lab)) == 2)
+    last, session = lab.events_arrived(), lab.host.session()
+
+    def switch_over(name, limit_ms, act):
+        first = carries(lab)
+        with steady_ping(client, ADDRESS) as result:
+            lab.lasts(SETTLE_S)
+            act(first)
+            lab.expect(3, "the other carries", lambda: carries(lab) not in (first, None))
+            lab.lasts(SETTLE_S)
+        lab.say(f"  - {name}: {result}")
+        lab.figure(f"{name}_lost", result["lost"], "packets")
+        lab.figure(f"{name}_sent", result["sent"], "packets")
+        lab.figure(f"{name}_gap", result["longest_ms"])
+        lab.check(f"{name}: the guest was answered again", result["received"] > 100, result)
+        lab.check(f"{name}: at most {limit_ms} ms without an answer", result["longest_ms"] <= 1000 * lab.limit(limit_ms / 1000),
+                  result)
+        return first
+
+    lab.step("the member that carries is pulled")
+    pulled = switch_over("pulled", 3 * MIIMON_MS, lab.pull)
+    lab.plug(pulled)
+    lab.expect(10, "both are up again", lambda: len(alive(lab)) == 2)
+    lab.step("a planned switch, both have carrier: the switch is told where the guest is")
+    bond = next(g["bond"] for g in lab.host.ctl("groups") if g["group"] == "lan")
+    switch_over("planned", 2 * MIIMON_MS, lambda first: lab.host.node.ip(
+        "link", "set", "dev", bond, "type", "bond", "active_slave", pulled))
+    lab.check("no path switched", not lab.switches(last), lab.switches(last))
+    lab.check("the same session", lab.host.session() == session)
+
+
+def row(lab):
+    return next(g for g in lab.host.ctl("groups") if g["group"] == "lan")
+
+
+def carries(lab):
+    return next((m["adapter"] for m in row(lab)["members"] if m["active"]), None)
+
+
+def alive(lab):
+    """Members that the bond counts as up."""
+    text = (lab.host.node.run(["cat", f"/proc/net/bonding/{row(lab)['bond']}"]))
+    return [part for part in text.split("Slave Interface: ")[1:] if "MII Status: up" in part]
