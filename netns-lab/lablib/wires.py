@@ -6,7 +6,8 @@ import socket
 import struct
 import threading
 
-from .ns import ip_batch
+from .ns import LabError, ip_batch
+from .pace import wait_until
 from .reach import ETH_P_ALL
 
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10     # linux/if_packet.h
@@ -108,14 +109,18 @@ def answers(node, address, count=1, wait_s=1):
 @contextlib.contextmanager
 def steady_ping(node, address, interval_s=0.001):
     """A ping at a steady pace while the block runs; yields a dictionary that has sent, received, lost, longest_ms after it."""
-    child = node.spawn(["ping", "-n", "-D", "-i", str(interval_s), address], log="steady-ping.log")
+    log = node.dir / "steady-ping.log"
+    log.unlink(missing_ok=True)
+    child = node.spawn(["ping", "-n", "-D", "-i", str(interval_s), address], log=log.name)
     result = {}
     try:
+        if wait_until(lambda: "bytes from" in log.read_text(), 10, 0.05) is None:
+            raise LabError(f"{node.name}: {address} does not answer a ping")
         yield result
     finally:
         child.send_signal(signal.SIGINT)
         child.wait(timeout=60)
-    result.update(ping_result((node.dir / "steady-ping.log").read_text()))
+    result.update(ping_result(log.read_text()))
 
 
 def ping_result(text):

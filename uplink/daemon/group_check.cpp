@@ -22,6 +22,9 @@ bool can_be_checked_later(const netmodel::Group& group) {
   return group.adapters.size() > 1 && group.mode == netmodel::GroupMode::active_backup;
 }
 
+/// Its switch may be set up before the group is: then silence between the members proves nothing.
+constexpr const char* aggregate_note = "; so it is where the switch has them as one aggregate";
+
 }  // namespace
 
 GroupCheck::GroupCheck(boost::asio::io_context& io, const Ports& ports, EventLog& events,
@@ -102,8 +105,11 @@ void GroupCheck::check_new(const netmodel::Model& before, const netmodel::Model&
     const bool same = known != before.groups.end() && known->second.adapters == group.adapters;
     if (same || group.adapters.size() < 2) { continue; }
     ++*pending;
-    ask(id, askable(group), [lines, one_less](const Verdict& verdict) {
-      lines->insert(lines->end(), verdict.lines.begin(), verdict.lines.end());
+    const bool aggregate = group.mode != netmodel::GroupMode::active_backup;
+    ask(id, askable(group), [lines, one_less, aggregate](const Verdict& verdict) {
+      for (const auto& line : verdict.lines) {
+        lines->push_back(aggregate ? line + aggregate_note : line);
+      }
       one_less();
     });
   }

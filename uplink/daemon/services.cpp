@@ -76,12 +76,12 @@ void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
   }
 }
 
-std::map<MacAddress, dhcp::GuestLease> Services::guests() const {
-  std::map<MacAddress, dhcp::GuestLease> out;
+std::map<std::pair<std::string, MacAddress>, dhcp::GuestLease> Services::guests() const {
+  std::map<std::pair<std::string, MacAddress>, dhcp::GuestLease> out;
   for (const auto& [name, service] : services_) {
     const auto leases = service.child->leases();
     if (!leases) { continue; }  // Shown as "no address"; the trouble line says why.
-    for (const auto& lease : *leases) { out[lease.mac] = lease; }
+    for (const auto& lease : *leases) { out[{name, lease.mac}] = lease; }
   }
   return out;
 }

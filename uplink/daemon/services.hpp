@@ -22,8 +22,8 @@ class Services {
 
   /// Starts, reloads, restarts and ends children so that exactly `wanted` runs.
   void apply(const std::vector<netmodel::NetworkService>& wanted);
-  /// Addresses that guests got, by MAC.
-  std::map<MacAddress, dhcp::GuestLease> guests() const;
+  /// Addresses that guests got, by network and MAC: one that moved may hold two leases.
+  std::map<std::pair<std::string, MacAddress>, dhcp::GuestLease> guests() const;
   /// One line per network that has trouble.
   std::vector<std::string> problems() const;
   bool running(const std::string& network) const;

@@ -213,7 +213,7 @@ json::array interfaces_view(const ViewSources& s) {
                      {"state", observed == nullptr ? "missing"
                                : observed->carrier ? "connected"
                                                    : "waiting for the VM"}};
-    if (const auto guest = guests.find(interface.mac); guest != guests.end()) {
+    if (const auto guest = guests.find({interface.network, interface.mac}); guest != guests.end()) {
       row["address"] = edge::to_string(guest->second.address);
     } else if (const auto fixed = netmodel::address_of(model, interface, subnets)) {
       row["address"] = edge::to_string(*fixed);
