@@ -1,13 +1,12 @@
 """The outside of groups: switches that know VLANs, aggregates at their end, captures that show tags."""
 import contextlib
-import re
-import signal
+import pathlib
 import socket
 import struct
+import subprocess
 import threading
 
 from .ns import LabError, ip_batch
-from .pace import wait_until
 from .reach import ETH_P_ALL
 
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10     # linux/if_packet.h
@@ -107,25 +106,24 @@ def answers(node, address, count=1, wait_s=1):
 
 
 @contextlib.contextmanager
-def steady_ping(node, address, interval_s=0.001):
-    """A ping at a steady pace while the block runs; yields a dictionary that has sent, received, lost, longest_ms after it."""
-    log = node.dir / "steady-ping.log"
-    log.unlink(missing_ok=True)
-    child = node.spawn(["ping", "-n", "-D", "-i", str(interval_s), address], log=log.name)
+def steady_flow(lab, sender, receiver, address, interval_us=1000, port=7200):
+    """A datagram at each interval while the block runs, one way, the receiver silent; yields a dictionary that has received,
+    lost and longest_ms after it."""
+    program = lab.dir / "steady"
+    if not program.exists():
+        subprocess.run(["cc", "-O2", "-o", program, pathlib.Path(__file__).parent / "steady.c"], check=True, capture_output=True)
+    count = receiver.spawn([program, "count", port], stdout=subprocess.PIPE)
+    if count.stdout.readline().strip() != b"ready":
+        raise LabError(f"{receiver.name}: port {port} is taken")
+    send = sender.spawn([program, "send", address, port, interval_us])
     result = {}
     try:
-        if wait_until(lambda: "bytes from" in log.read_text(), 10, 0.05) is None:
-            raise LabError(f"{node.name}: {address} does not answer a ping")
         yield result
     finally:
-        child.send_signal(signal.SIGINT)
-        child.wait(timeout=60)
-    result.update(ping_result(log.read_text()))
-
-
-def ping_result(text):
-    """What `ping -D` said at its end: counts, and the longest pause between two answers."""
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", text).groups())
-    times = [float(t) for t in re.findall(r"^\[([0-9.]+)\] .* bytes from", text, re.M)]
-    longest = max((b - a for a, b in zip(times, times[1:])), default=0.0)
-    return {"sent": sent, "received": received, "lost": sent - received, "longest_ms": longest * 1000}
+        for child in (send, count):
+            child.terminate()
+        words = count.stdout.read().split()
+        for child in (send, count):
+            child.wait()
+    received, _, _, lost, longest = words
+    result.update(received=int(received), lost=int(lost), longest_ms=float(longest))
