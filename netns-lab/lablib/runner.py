@@ -50,7 +50,8 @@ def select(patterns):
         number = lower[:1] + lower[1:].zfill(2) if lower[1:].isdigit() else None
         found = [n for n in names() if fnmatch.fnmatch(n, lower) or (number and n.split("_")[0] == number)]
         if lower in ("all", "plain", "special"):
-            found = [n for n in names() if lower == "all" or bool(needs.of(load(n))) == (lower == "special")]
+            found = [n for n in names() if lower == "all" or not getattr(load(n), "ON_DEMAND", False)
+                     and bool(needs.of(load(n))) == (lower == "special")]
         if not found:
             raise LabError(f'no scenario "{pattern}"; there are: {" ".join(names())}')
         chosen += [n for n in found if n not in chosen]

@@ -257,6 +257,10 @@ Bytes encode(const Hello& hello) {
   if (!hello.last_failure.empty()) {
     object["last_failure"] = clip(hello.last_failure, text_bytes_max);
   }
+  constexpr std::size_t member = sizeof(R"(,"fill":"")") - 1;
+  const std::size_t size = json::serialize(object).size() + member;
+  const std::size_t wanted = std::min(hello.fill, hello_fill_max);
+  if (wanted > size) { object["fill"] = std::string(wanted - size, '.'); }
   return frame_of(FrameType::hello, object);
 }
 

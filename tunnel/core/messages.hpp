@@ -49,6 +49,8 @@ struct HeartbeatTimers {
 HeartbeatTimers negotiate(const HeartbeatTimers& a, const HeartbeatTimers& b);
 
 /// First frame on every connection, host to Console.
+inline constexpr std::size_t hello_fill_max = 8192;
+
 struct Hello {
   std::uint16_t version_min = protocol_version_min;
   std::uint16_t version_max = protocol_version_max;
@@ -63,6 +65,9 @@ struct Hello {
   WallTime time{};
   HeartbeatTimers heartbeat;
   std::string last_failure;  ///< Why the previous connection of this path ended; may be empty.
+  /// Sent only: the payload is filled up to so many bytes, so that a path which loses large packets
+  /// gets no WELCOME. At most hello_fill_max.
+  std::size_t fill = 0;
   std::string software;      ///< "uplink 0.1.0"; for people.
   bool operator==(const Hello&) const = default;
 };

@@ -356,6 +356,16 @@ std::string status_text(const json::object& status, const Style& style) {
     }
     line("console", text);
   }
+  if (const auto* value = find(status, "trial"); value != nullptr && value->is_object()) {
+    const auto& trial = value->get_object();
+    line("trial", fmt::format("command {}, taken back in {} s unless it is confirmed",
+                              printable(field(trial, "command")), field(trial, "seconds_left")));
+    if (const auto* waits = find(trial, "waits_for"); waits != nullptr && waits->is_array()) {
+      for (const auto& reason : waits->get_array()) {
+        line("waits for", paint(printable(text_of(reason)), Tone::warn, style));
+      }
+    }
+  }
   if (const auto* value = find(status, "virtual_ip"); value != nullptr && value->is_object()) {
     const auto& address = value->get_object();
     line("virtual ip",

@@ -103,6 +103,8 @@ Result<Memory> remember(store::Store& store) {
   EDGE_ASSIGN(out.unfinished, store.unfinished());
   EDGE_ASSIGN(const auto subnets, store.setting("automatic_subnets"));
   if (subnets) { out.automatic_subnets = subnets_of(*subnets); }
+  EDGE_ASSIGN(const auto own_mtus, store.setting(Ports::own_mtus_setting));
+  out.own_mtus = own_mtus.value_or("");
   EDGE_ASSIGN(const auto newest, store.newest_revision());
   out.model = netmodel::Model::defaults();
   if (!newest) {
@@ -273,7 +275,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
     memory_.notes.push_back(
         fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
   }
-  ports_.remember(memory_.adapters, memory_.leases);
+  ports_.remember(memory_.adapters, memory_.leases, memory_.own_mtus);
   const bool in_trial = std::ranges::any_of(
       memory_.unfinished, [](const auto& command) { return !command.undo.empty(); });
   if (in_trial) { tunnel_.hold(); }  // Until the network is that of the stored revision again.

@@ -42,6 +42,7 @@ struct Memory {
   netmodel::Model model;
   std::int64_t revision = 0;
   std::map<std::string, IpPrefix> automatic_subnets;
+  std::string own_mtus;
   std::vector<std::string> notes;  ///< To be said as events once the log stands.
 };
 

@@ -33,7 +33,7 @@ Ports::Ports(boost::asio::io_context& io, const Config& config, store::StoreWork
 Ports::~Ports() = default;
 
 void Ports::remember(const std::vector<store::AdapterRecord>& adapters,
-                     const std::vector<store::LeaseRecord>& leases) {
+                     const std::vector<store::LeaseRecord>& leases, const std::string& own_mtus) {
   for (const auto& record : adapters) {
     Port& port = ports_[to_hex(record.base_mac)];
     port.key = to_hex(record.base_mac);
@@ -52,6 +52,38 @@ void Ports::remember(const std::vector<store::AdapterRecord>& adapters,
     }
     found->second.stored = *lease;
   }
+  boost::system::error_code ec;
+  const boost::json::value mtus = boost::json::parse(own_mtus, ec);
+  if (ec || !mtus.is_object()) { return; }
+  for (const auto& [key, mtu] : mtus.get_object()) {
+    const auto found = ports_.find(std::string(key));
+    if (found != ports_.end() && mtu.is_int64()) {
+      found->second.own_mtu = static_cast<std::uint32_t>(mtu.get_int64());
+    }
+  }
+}
+
+/// Without a bridge of ours the link is as the machine has it; with one, what it shows may be a
+/// wish of ours that is no more.
+void Ports::learn_mtu(Port& port, const ObservedLink& link, const ObservedState& observed) {
+  const std::uint32_t shown = link.link.mtu.value_or(1500);
+  const bool untouched = observed.find_link(netmodel::port_bridge_name(port.base_mac)) == nullptr &&
+                         link.link.master.empty();
+  if (port.own_mtu == shown || (port.own_mtu != 0 && !untouched)) { return; }
+  port.own_mtu = shown;
+  keep_mtus();
+}
+
+void Ports::keep_mtus() {
+  boost::json::object mtus;
+  for (const auto& [key, port] : ports_) {
+    if (port.own_mtu != 0) { mtus[key] = port.own_mtu; }
+  }
+  store_.run([text = boost::json::serialize(mtus)](
+                 store::Store& s) { return s.put_setting(own_mtus_setting, text); },
+             [](const Result<void>& stored) {
+               if (!stored) { spdlog::warn("mtus.not_stored reason={}", stored.error().what); }
+             });
 }
 
 const Port* Ports::find(const std::string& key) const {
@@ -218,6 +250,7 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
   port.mtu_max = link.mtu_max;
   take_place(port, model);
   if (arrived) {
+    learn_mtu(port, link, observed);
     port.was_up = false;
     events_.add("port.added", {{"port", port.name}, {"mac", to_string(base)}});
   }

@@ -42,7 +42,9 @@ struct Port {
   bool was_up = false;                ///< We saw it admin up: a later down is somebody's decision.
   bool switched_off = false;          ///< The model says so: its down is ours.
   std::uint32_t speed_mbps = 0;
-  std::uint32_t mtu = 1500;
+  std::uint32_t mtu = 1500;  ///< Of the link now.
+  std::uint32_t own_mtu =
+      0;  ///< As the machine had it before us: of a port without a wish. 0: not seen.
   std::uint32_t mtu_min = 0;
   std::uint32_t mtu_max = 0;
   std::string trouble;
@@ -99,8 +101,10 @@ class Ports {
   ~Ports();
 
   /// Adapters and leases of earlier runs. Call before the first dump.
+  /// `own_mtus`: what keep_mtus wrote, empty: nothing.
   void remember(const std::vector<store::AdapterRecord>& adapters,
-                const std::vector<store::LeaseRecord>& leases);
+                const std::vector<store::LeaseRecord>& leases, const std::string& own_mtus);
+  static constexpr const char* own_mtus_setting = "own_mtus";
 
   /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel
   /// made.
@@ -146,6 +150,9 @@ class Ports {
                          const netmodel::ObservedState& observed);
   void number(Port& port);
   void take_place(Port& port, const netmodel::Model& model);
+  void learn_mtu(Port& port, const netmodel::ObservedLink& link,
+                 const netmodel::ObservedState& observed);
+  void keep_mtus();
   static bool stands(const Port& port, const netmodel::ObservedState& observed);
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   void tell(const Port& adapter);

@@ -35,7 +35,7 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     facts.name = port.name;
     facts.base_mac = port.base_mac;
     facts.table = port.table;
-    facts.mtu = port.mtu;
+    facts.mtu = port.own_mtu == 0 ? port.mtu : port.own_mtu;
     facts.mtu_min = port.mtu_min;
     facts.mtu_max = port.mtu_max;
     facts.carrier = proven && (absent_leader ? port.carrier : port.card_carrier);

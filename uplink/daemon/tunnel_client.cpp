@@ -458,7 +458,10 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
       last_failure = status.last_failure->text.substr(0, 200);
     }
   }
-  const auto hello = session_.hello(facts, wall_now(), last_failure);
+  auto hello = session_.hello(facts, wall_now(), last_failure);
+  // A resumed TLS handshake fits small packets, whatever MTU the change promised.
+  const bool jumbo = port != nullptr && port->mtu > netmodel::mtu_low;
+  if (jumbo && proofs_.contains(key)) { hello.fill = port->mtu; }
   if (!c.stream->send(std::make_shared<const tunnel::Bytes>(tunnel::encode(hello)))) {
     fail_dial(key, {Step::tcp, "the connection ended before HELLO"});
     return;
@@ -552,6 +555,7 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   }
   labels_[id] = facts.label;
   engine_.on_welcome(key, mono_now());
+  proofs_.erase(key);
   std::vector<IpAddress> good = c.resolved;
   std::erase(good, c.address);
   good.insert(good.begin(), c.address);
@@ -635,6 +639,7 @@ std::optional<PathKey> TunnelClient::active_path() const {
 }
 
 void TunnelClient::redial(const PathKey& key) {
+  proofs_.insert(key);
   engine_.redial(key, mono_now());
   pump();
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,7 @@ class TunnelClient {
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
   std::map<PathKey, std::vector<IpAddress>> last_good_;
   std::map<PathKey, unsigned> attempts_;
+  std::set<PathKey> proofs_;  ///< Dialled anew by a trial, until the WELCOME.
   std::map<std::string, unsigned> ranks_;
   std::map<PathId, std::string>
       labels_;  ///< Of attached paths; outlives them until the switch is told.

@@ -157,6 +157,17 @@ std::string hello_error(std::string_view from, std::string_view to) {
   return hello ? "accepted" : hello.error().what;
 }
 
+TEST(MessagesTest, AFilledHelloIsAsLargeAsAskedAndReadsTheSame) {
+  const Hello plain = sample_hello();
+  for (const std::size_t fill : {std::size_t{1}, std::size_t{2000}, hello_fill_max}) {
+    Hello filled = plain;
+    filled.fill = fill;
+    const Bytes frame = encode(filled);
+    EXPECT_EQ(payload_of(frame).size(), std::max(fill, payload_of(encode(plain)).size()));
+    EXPECT_EQ(decode_hello(payload_of(frame)), plain);
+  }
+}
+
 TEST(MessagesTest, HelloNamesTheWrongField) {
   EXPECT_EQ(hello_error("\"hv-01\"", "7"), "HELLO: host must be a string of at most 256 bytes");
   EXPECT_THAT(hello_error("hv-01", std::string(257, 'x')),
