@@ -6,48 +6,50 @@ TOPOLOGY = "bond"
 NEEDS = "bond"
 EXCLUSIVE = True
 ADDRESS = "192.168.1.77"
-MIIMON_MS, SETTLE_S = 100, 1.0
+MIIMON_MS, MADE_MS, SETTLE_S = 100, 500, 1.0
 
 
 def run(lab):
     lab.plug("eth1", into="a")
     lab.start(active="eth0")
     lab.wait_paths()
-    lab.console.must([{"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]},
-                      {"op": "interface.attach", "interface": "web", "vm": "v", "network": lab.host.bridge("eth0")}])
+    lab.console.must([{"op": "interface.attach", "interface": "web", "vm": "v", "network": lab.host.bridge("eth0")}])
     vm, client = lab.vm("web"), lab.client("a")
     vm.node.ip("addr", "add", f"{ADDRESS}/24", "dev", "eth0")
     lab.expect(15, "the guest answers", lambda: answers(client, ADDRESS))
-    lab.expect(15, "both members are up and one carries", lambda: carries(lab) and len(alive(lab)) == 2)
-    last, session = lab.events_arrived(), lab.host.session()
-
     client.ip("neigh", "replace", ADDRESS, "lladdr", vm.mac, "dev", "eth0", "nud", "permanent")     # It is not asked either.
 
-    def switch_over(name, limit_ms, act):
-        first = carries(lab)
+    def measure(name, limit_ms, act):
         with steady_flow(lab, client, vm.node, ADDRESS) as result:
             lab.lasts(SETTLE_S)
-            act(first)
-            lab.expect(3, "the other carries", lambda: carries(lab) not in (first, None))
+            act()
             lab.lasts(SETTLE_S)
         lab.say(f"  - {name}: {result}")
         lab.figure(f"{name}_lost", result["lost"], "packets")
-        lab.figure(f"{name}_received", result["received"], "packets")
         lab.figure(f"{name}_gap", result["longest_ms"])
         lab.check(f"{name}: packets arrived", result["received"] > 100, result)
         lab.check(f"{name}: at most {limit_ms} ms without one", result["longest_ms"] <= 1000 * lab.limit(limit_ms / 1000), result)
         lab.check(f"{name}: no more were lost than in that time", result["lost"] <= 1000 * lab.limit(limit_ms / 1000), result)
-        return first
 
+    def other_than(first, act):
+        act()
+        lab.expect(3, "the other carries", lambda: carries(lab) not in (first, None))
+
+    lab.step("the group is made under the guest's traffic")
+    measure("made", MADE_MS, lambda: lab.console.must([{"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]}]))
+    lab.expect(15, "both members are up and one carries", lambda: carries(lab) and len(alive(lab)) == 2)
+    lab.expect(15, "the group has a path", lambda: lab.host.path_states().get("eth0") in ("active", "standby"))
+    last, session, first = lab.events_arrived(), lab.host.session(), carries(lab)
     lab.step("the member that carries is pulled")
-    pulled = switch_over("pulled", 2 * MIIMON_MS, lab.pull)
-    lab.plug(pulled)
+    measure("pulled", 2 * MIIMON_MS, lambda: other_than(first, lambda: lab.pull(first)))
+    lab.plug(first)
     lab.expect(10, "both are up again", lambda: len(alive(lab)) == 2)
     lab.step("a planned switch, both have carrier: the switch is told where the guest is")
-    bond = next(g["bond"] for g in lab.host.ctl("groups") if g["group"] == "lan")
-    switch_over("planned", MIIMON_MS, lambda first: lab.host.node.ip(
-        "link", "set", "dev", bond, "type", "bond", "active_slave", pulled))
+    measure("planned", MIIMON_MS, lambda: other_than(carries(lab), lambda: lab.host.node.ip(
+        "link", "set", "dev", row(lab)["bond"], "type", "bond", "active_slave", first)))
     lab.check("no path switched", not lab.switches(last), lab.switches(last))
+    lab.step("the group is dissolved under the guest's traffic")
+    measure("dissolved", MADE_MS, lambda: lab.console.must([{"op": "group.delete", "group": "lan"}]))
     lab.check("the same session", lab.host.session() == session)
 
 

@@ -3,6 +3,7 @@ applied. Ten thousand problems in one command answer in bounded size."""
 import json
 
 TOPOLOGY = "two"
+MANAGEMENT = {"adapter": "eth0", "address": "192.168.1.11/24", "gateway": "192.168.1.1"}
 ANSWER_BYTES_MAX = 64 * 1024
 
 
@@ -44,6 +45,13 @@ def cases(lab, mac):
         ([network(subnet="10.50.0.0/24", dhcp={"from": "10.51.0.10", "to": "10.51.0.20"})], ["10.51.0.10", "10.50.0.1..10.50.0.254"]),
         ([network(subnet="10.50.0.0/24", dhcp={"from": "10.50.0.20", "to": "10.50.0.10"})], ["10.50.0.20", "10.50.0.10"]),
         ([{"op": "host.set", "management": {"adapter": "eth0", "address": "10.99.0.7/24"}}], ["10.99.0", "lan"]),
+        *[([{"op": "host.set", "management": MANAGEMENT, "virtual_ip": vip, "cluster": {"id": 7, "hosts": hosts}}], words)
+          for vip, hosts, words in (
+              ("10.1.1.1", [], ["virtual_ip 10.1.1.1", "management subnet 192.168.1.0/24"]),
+              ("192.168.1.11", [], ["virtual_ip 192.168.1.11", "this host's management address"]),
+              ("192.168.1.12", ["192.168.1.11", "192.168.1.12"], ["192.168.1.12", "of a host of the cluster"]),
+              ("192.168.1.255", [], ["virtual_ip 192.168.1.255", "192.168.1.0/24"]),
+              ("192.168.1.50", ["192.168.1.11", "10.1.1.2"], ["cluster.hosts 10.1.1.2", "192.168.1.0/24"]))],
         ([attach(mac="01:00:5e:00:00:01")], ["01:00:5e:00:00:01"]), ([attach(mac=mac)], [mac, "web"]),
         ([publish("r", port=0)], ["port 0 is out of range 1..65535"]),
         ([publish("r", port=65536)], ["port 65536 is out of range 1..65535"]),
