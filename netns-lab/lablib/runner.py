@@ -20,7 +20,7 @@ from .scenario import Lab, NotMet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 LOGS = pathlib.Path(os.environ.get("LAB_LOGS", REPOSITORY / "build/log/lab"))
-TIMEOUT_S = 150
+TIMEOUT_S = 150             # unless the scenario says TIMEOUT_S itself
 FORK = multiprocessing.get_context("fork")
 
 
@@ -122,6 +122,7 @@ class Run:
         self._found, self._stopped = None, False
         self.output = (LOGS / f"{name}.txt")
         LOGS.mkdir(parents=True, exist_ok=True)
+        self.timeout = pace.deadline(getattr(load(name), "TIMEOUT_S", TIMEOUT_S))
         self.process = FORK.Process(target=self._child, args=(write, pathlib.Path(programs), os.getpid()))
         self.process.start()
         write.close()
@@ -143,7 +144,7 @@ class Run:
                 self._found = self._result.recv()
         if not self.process.is_alive():
             return True
-        if time.monotonic() - self.start > pace.deadline(TIMEOUT_S) and not self._stopped:
+        if time.monotonic() - self.start > self.timeout and not self._stopped:
             self._stopped = True
             self.process.terminate()
         return False
@@ -152,7 +153,7 @@ class Run:
         self._result.close()
         if self._found is not None and not self._stopped:
             return self._found
-        reason = f"not ended after {pace.deadline(TIMEOUT_S):g} s" if self._stopped else f"exit {self.process.exitcode}"
+        reason = f"not ended after {self.timeout:g} s" if self._stopped else f"exit {self.process.exitcode}"
         tail = "\n".join(self.output.read_text(errors="replace").splitlines()[-10:])
         return {"name": self.name, "title": title(self.name), "result": "failed", "figures": {},
                 "kernel": needs.kernel_name(), "reason": f"{reason}\n{tail}",

@@ -10,6 +10,7 @@ from lablib.product import HOST_ID
 
 TOPOLOGY = "one"
 ON_DEMAND = True
+TIMEOUT_S = 3600
 CALLS = ("sendmsg", "sendto", "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "rename", "unlink")
 FINAL = ("done", "rolled_back", "refused")
 MTU = (2000, 3000)
@@ -73,7 +74,7 @@ def struck(lab, call, number, wish, seen):
     lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {"id": id, "operations": operations})
     lab.expect(30, "it is dead, or through", lambda: not lab.host.running() or lab.console.command_state(id)["state"] in FINAL)
     reached = not lab.host.running()
-    tracer.terminate()
+    tracer.kill()              # The kernel lets its tracees go.
     try:
         tracer.wait(timeout=10)
     except subprocess.TimeoutExpired:

@@ -457,13 +457,15 @@ std::string Commands::result_text(Decision& decision, std::int64_t revision) con
     decision.plan.resize(plan_lines_max);
     decision.plan.push_back(fmt::format("... and {} more lines", more));
   }
-  json::object result{{"type", "result"},
-                      {"id", decision.item.id},
-                      {"state", std::string(store::to_string(decision.state))},
-                      {"problems", problems_json(decision.problems, decision.problems_dropped)},
-                      {"revision", revision},
-                      {"plan", texts(decision.plan)},
-                      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
+  json::object result{
+      {"type", "result"},
+      {"id", decision.item.id},
+      {"state", std::string(store::to_string(decision.state))},
+      {"problems", problems_json(decision.problems, decision.problems_dropped)},
+      {"revision", revision},
+      {"plan", texts(decision.plan)},
+      {"changed", decision.state == CommandState::done && decision.model && !decision.dry_run},
+      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
   if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
   if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
   if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }

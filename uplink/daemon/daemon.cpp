@@ -337,6 +337,7 @@ void Daemon::start() {
   events_.add("daemon.started", {{"version", std::string(uplink_version)},
                                  {"revision", memory_.revision},
                                  {"boot_id", boot_id_}});
+  reconciler_.pause();  // Netlink speaks at once; nothing is planned before the first look.
   link_monitor_->start();
   first_look();
 }
@@ -357,6 +358,7 @@ void Daemon::first_look() {
                 }
                 ports_.on_dump(*observed, reconciler_.model());
                 reconciler_.request("start");
+                reconciler_.resume();
               });
 }
 

@@ -168,12 +168,11 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
 /// Its address, and the way out in its own table. Without the routes a socket that is bound to the
 /// device looks for the Console on the link itself, and waits for an ARP answer that never comes:
 /// 1 s of DNS, 3 s of TCP (seen at 3 of 10 restarts with a stored lease).
-bool Ports::stands(const Port& port, const ObservedState& observed) {
-  if (!port.lease) { return false; }
+bool Ports::stands(const Port& port, const dhcp::Lease& lease, const ObservedState& observed) {
   const bool addressed = std::ranges::any_of(observed.addresses, [&](const auto& address) {
-    return address.link == port.l3 && address.prefix == port.lease->address;
+    return address.link == port.l3 && address.prefix == lease.address;
   });
-  const auto gateway = port.lease->default_gateway();
+  const auto gateway = lease.default_gateway();
   return addressed && std::ranges::any_of(observed.routes, [&](const auto& route) {
            const bool here = route.table == port.table && route.link == port.l3;
            return here && (!gateway || route.gateway == gateway);
@@ -184,7 +183,7 @@ bool Ports::stands(const Port& port, const ObservedState& observed) {
 void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::Model& model) {
   const ObservedLink* link = observed.find_link(port.l3);
   port.bridge_ready = link != nullptr && link->ours() && link->link.admin_up;
-  const bool ready = stands(port, observed);
+  const bool ready = port.lease && stands(port, *port.lease, observed);
   const bool readiness_changed = std::exchange(port.address_ready, ready) != ready;
   const ObservedLink* bond = observed.find_link(netmodel::bond_name(port.base_mac));
   if (bond == nullptr || port.bond_active.empty()) {  // Else its own events are newer than a dump.
@@ -209,7 +208,10 @@ void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::M
                                          .effect_changed = true});
   }
   const bool wants_dhcp = port.bridge_ready && enabled && !configured;
-  if (wants_dhcp && !port.dhcp && !stopping_) { start_dhcp(port); }
+  if (wants_dhcp && !port.dhcp && !stopping_) {
+    port.standing = port.stored && stands(port, *port.stored, observed);
+    start_dhcp(port);
+  }
   if (port.dhcp && link != nullptr) { port.dhcp->renew_v6(link->ra_managed, link->ra_other); }
 }
 

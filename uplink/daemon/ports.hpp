@@ -64,6 +64,9 @@ struct Port {
   bool bridge_ready = false;  ///< The last dump showed `l3`, up.
   /// The last dump showed the lease's address and its routes: a dial can bind and finds its way.
   bool address_ready = false;
+  /// A former life of the daemon left its lease with its routes: they stay until the wire has
+  /// answered, or not.
+  bool standing = false;
   std::optional<dhcp::Lease> lease;
   dhcp::LeasePhase phase = dhcp::LeasePhase::none;
   std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
@@ -153,7 +156,8 @@ class Ports {
   void learn_mtu(Port& port, const netmodel::ObservedLink& link,
                  const netmodel::ObservedState& observed);
   void keep_mtus();
-  static bool stands(const Port& port, const netmodel::ObservedState& observed);
+  static bool stands(const Port& port, const dhcp::Lease& lease,
+                     const netmodel::ObservedState& observed);
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   void tell(const Port& adapter);
   void set_bond_active(Port& port, const std::string& member);

@@ -61,6 +61,7 @@ void Ports::hold_static(Port& port, const netmodel::LeaseFacts& facts) {
 
 void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
   Port& port = ports_.at(key);
+  port.standing = port.standing && update.cause == dhcp::LeaseCause::started;
   const std::optional<dhcp::Lease> before = std::exchange(port.lease, update.lease);
   const dhcp::LeasePhase phase_before = std::exchange(port.phase, update.phase);
   if (update.lease && update.cause != dhcp::LeaseCause::configured) {

@@ -29,7 +29,7 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     const Port& leader = leader_of(port);
     // A lease that is not proven on the wire as it is plugged now keeps its address, not its
     // routes.
-    const bool proven = !leader.lease || leader.lease_usable();
+    const bool proven = !leader.lease || leader.lease_usable() || leader.standing;
     netmodel::AdapterFacts facts;
     facts.present = port.present;
     facts.name = port.name;

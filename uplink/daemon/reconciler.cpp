@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -88,9 +89,15 @@ void Reconciler::request(std::string_view reason) {
   if (stopped_) { return; }
   dirty_ = true;
   reason_ = reason;
-  if (running_) { return; }
+  if (running_ || paused_) { return; }
   running_ = true;
-  asio::co_spawn(io_, run(), asio::detached);
+  // Never inside the caller: it may be halfway through changing the facts.
+  asio::post(io_, [this] { asio::co_spawn(io_, run(), asio::detached); });
+}
+
+void Reconciler::resume() {
+  paused_ = false;
+  if (dirty_) { request(std::string(reason_)); }
 }
 
 asio::awaitable<void> Reconciler::run() {

@@ -57,6 +57,10 @@ class Reconciler {
 
   /// Something changed: look again soon. Requests that come together make one turn.
   void request(std::string_view reason);
+  /// Until resume() requests are only noted: the facts are not known yet, and a turn without them
+  /// would take down what stands.
+  void pause() { paused_ = true; }
+  void resume();
 
   /// The model to be shown from now on.
   const netmodel::Model& model() const { return model_; }
@@ -90,6 +94,7 @@ class Reconciler {
   boost::asio::steady_timer turn_done_;  ///< Expires never; cancelled when a turn ends.
   bool dirty_ = false;
   bool running_ = false;
+  bool paused_ = false;
   bool stopped_ = false;
   std::string reason_;
   std::optional<TurnResult> last_;

@@ -111,6 +111,23 @@ TEST(TrialCommandsTest, AnUndoThatTheKernelRefusesLandsInTheRescueState) {
   EXPECT_EQ(life.commands().revision(), 1);
 }
 
+TEST(TrialCommandsTest, TheModelThatStandsAlreadyChangesNothingAndSaysSo) {
+  Machine machine;
+  Life life(machine);
+  const std::string blue =
+      R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})";
+  life.send(Life::command(1, blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  EXPECT_TRUE(life.heard("result", 1)->at("changed").as_bool());
+  const auto writes = machine.kernel.writes();
+  life.send(Life::command(2, fmt::format(R"({{"op":"model.replace","model":{}}})",
+                                         netmodel::to_json_text(life.model()))));
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_FALSE(life.heard("result", 2)->at("changed").as_bool());
+  EXPECT_EQ(machine.kernel.writes(), writes);
+  EXPECT_EQ(life.commands().revision(), 1);
+}
+
 TEST(TrialCommandsTest, AStaleCommandIsToldWhatChangedMeanwhile) {
   Machine machine;
   Life life(machine);
