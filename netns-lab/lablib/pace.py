@@ -2,6 +2,7 @@
 import os
 import time
 
+ASK_EMULATED_S = 0.2
 SLOWDOWN_ENV = "LAB_SLOWDOWN"       # set by whoever starts a lab inside the emulated machine
 
 
@@ -14,10 +15,16 @@ def deadline(seconds):
     """A time within which something has to happen, on this machine."""
     return seconds * factor()
 
+
+def interval(seconds):
+    """How long to wait between two questions. Under emulation a question costs some 30 ms of a CPU that the answer needs."""
+    return deadline(seconds) if factor() == 1 else max(deadline(seconds), ASK_EMULATED_S)
+
+
 def wait_until(predicate, within_s, interval_s=0.005):
     """Polls predicate until it is true; returns the seconds it took, or None."""
     start = time.monotonic()
-    within_s, interval_s = deadline(within_s), deadline(interval_s)
+    within_s, interval_s = deadline(within_s), interval(interval_s)
     while True:
         if predicate():
             return time.monotonic() - start

@@ -341,8 +341,11 @@ class Console:
         return answer
 
     def must(self, operations, **fields):
-        """command() that has to end as done."""
+        """command() that has to end as done. What is tried out before it is kept may take longer than the API waits."""
         record = self.command(operations, **fields)
+        if record["state"] == "confirming":
+            pace.wait_until(lambda: self.command_state(record["id"])["state"] != "confirming", 30, 0.1)
+            record = self.command_state(record["id"])
         if record["state"] != "done":
             raise LabError(f"command is {record['state']}: {record.get('problems')}: {operations}")
         return record

@@ -60,7 +60,7 @@ class Lab(Network):
         """Polls predicate until it is true; returns the seconds it took. Errors: NotMet after `within` seconds
         (more under an emulated kernel, and asked less often: pace.py)."""
         start = time.monotonic()
-        within, interval = pace.deadline(within), pace.deadline(interval)
+        within, interval = pace.deadline(within), pace.interval(interval)
         seen = None
         while True:
             try:
@@ -76,7 +76,7 @@ class Lab(Network):
     def never(self, seconds, text, predicate, interval=0.02):
         """Predicate stays false for so long. Errors: NotMet at once when it turns true."""
         end = time.monotonic() + seconds
-        interval = pace.deadline(interval)
+        interval = pace.interval(interval)
         while time.monotonic() < end:
             seen = predicate()
             if seen:
