@@ -73,12 +73,12 @@ def struck(lab, call, number, wish, seen):
     id = str(uuid.uuid4())
     lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {"id": id, "operations": operations})
     lab.expect(30, "it is dead, or through", lambda: not lab.host.running() or lab.console.command_state(id)["state"] in FINAL)
-    reached = not lab.host.running()
     tracer.kill()              # The kernel lets its tracees go.
     try:
         tracer.wait(timeout=10)
     except subprocess.TimeoutExpired:
         raise LabError("strace does not end") from None
+    reached = not alive(lab)
     if reached:
         lab.host.daemon.wait()
         lab.host.start()
@@ -91,6 +91,14 @@ def struck(lab, call, number, wish, seen):
     lab.expect(10, "nothing is left to be written", lambda: lab.host.ctl("plan")["plan"] == [])
     lab.wait_paths()
     return state if reached else None
+
+
+def alive(lab):
+    """Whether the daemon answers, now that nobody strikes any more."""
+    try:
+        return bool(lab.host.running() and lab.host.ctl("status"))
+    except OSError:
+        return False
 
 
 def tasks(pid):
