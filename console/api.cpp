@@ -39,6 +39,15 @@ HttpResponse db_problem(const Error& error) {
   return problem(full ? 507 : 500, fmt::format("nothing was stored: {}", error.what));
 }
 
+HttpResponse forward_problem(const Error& error) {
+  if (error.code == Errc::conflict) { return problem(409, error.what); }
+  if (error.code == Errc::no_space) { return problem(429, error.what); }
+  return response_of(Problem{.status = 422,
+                             .detail = "listen: " + error.what,
+                             .problems = {{"listen", error.what}},
+                             .allow = {}});
+}
+
 /// A random UUID, version 4.
 std::string random_uuid() {
   std::array<unsigned char, 16> b{};
@@ -151,6 +160,13 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
       out = co_await show_command(route.host, route.command_id, 202);
       co_return out;
     }
+    case Call::post_forward:
+      out = co_await post_forward(std::move(route), std::move(body));
+      co_return out;
+    case Call::forwards:
+      co_return json_response(json::object{{"forwards", forwards_.list(route.host)}});
+    case Call::forward: co_return show_forward(route);
+    case Call::delete_forward: out = co_await delete_forward(std::move(route)); co_return out;
     case Call::event_stream:
       out.stream_after = route.after >= 0 ? route.after : feed_.last_seq();
       co_return out;
@@ -227,6 +243,49 @@ asio::awaitable<HttpResponse> Api::list_events(Route route) {
   for (const EventRow& row : *rows) { list.emplace_back(event_json(row)); }
   const std::int64_t last = rows->empty() ? std::max<std::int64_t>(route.after, 0) : rows->back().n;
   co_return json_response(json::object{{"events", std::move(list)}, {"last", last}});
+}
+
+asio::awaitable<HttpResponse> Api::post_forward(Route route, std::string body) {
+  auto parsed = parse_forward(body);
+  if (!parsed) { co_return response_of(parsed.error()); }
+  ForwardRow row{.id = random_uuid(),
+                 .host = route.host,
+                 .listen = std::move(parsed->listen),
+                 .to = std::move(parsed->to),
+                 .created = wall_now()};
+  // The port is ours before it is on disk, and accepts only after that.
+  const auto opened = forwards_.open(row);
+  if (!opened) { co_return forward_problem(opened.error()); }
+  auto add = [row](ConsoleDb& db) { return db.add_forward(row); };
+  const auto added = co_await db_.call(std::move(add));
+  if (!added) {
+    forwards_.close(row.host, row.id);
+    co_return db_problem(added.error());
+  }
+  forwards_.begin(row.id);
+  spdlog::info("forward.made host={} id={} listen={} to={}", row.host, row.id, row.listen, row.to);
+  co_return json_response(forwards_.show(row.id), 201);
+}
+
+asio::awaitable<HttpResponse> Api::delete_forward(Route route) {
+  if (!forwards_.has(route.host, route.command_id)) { co_return show_forward(route); }
+  auto remove = [host = route.host, id = route.command_id](ConsoleDb& db) {
+    return db.remove_forward(host, id);
+  };
+  const auto removed = co_await db_.call(std::move(remove));
+  if (!removed) { co_return db_problem(removed.error()); }
+  forwards_.close(route.host, route.command_id);
+  spdlog::info("forward.deleted host={} id={}", route.host, route.command_id);
+  HttpResponse out;
+  out.status = 204;
+  co_return out;
+}
+
+HttpResponse Api::show_forward(const Route& route) const {
+  if (!forwards_.has(route.host, route.command_id)) {
+    return problem(404, fmt::format("host {} has no forward {}", route.host, route.command_id));
+  }
+  return json_response(forwards_.show(route.command_id));
 }
 
 HttpResponse Api::list_hosts() const {

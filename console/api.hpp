@@ -7,6 +7,7 @@
 
 #include "console/api_request.hpp"
 #include "console/fleet.hpp"
+#include "console/forwards.hpp"
 
 namespace edge::console {
 
@@ -31,8 +32,14 @@ HttpResponse response_of(const Problem& problem);
 /// Time: timers of `?wait`. Threads: the io_context's.
 class Api {
  public:
-  Api(boost::asio::io_context& io, DbWorker& db, Feed& feed, Fleet& fleet, std::string token)
-      : io_(io), db_(db), feed_(feed), fleet_(fleet), token_(std::move(token)) {}
+  Api(boost::asio::io_context& io, DbWorker& db, Feed& feed, Fleet& fleet, Forwards& forwards,
+      std::string token)
+      : io_(io),
+        db_(db),
+        feed_(feed),
+        fleet_(fleet),
+        forwards_(forwards),
+        token_(std::move(token)) {}
 
   boost::asio::awaitable<HttpResponse> answer(HttpRequest request);
   /// The next part of an event stream: what is new after `cursor` (which it moves), a comment when
@@ -48,6 +55,9 @@ class Api {
                                                     unsigned status);
   boost::asio::awaitable<HttpResponse> list_commands(Route route);
   boost::asio::awaitable<HttpResponse> list_events(Route route);
+  boost::asio::awaitable<HttpResponse> post_forward(Route route, std::string body);
+  boost::asio::awaitable<HttpResponse> delete_forward(Route route);
+  HttpResponse show_forward(const Route& route) const;
   HttpResponse list_hosts() const;
   std::string metrics() const;
 
@@ -55,6 +65,7 @@ class Api {
   DbWorker& db_;
   Feed& feed_;
   Fleet& fleet_;
+  Forwards& forwards_;
   std::string token_;
   std::uint64_t requests_ = 0;
 };

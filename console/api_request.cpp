@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include "base/net.hpp"
 #include "console/clock.hpp"
 #include "store/core/records.hpp"
 
@@ -21,6 +22,7 @@ constexpr std::size_t kOperationsMax = 20'000;
 constexpr std::size_t kMessageBytesMax =
     (1U << 20) - 256;  ///< A frame of channel 1, less id and type.
 constexpr std::int64_t kConfirmSecondsMax = 86'400;
+constexpr std::size_t kTargetBytesMax = 300;
 
 std::unexpected<Problem> bad(unsigned status, std::string detail) {
   return std::unexpected(
@@ -47,13 +49,21 @@ std::optional<std::int64_t> number(std::string_view text, std::int64_t low, std:
   return value;
 }
 
+/// An address of this machine; unlike parse_host_port it takes port 0.
+bool parse_listen(std::string_view text) {
+  const bool any_port = text.ends_with(":0");
+  const std::string with_port = any_port ? std::string(text) + "1" : std::string(text);
+  const auto where = parse_host_port(with_port);
+  return where && parse_ip(where->host).has_value();
+}
+
 struct Pattern {
   std::string_view method;
   std::string_view path;  ///< {host} and {id} match one segment.
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 13> kPatterns{{
+constexpr std::array<Pattern, 16> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
@@ -63,7 +73,10 @@ constexpr std::array<Pattern, 13> kPatterns{{
     {"POST", "/api/v1/hosts/{host}/commands", Call::post_command, "wait"},
     {"GET", "/api/v1/hosts/{host}/commands", Call::commands, "limit"},
     {"GET", "/api/v1/hosts/{host}/events", Call::host_events, "after,limit"},
-    {"POST", "/api/v1/hosts/{host}/forwards", Call::not_yet, ""},
+    {"POST", "/api/v1/hosts/{host}/forwards", Call::post_forward, ""},
+    {"GET", "/api/v1/hosts/{host}/forwards", Call::forwards, ""},
+    {"GET", "/api/v1/hosts/{host}/forwards/{id}", Call::forward, ""},
+    {"DELETE", "/api/v1/hosts/{host}/forwards/{id}", Call::delete_forward, ""},
     {"POST", "/api/v1/hosts/{host}/revoke", Call::not_yet, ""},
     {"GET", "/api/v1/hosts/{host}/commands/{id}", Call::command, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/confirm", Call::confirm, ""},
@@ -112,7 +125,7 @@ std::expected<void, Problem> read_parameters(std::string_view query, std::string
   return {};
 }
 
-/// Collects what is wrong with a command.
+/// Collects what is wrong with a request.
 class Checker {
  public:
   void wrong(std::string field, std::string what) {
@@ -235,7 +248,7 @@ std::expected<Route, Problem> route(std::string_view method, std::string_view ta
       return std::unexpected(std::move(read).error());
     }
     if (!out.command_id.empty() && !store::is_command_id(out.command_id)) {
-      return bad(400, fmt::format("command id \"{}\": expected a UUID in lower case",
+      return bad(400, fmt::format("id \"{}\": expected a UUID in lower case",
                                   out.command_id.substr(0, 64)));
     }
     return out;
@@ -278,6 +291,42 @@ std::expected<CommandRequest, Problem> parse_command(std::string_view body) {
     return bad(413, fmt::format("the command has {} bytes; at most {} are allowed",
                                 out.fields.size(), kMessageBytesMax));
   }
+  return out;
+}
+
+std::expected<ForwardRequest, Problem> parse_forward(std::string_view body) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 4});
+  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
+  const json::object* object = parsed.if_object();
+  if (object == nullptr) {
+    return bad(400, "the body is not a JSON object with \"listen\" and \"to\"");
+  }
+  Checker check;
+  ForwardRequest out;
+  for (const auto& [name, value] : *object) {
+    const std::string text(value.is_string() ? std::string_view(value.get_string())
+                                             : std::string_view{});
+    if (name == "listen") {
+      out.listen = text;
+      if (!parse_listen(text)) {
+        check.wrong("listen", fmt::format("{}: expected IP:PORT of this machine, port 0..65535",
+                                          json::serialize(value).substr(0, 64)));
+      }
+    } else if (name == "to") {
+      out.to = text;
+      if (text.size() > kTargetBytesMax || !parse_host_port(text)) {
+        check.wrong("to", fmt::format("{}: expected HOST:PORT as the host sees it, port 1..65535",
+                                      json::serialize(value).substr(0, 64)));
+      }
+    } else {
+      check.wrong(std::string(name).substr(0, 64), "unknown key; allowed are listen, to");
+    }
+  }
+  for (const char* needed : {"listen", "to"}) {
+    if (!object->contains(needed)) { check.wrong(needed, "missing"); }
+  }
+  if (!check.clean()) { return check.problem(); }
   return out;
 }
 

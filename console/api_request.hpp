@@ -35,13 +35,17 @@ enum class Call : std::uint8_t {
   host_events,
   event_stream,
   metrics,
+  forwards,
+  post_forward,
+  forward,
+  delete_forward,
   not_yet,  ///< Known to interfaces.md, not offered by this version.
 };
 
 struct Route {
   Call call = Call::page;
   std::string host;
-  std::string command_id;
+  std::string command_id;   ///< Or a forward's.
   std::int64_t after = -1;  ///< ?after=N; -1: not given.
   unsigned limit = 500;     ///< ?limit=1..1000
   unsigned wait_s = 0;      ///< ?wait=0..300
@@ -59,6 +63,13 @@ struct CommandRequest {
 std::expected<CommandRequest, Problem> parse_command(std::string_view body);
 /// `{"type":"command","id":...,...}`
 std::string command_message(std::string_view id, const CommandRequest& request);
+
+struct ForwardRequest {
+  std::string listen;  ///< IP:port of this machine; port 0: any free one.
+  std::string to;      ///< HOST:PORT as the host sees it.
+};
+/// Errors: 400 no JSON, 422 with all that is wrong.
+std::expected<ForwardRequest, Problem> parse_forward(std::string_view body);
 
 /// True for `Bearer <token>`; takes the same time for every wrong token of the same length.
 bool authorized(std::string_view header, std::string_view token);

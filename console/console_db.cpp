@@ -24,6 +24,10 @@ constexpr const char* kMigrations[] = {
     "NULL,"
     " time INTEGER NOT NULL, time_text TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL, "
     "UNIQUE(host,n));",
+    // 2
+    "CREATE TABLE forwards(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " host TEXT NOT NULL, listen TEXT NOT NULL UNIQUE, target TEXT NOT NULL, created INTEGER NOT "
+    "NULL);",
 };
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
@@ -217,6 +221,30 @@ Result<std::vector<EventRow>> ConsoleDb::events_since(std::int64_t seq, std::siz
 
 Result<std::int64_t> ConsoleDb::last_seq() {
   return database_.integer("SELECT coalesce(max(seq),0) FROM events");
+}
+
+Result<void> ConsoleDb::add_forward(const ForwardRow& forward) {
+  EDGE_ASSIGN(Query row, database_.query("INSERT INTO forwards(id,host,listen,target,created)"
+                                         " VALUES(?1,?2,?3,?4,?5)"));
+  return row.bind(forward.id, forward.host, forward.listen, forward.to, to_ms(forward.created))
+      .run();
+}
+
+Result<void> ConsoleDb::remove_forward(std::string_view host, std::string_view id) {
+  EDGE_ASSIGN(Query row, database_.query("DELETE FROM forwards WHERE host=?1 AND id=?2"));
+  return row.bind(host, id).run();
+}
+
+Result<std::vector<ForwardRow>> ConsoleDb::forwards() {
+  EDGE_ASSIGN(Query rows,
+              database_.query("SELECT id,host,listen,target,created FROM forwards ORDER BY seq"));
+  return all_rows(std::move(rows), [](Query& row) {
+    return ForwardRow{.id = row.text(0),
+                      .host = row.text(1),
+                      .listen = row.text(2),
+                      .to = row.text(3),
+                      .created = from_ms(row.integer(4))};
+  });
 }
 
 Result<std::int64_t> ConsoleDb::prune() {

@@ -63,6 +63,11 @@ class ConsoleDb {
   Result<std::vector<EventRow>> events_since(std::int64_t seq, std::size_t limit);
   Result<std::int64_t> last_seq();
 
+  Result<void> add_forward(const ForwardRow& forward);
+  Result<void> remove_forward(std::string_view host, std::string_view id);
+  /// In order of creation, over all hosts.
+  Result<std::vector<ForwardRow>> forwards();
+
   /// Keeps the tables within their limits. Returns rows dropped.
   Result<std::int64_t> prune();
 

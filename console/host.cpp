@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 
 #include "console/clock.hpp"
+#include "tunnel/io/send_priority.hpp"
 
 namespace edge::console {
 
@@ -134,6 +135,7 @@ void Host::pump() {
   pumping_ = true;
   while (true) {
     flush_outgoing();
+    if (streams_) { streams_->feed(session_, mono_now()); }
     auto actions = session_.take_actions();
     if (actions.empty()) { break; }
     for (auto& action : actions) { run(std::move(action)); }
@@ -164,6 +166,7 @@ void Host::run(tunnel::Action action) {
   if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
     write(*send);
   } else if (const auto* message = std::get_if<tunnel::Deliver>(&action)) {
+    if (message->channel == tunnel::Channel::streams) { return on_stream_frame(message->payload); }
     deliver(message->channel, tunnel::as_text(message->payload));
   } else if (const auto* dead = std::get_if<tunnel::PathDead>(&action)) {
     bury(*dead);
@@ -174,6 +177,8 @@ void Host::run(tunnel::Action action) {
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
     spdlog::info("session.started host={} session={} reset={} unfinished={}", row_.id,
                  to_hex(started->session), started->reset, pending_.size());
+    peer_streams_ = started->streams;
+    if (streams_) { streams_->start(peer_streams_, started->session); }
     replies_.clear();  // The host says again what it was not told.
     event_ack_due_ = 0;
     events_overflow_ = false;
@@ -192,6 +197,8 @@ void Host::run(tunnel::Action action) {
     set_online(false);
   } else if (std::holds_alternative<tunnel::SessionExpired>(action)) {
     spdlog::info("session.expired host={} unfinished={}", row_.id, pending_.size());
+    peer_streams_.reset();
+    if (streams_) { streams_->end(); }
   } else if (const auto* clone = std::get_if<tunnel::CloneRefused>(&action)) {
     ++counters_.clones_refused;
     clone_ = {clone->install_id, wall_now()};
@@ -211,11 +218,26 @@ void Host::run(tunnel::Action action) {
 void Host::write(const tunnel::SendBytes& send) {
   Connection* connection = find(send.path);
   if (connection == nullptr) { return; }
-  const auto priority = send.kind == tunnel::SendKind::data ? tunnel::SendPriority::normal
-                                                            : tunnel::SendPriority::urgent;
-  if (!connection->stream().send(send.bytes, priority)) {
+  if (!connection->stream().send(send.bytes, tunnel::priority_of(send.kind))) {
     session_.on_path_lost(send.path, PathCause::write_stall, "the write queue is full", mono_now());
   }
+}
+
+HostStreams& Host::streams() {
+  if (!streams_) {
+    streams_ = std::make_unique<HostStreams>(io_, row_.id, [this] { pump(); });
+    if (session_.established()) { streams_->start(peer_streams_, session_.id()); }
+  }
+  return *streams_;
+}
+
+void Host::on_stream_frame(const tunnel::Bytes& payload) {
+  const auto taken = streams().on_frame(payload);
+  if (taken) { return; }
+  ++counters_.bad_messages;
+  spdlog::error("stream.violation host={} reason=\"{}\": no streams until its next session",
+                row_.id, taken.error().what);
+  session_.on_application_violation(mono_now());
 }
 
 void Host::bury(const tunnel::PathDead& dead) {

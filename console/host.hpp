@@ -18,6 +18,7 @@
 #include "console/connection.hpp"
 #include "console/console_db.hpp"
 #include "console/feed.hpp"
+#include "console/host_streams.hpp"
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
 
@@ -75,6 +76,12 @@ class Host final : public ConnectionOwner {
   /// Tells the host that the Console confirms the command's effect.
   Result<void> confirm(std::string_view command_id);
 
+  /// For connections of forwards; made at the first call.
+  HostStreams& streams();
+  std::size_t stream_connections(const std::string& forward) const {
+    return streams_ ? streams_->count(forward) : 0;
+  }
+
   boost::json::object summary() const;  ///< For the list of hosts.
   boost::json::object details() const;
   boost::json::array paths() const;
@@ -104,6 +111,7 @@ class Host final : public ConnectionOwner {
   void pump();
   void run(tunnel::Action action);
   void write(const tunnel::SendBytes& send);
+  void on_stream_frame(const tunnel::Bytes& payload);
   void bury(const tunnel::PathDead& dead);
   void set_online(bool online);
   void announce();
@@ -163,6 +171,9 @@ class Host final : public ConnectionOwner {
   std::int64_t event_seen_ = 0;   ///< Highest n taken, on disk or waiting.
   std::int64_t event_stored_ = 0;
   std::int64_t event_ack_due_ = 0;  ///< In the host's own numbers; 0: none.
+
+  std::unique_ptr<HostStreams> streams_;             ///< None for the many hosts without a forward.
+  std::optional<tunnel::StreamGrant> peer_streams_;  ///< Of the present session.
 
   boost::json::object snapshot_;
   std::optional<WallTime> snapshot_time_;

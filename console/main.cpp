@@ -85,7 +85,8 @@ Result<ConsoleDb> open_database(const std::string& folder) {
 class Program {
  public:
   Program(const Config& config, ConsoleDb db, std::vector<HostRow> hosts,
-          std::vector<CommandRow> unfinished, std::int64_t last_seq)
+          std::vector<CommandRow> unfinished, std::vector<ForwardRow> forwards,
+          std::int64_t last_seq)
       : config_(config),
         db_(io_, std::move(db)),
         feed_(io_),
@@ -102,7 +103,9 @@ class Program {
     options.detach_ttl = std::chrono::seconds(config.timers.detach_ttl_s);
     fleet_ = std::make_unique<Fleet>(io_, db_, feed_, options, seed, std::move(hosts),
                                      std::move(unfinished));
-    api_ = std::make_unique<Api>(io_, db_, feed_, *fleet_, config.http.token);
+    forwards_ = std::make_unique<Forwards>(io_, *fleet_);
+    forwards_->restore(std::move(forwards));
+    api_ = std::make_unique<Api>(io_, db_, feed_, *fleet_, *forwards_, config.http.token);
   }
 
   Result<void> open() {
@@ -169,6 +172,7 @@ class Program {
   void stop(int signal) {
     spdlog::info("console.stopping signal={}", signal);
     doors_.clear();
+    forwards_->stop();
     http_->stop();
     feed_.end();
     fleet_->stop();
@@ -182,6 +186,7 @@ class Program {
   DbWorker db_;
   Feed feed_;
   std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Forwards> forwards_;
   std::unique_ptr<Api> api_;
   std::vector<std::unique_ptr<tunnel::Listener>> doors_;
   std::unique_ptr<HttpServer> http_;
@@ -197,11 +202,14 @@ int run(const Config& config) {
   if (!hosts) { return complain(hosts.error().what); }
   auto unfinished = db->unfinished();
   if (!unfinished) { return complain(unfinished.error().what); }
+  auto forwards = db->forwards();
+  if (!forwards) { return complain(forwards.error().what); }
   const auto last_seq = db->last_seq();
   if (!last_seq) { return complain(last_seq.error().what); }
-  spdlog::info("console.starting hosts={} unfinished_commands={} events={}", hosts->size(),
-               unfinished->size(), *last_seq);
-  Program program(config, std::move(*db), std::move(*hosts), std::move(*unfinished), *last_seq);
+  spdlog::info("console.starting hosts={} unfinished_commands={} forwards={} events={}",
+               hosts->size(), unfinished->size(), forwards->size(), *last_seq);
+  Program program(config, std::move(*db), std::move(*hosts), std::move(*unfinished),
+                  std::move(*forwards), *last_seq);
   if (const auto opened = program.open(); !opened) { return complain(opened.error().what); }
   return program.run();
 }

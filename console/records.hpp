@@ -50,6 +50,15 @@ struct EventRow {
   std::string data;  ///< JSON.
 };
 
+/// A port of this Console whose connections run through a host's tunnel.
+struct ForwardRow {
+  std::string id;
+  std::string host;
+  std::string listen;  ///< "127.0.0.1:2222"
+  std::string to;      ///< "127.0.0.1:22", as the host sees it.
+  WallTime created{};
+};
+
 struct HostRow {
   std::string id;
   std::string install_id;  ///< Of the installation whose events are counted now.

@@ -12,8 +12,9 @@ import time
 
 from .ns import LabError, kill_by_pidfd
 from .probes import carrier_to_address_s, cpu_ticks, rss_kib
-from .product import REPOSITORY
+from .product import HOST_ID, REPOSITORY
 from .scenario import Lab, NotMet
+from .streams import CheckedEnd, EchoStream, Forward, Listener, echo, plain_tls_s
 from .traffic import CommandStream, longest_gap
 
 REFERENCE_PROGRAM = "bench_udp_reference"
@@ -75,6 +76,9 @@ FAULTS = {   # figure: (what happens to the active port, how it is undone, refer
 REFERENCE_NAMES = {"switched": "udp-switched-on-carrier", "twice": "udp-sent-twice"}
 
 
+STREAM_FAULTS = {"stream_gap.carrier": ("gap.carrier", 60), "stream_gap.cut": ("gap.cut", 500)}   # fault, target ms
+
+
 def flap(lab, port):
     """Three times 50 ms without carrier."""
     for _ in range(3):
@@ -130,6 +134,99 @@ def one_gap(lab, name, sent):
     repair(lab, active)
     lab.expect(40, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
     return sent + len(stream.records), gap_after(stream.replied(), moment), gap_after(echoes, moment)
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
+
+def measure_stream_gaps(programs, wanted, runs, entries):
+    """A small echo every 5 ms over one forwarded connection, the active port struck; each run checks every byte."""
+    lab = Lab("two", programs, say=lambda text: None)
+    try:
+        lab.prepare()
+        lab.host.settings["tunnel"]["streams_allow"] = ["127.0.0.1:9022"]
+        lab.start()
+        lab.wait_paths()
+        server = lab.console.node.spawn([programs / REFERENCE_PROGRAM, "serve", ECHO_PORT], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        server.stdout.readline()
+        forward = Forward(lab.console, HOST_ID, "127.0.0.1:2222", "127.0.0.1:9022")
+        with Listener(lab.host.node, 9022, echo):
+            for name in wanted:
+                product, reference = [], []
+                for number in range(runs):
+                    gap, floor = one_stream_gap(lab, forward, STREAM_FAULTS[name][0])
+                    product.append(gap)
+                    reference.append(floor)
+                    progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, reference {floor:.0f} ms")
+                mode = FAULTS[STREAM_FAULTS[name][0]][2]
+                entries.append(figure(name, "ms", product, STREAM_FAULTS[name][1], REFERENCE_NAMES[mode], reference))
+        return []
+    finally:
+        lab.down()
+
+
+def one_stream_gap(lab, forward, fault_name):
+    """One fault under an echoing stream and the reference at once: (gap ms, reference gap ms)."""
+    fault, repair, mode, _ = FAULTS[fault_name]
+    active = lab.host.active_port()
+    other = next(p for p in lab.topology.ports if p != active)
+    reference = Reference(lab, mode, active, other)
+    with EchoStream(forward.connect(), INTERVAL_S) as stream:
+        lab.expect(30, "the stream echoes", lambda: len(stream.received) > 60)
+        moment = time.monotonic()
+        fault(lab, active)
+        lab.expect(10, "the tunnel is on the other port", lambda: lab.host.active_port() == other)
+        time.sleep(SETTLE_S)
+        if stream.error or not stream.received or time.monotonic() - max(stream.received.values()) > 0.5:
+            raise NotMet(f"{fault_name}: the stream did not go on: {stream.error}")
+        moments = stream.moments()
+    echoes = reference.end()
+    repair(lab, active)
+    lab.expect(20, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
+    return gap_after(moments, moment), gap_after(echoes, moment)
+
+
+GOODPUT_BYTES = 200_000_000
+GOODPUT_RATE = "1gbit"
+
+
+def measure_goodput(programs, runs):
+    """200 MB from the Console to the host through a forward, over a path of 1 Gbit/s. Reference: the same bytes over one
+    plain TLS 1.3 connection that the host opens over the same path (Python's ssl over the same OpenSSL)."""
+    lab, rates, floor = Lab("one", programs, say=lambda text: None), [], []
+    try:
+        lab.prepare()
+        lab.host.settings["tunnel"]["streams_allow"] = ["127.0.0.1:9022"]
+        lab.start()
+        lab.wait_paths()
+        router = lab.router(lab.topology.uplinks[0].name)
+        for link in ("lan", "wan"):
+            router.run(["tc", "qdisc", "replace", "dev", link, "root", "tbf", "rate", GOODPUT_RATE, "burst", "256kb",
+                        "latency", "20ms"])
+        forward = Forward(lab.console, HOST_ID, "127.0.0.1:2222", "127.0.0.1:9022")
+        for number in range(runs):
+            floor.append(GOODPUT_BYTES / 1e6 / plain_tls_s(lab, GOODPUT_BYTES))
+            rates.append(GOODPUT_BYTES / 1e6 / stream_s(lab, forward))
+            progress(f"tunnel.goodput {number + 1}/{runs}: {rates[-1]:.0f} MB/s, plain TLS {floor[-1]:.0f} MB/s")
+        target = round(0.9 * statistics.median(floor), 1)
+        return [figure("tunnel.goodput", "MB/s", rates, target, "plain TLS", floor, better="more")]
+    finally:
+        lab.down()
+
+
+def stream_s(lab, forward):
+    """Seconds from the first byte to the last at the host, each byte checked."""
+    ends = []
+    with Listener(lab.host.node, 9022, lambda connection: ends.append(CheckedEnd(connection, send_bytes=0))):
+        with CheckedEnd(forward.connect(), send_bytes=GOODPUT_BYTES):
+            start = time.monotonic()
+            lab.expect(120, "all bytes are there", lambda: ends and ends[0].ended.is_set(), interval=0.05)
+            end = ends[0]
+            if end.wrong_at is not None or end.received != GOODPUT_BYTES:
+                raise NotMet(f"goodput: {end.received} bytes, wrong at {end.wrong_at}: {end.error}")
+            took = end.moments[-1][0] - start
+            end.stop()
+    return took
 
 
 # -- start and DHCP --------------------------------------------------------------------------------------------------
@@ -264,7 +361,7 @@ def measure_idle(programs, _):
 # -- all of it -------------------------------------------------------------------------------------------------------
 
 OTHERS = {"start.first_welcome": (measure_start, 10), "dhcp.carrier_to_address": (measure_dhcp, 7),
-          "commands.rate": (measure_commands, 3), "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1)}
+          "commands.rate": (measure_commands, 3), "tunnel.goodput": (measure_goodput, 3), "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1)}
 
 
 def run_programs(programs, wanted):
@@ -292,7 +389,7 @@ def progress(text):
 
 def run(programs, wanted, runs, json_file):
     """Measures the wanted figures (none named: all), prints a table, writes JSON. Exit status 1 if one failed."""
-    known = list(FAULTS) + list(OTHERS)
+    known = list(FAULTS) + list(STREAM_FAULTS) + list(OTHERS)
     entries, failures = [], []
 
     def attempt(text, measure, *arguments):
@@ -303,10 +400,13 @@ def run(programs, wanted, runs, json_file):
 
     chosen = [n for n in known if not wanted or matches(n, wanted)]
     gaps = [n for n in chosen if n in FAULTS]
-    if gaps and not (programs / REFERENCE_PROGRAM).exists():
+    stream_gaps = [n for n in chosen if n in STREAM_FAULTS]
+    if (gaps or stream_gaps) and not (programs / REFERENCE_PROGRAM).exists():
         build_reference(programs)
     if gaps:
         attempt(" ".join(gaps), measure_gaps, programs, gaps, runs, entries)
+    if stream_gaps:
+        attempt(" ".join(stream_gaps), measure_stream_gaps, programs, stream_gaps, runs, entries)
     for measure in dict.fromkeys(OTHERS[n][0] for n in chosen if n in OTHERS):
         most = max(OTHERS[n][1] for n in chosen if n in OTHERS and OTHERS[n][0] is measure)
         attempt(measure.__name__, measure, programs, min(runs, most))

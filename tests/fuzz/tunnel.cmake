@@ -1,1 +1,2 @@
 edge_fuzz(fuzz_frame fuzz_frame.cpp edge_tunnel_core)
+edge_fuzz(fuzz_stream fuzz_stream.cpp edge_tunnel_core)

@@ -49,6 +49,7 @@ class Fields {
     }
   }
 
+  bool has(std::string_view key) const { return find(key) != nullptr; }
   std::string text(std::string_view key, std::size_t bytes_max = text_bytes_max) {
     const json::value* value = find(key);
     if (value == nullptr) { return missing<std::string>(key); }
@@ -172,7 +173,11 @@ Result<T> finish(const Fields& fields, T value) {
   return value;
 }
 
-json::array encode_next(const NextExpected& next) { return json::array(next.begin(), next.end()); }
+/// The streams' channel only when something came over it: a peer without streams does not know it.
+json::array encode_next(const NextExpected& next) {
+  const bool streams = next[index_of(Channel::streams)] > 1;
+  return json::array(next.begin(), next.end() - (streams ? 0 : 1));
+}
 
 /// Shorter: the missing channels expect 1. Longer: channels of a later version, ignored.
 NextExpected decode_next(Fields& fields) {
@@ -196,6 +201,24 @@ HeartbeatTimers decode_timers(Fields& fields) {
   timers.dead_after = static_cast<std::uint32_t>(inner.number("dead_after", 1, 1000));
   fields.adopt(inner);
   return timers;
+}
+
+json::object encode_streams(const StreamGrant& limits) {
+  return {{"window", limits.window},
+          {"session_window", limits.session_window},
+          {"count", limits.streams}};
+}
+
+std::optional<StreamGrant> decode_streams(Fields& fields) {
+  if (!fields.has("streams")) { return std::nullopt; }
+  Fields inner = fields.inner("streams");
+  constexpr std::uint64_t window_max = 1ULL << 30;
+  StreamGrant limits;
+  limits.window = static_cast<std::uint32_t>(inner.number("window", 1, window_max));
+  limits.session_window = static_cast<std::uint32_t>(inner.number("session_window", 1, window_max));
+  limits.streams = static_cast<std::uint32_t>(inner.number("count", 0, UINT16_MAX));
+  fields.adopt(inner);
+  return limits;
 }
 
 json::object encode_path(const PathFacts& path) {
@@ -257,6 +280,7 @@ Bytes encode(const Hello& hello) {
   if (!hello.last_failure.empty()) {
     object["last_failure"] = clip(hello.last_failure, text_bytes_max);
   }
+  if (hello.streams) { object["streams"] = encode_streams(*hello.streams); }
   constexpr std::size_t member = sizeof(R"(,"fill":"")") - 1;
   const std::size_t size = json::serialize(object).size() + member;
   const std::size_t wanted = std::min(hello.fill, hello_fill_max);
@@ -281,6 +305,7 @@ Result<Hello> decode_hello(ByteSpan payload) {
   hello.heartbeat = decode_timers(fields);
   hello.last_failure = fields.text_or_empty("last_failure");
   hello.software = fields.text_or_empty("software");
+  hello.streams = decode_streams(fields);
   if (hello.version_min > hello.version_max) {
     fields.problem("version_min", "exceeds version_max");
   }
@@ -288,14 +313,16 @@ Result<Hello> decode_hello(ByteSpan payload) {
 }
 
 Bytes encode(const Welcome& welcome) {
-  return frame_of(FrameType::welcome, {{"version", welcome.version},
-                                       {"session", to_hex(welcome.session)},
-                                       {"epoch", welcome.epoch},
-                                       {"resumed", welcome.resumed},
-                                       {"next", encode_next(welcome.next)},
-                                       {"time", encode_time(welcome.time)},
-                                       {"heartbeat", encode_timers(welcome.heartbeat)},
-                                       {"detach_ttl_s", welcome.detach_ttl.count()}});
+  json::object object{{"version", welcome.version},
+                      {"session", to_hex(welcome.session)},
+                      {"epoch", welcome.epoch},
+                      {"resumed", welcome.resumed},
+                      {"next", encode_next(welcome.next)},
+                      {"time", encode_time(welcome.time)},
+                      {"heartbeat", encode_timers(welcome.heartbeat)},
+                      {"detach_ttl_s", welcome.detach_ttl.count()}};
+  if (welcome.streams) { object["streams"] = encode_streams(*welcome.streams); }
+  return frame_of(FrameType::welcome, object);
 }
 
 Result<Welcome> decode_welcome(ByteSpan payload) {
@@ -312,6 +339,7 @@ Result<Welcome> decode_welcome(ByteSpan payload) {
   welcome.heartbeat = decode_timers(fields);
   welcome.detach_ttl =
       std::chrono::seconds(fields.number("detach_ttl_s", 0, duration_ms_max / 1000));
+  welcome.streams = decode_streams(fields);
   return finish(fields, welcome);
 }
 

@@ -43,15 +43,17 @@ enum class FrameType : std::uint8_t {
 /// "HELLO", "DATA"; "unknown" for a type that version 1 does not know.
 std::string_view to_string(FrameType type);
 
-/// Session channels. Streams will be 16 and up; 5..15 are reserved.
+/// Session channels, most urgent first.
 enum class Channel : std::uint8_t {
   control = 0,
   commands = 1,
   events = 2,
   telemetry = 3,
-  bulk = 4
+  bulk = 4,
+  streams = 5,  ///< Only with a peer that has streams (HELLO and WELCOME say so).
 };
-inline constexpr std::size_t channel_count = 5;
+inline constexpr std::size_t channel_count = 6;
+inline constexpr std::size_t channel_count_without_streams = 5;
 inline constexpr std::size_t index_of(Channel channel) { return static_cast<std::size_t>(channel); }
 
 inline constexpr std::uint8_t flag_critical = 0x80;  ///< Receiver must know the type or give up.

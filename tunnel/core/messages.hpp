@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ std::string to_hex(InstanceId id);
 
 /// Index = channel; the sequence number that this end expects next (so 1 when nothing came yet).
 using NextExpected = std::array<std::uint64_t, channel_count>;
-inline constexpr NextExpected nothing_received{1, 1, 1, 1, 1};
+inline constexpr NextExpected nothing_received{1, 1, 1, 1, 1, 1};
 
 /// Preference between kinds of links, best first.
 enum class PathClass : std::uint8_t { wired = 0, wifi = 1, mobile = 2 };
@@ -48,6 +49,16 @@ struct HeartbeatTimers {
 /// Clamped to 20 ms..60 s and 2..20, then the slower of both.
 HeartbeatTimers negotiate(const HeartbeatTimers& a, const HeartbeatTimers& b);
 
+enum class Role : std::uint8_t { host, console };
+
+/// What one end grants the other in byte streams, for a whole session.
+struct StreamGrant {
+  std::uint32_t window = 512U << 10;        ///< Bytes per stream before the first CREDIT.
+  std::uint32_t session_window = 1U << 20;  ///< The same, over all streams.
+  std::uint32_t streams = 256;              ///< That the other may have open at once.
+  bool operator==(const StreamGrant&) const = default;
+};
+
 /// First frame on every connection, host to Console.
 inline constexpr std::size_t hello_fill_max = 8192;
 
@@ -69,6 +80,7 @@ struct Hello {
   /// gets no WELCOME. At most hello_fill_max.
   std::size_t fill = 0;
   std::string software;      ///< "uplink 0.1.0"; for people.
+  std::optional<StreamGrant> streams;  ///< nullopt: this end has none.
   bool operator==(const Hello&) const = default;
 };
 
@@ -82,6 +94,7 @@ struct Welcome {
   WallTime time{};
   HeartbeatTimers heartbeat;
   std::chrono::seconds detach_ttl{600};
+  std::optional<StreamGrant> streams;  ///< nullopt: this end has none.
   bool operator==(const Welcome&) const = default;
 };
 

@@ -15,9 +15,9 @@ Result<ReceiveChannel::Outcome> ReceiveChannel::accept(Frame frame, std::vector<
                             seq, next_expected_, next_expected_ + window_frames - 1));
   }
   if (seq != next_expected_) {
-    if (held_bytes_ + frame.payload.size() > window_bytes) {
+    if (held_bytes_ + frame.payload.size() > held_bytes_max_) {
       return fail(Errc::corrupt, fmt::format("channel {}: more than {} bytes out of order",
-                                             frame.header.channel, window_bytes));
+                                             frame.header.channel, held_bytes_max_));
     }
     held_bytes_ += frame.payload.size();
     held_.emplace(seq, std::move(frame));

@@ -15,6 +15,8 @@ namespace edge::tunnel {
 class ReceiveChannel {
  public:
   enum class Outcome : std::uint8_t { released, held, duplicate };
+  explicit ReceiveChannel(std::size_t held_bytes_max = window_bytes)
+      : held_bytes_max_(held_bytes_max) {}
 
   /// Appends to `ready` what can be delivered now, in order.
   /// Errors: corrupt (sequence 0, or outside the window); nothing is changed then.
@@ -27,6 +29,7 @@ class ReceiveChannel {
   std::size_t held_frames() const { return held_.size(); }
 
  private:
+  std::size_t held_bytes_max_;
   std::uint64_t next_expected_ = 1;
   std::map<std::uint64_t, Frame> held_;
   std::size_t held_bytes_ = 0;

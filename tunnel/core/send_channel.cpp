@@ -55,7 +55,8 @@ std::size_t SendChannel::next_payload_bytes() const {
 /// The first frame in flight may be larger than the window, the others share it.
 bool SendChannel::can_launch() const {
   if (waiting_.empty() || in_flight_.size() >= window_frames) { return false; }
-  return in_flight_.empty() || in_flight_bytes_ + next_payload_bytes() <= window_bytes;
+  return in_flight_.empty() || in_flight_bytes_ + next_payload_bytes() <=
+                                   std::min(limits_.window_bytes_max, allowance_bytes_);
 }
 
 InFlight* SendChannel::launch(MonoTime now) {
@@ -86,17 +87,22 @@ InFlight* SendChannel::launch(MonoTime now) {
                                            .copy_at = std::nullopt});
 }
 
-Result<void> SendChannel::on_ack(std::uint64_t next_expected, std::span<const SackRange> sacks) {
+Result<SendChannel::Freed> SendChannel::on_ack(std::uint64_t next_expected,
+                                               std::span<const SackRange> sacks) {
   const std::uint64_t claimed = sacks.empty() ? next_expected - 1 : sacks.back().last;
   if (std::max(next_expected - 1, claimed) >= next_seq_) {
     return fail(Errc::corrupt, fmt::format("channel {}: ack of {}, but only {} were sent",
                                            index_of(channel_), claimed, next_seq_ - 1));
   }
+  Freed freed;
   while (!in_flight_.empty() && in_flight_.front().seq < next_expected) {
-    in_flight_bytes_ -= in_flight_.front().payload_bytes;
+    const InFlight& entry = in_flight_.front();
+    freed.bytes += entry.payload_bytes;
+    if (!entry.repeated) { freed.sent_at = entry.sent_at; }
+    in_flight_bytes_ -= entry.payload_bytes;
     in_flight_.pop_front();
   }
-  if (in_flight_.empty()) { return {}; }
+  if (in_flight_.empty()) { return freed; }
   const std::uint64_t first = in_flight_.front().seq;  // In flight is contiguous.
   for (const SackRange& range : sacks) {
     for (std::uint64_t seq = std::max(range.first, first); seq <= range.last; ++seq) {
@@ -105,7 +111,7 @@ Result<void> SendChannel::on_ack(std::uint64_t next_expected, std::span<const Sa
       entry.copy_at.reset();
     }
   }
-  return {};
+  return freed;
 }
 
 }  // namespace edge::tunnel

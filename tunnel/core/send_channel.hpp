@@ -15,6 +15,8 @@ namespace edge::tunnel {
 /// The receiver holds at most this much out of order, so the sender keeps within it.
 inline constexpr std::uint64_t window_frames = 256;
 inline constexpr std::size_t window_bytes = 256UZ * 1024;
+/// The streams' own: the credit of a whole session, so that one stream fills a long path.
+inline constexpr std::size_t streams_window_bytes = 1024UZ * 1024;
 
 /// A frame that was sent and is not acknowledged cumulatively yet.
 struct InFlight {
@@ -23,6 +25,7 @@ struct InFlight {
   std::size_t payload_bytes = 0;
   std::uint32_t carriers = 0;  ///< Slots of live paths it was written to. No path carries it twice.
   std::uint8_t copies = 0;     ///< Made after a wait; each doubles the next wait.
+  bool repeated = false;       ///< Sent more than once: its age says nothing of the path.
   MonoTime sent_at{};
   std::optional<MonoTime> copy_at;  ///< When to try another path; nullopt: never, or none is left.
   bool sacked() const { return bytes == nullptr; }
@@ -42,6 +45,12 @@ class SendChannel {
     std::size_t queue_bytes_max = 1 << 20;  ///< Gap markers in flight (8 bytes each) come on top.
     std::size_t queue_frames_max = 4096;
     Overflow overflow = Overflow::refuse;
+    std::size_t window_bytes_max = window_bytes;
+  };
+  /// What an acknowledgement freed.
+  struct Freed {
+    std::size_t bytes = 0;
+    std::optional<MonoTime> sent_at;  ///< Of the newest frame that was sent only once.
   };
   SendChannel(Channel channel, Limits limits) : channel_(channel), limits_(limits) {}
 
@@ -52,13 +61,16 @@ class SendChannel {
   InFlight* launch(MonoTime now);
   /// Forgets what the peer has.
   /// Errors: corrupt, when the peer acknowledges what was never sent; nothing is changed then.
-  Result<void> on_ack(std::uint64_t next_expected, std::span<const SackRange> sacks);
+  Result<Freed> on_ack(std::uint64_t next_expected, std::span<const SackRange> sacks);
+  /// Keeps less in flight than the window permits.
+  void set_allowance(std::size_t bytes) { allowance_bytes_ = bytes; }
 
   std::deque<InFlight>& in_flight() { return in_flight_; }
   /// One past the highest sequence number that was sent.
   std::uint64_t next_seq() const { return next_seq_; }
   std::size_t held_bytes() const { return waiting_bytes_ + in_flight_bytes_; }
   std::size_t held_frames() const { return waiting_.size() + in_flight_.size(); }
+  std::size_t in_flight_bytes() const { return in_flight_bytes_; }
 
  private:
   struct Waiting {
@@ -77,6 +89,7 @@ class SendChannel {
   std::deque<InFlight> in_flight_;
   std::size_t in_flight_bytes_ = 0;
   std::uint64_t next_seq_ = 1;
+  std::size_t allowance_bytes_ = SIZE_MAX;
 };
 
 }  // namespace edge::tunnel

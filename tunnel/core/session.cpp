@@ -14,6 +14,8 @@ namespace {
 constexpr Duration stall_memory = std::chrono::seconds(2);
 constexpr Duration violation_memory = std::chrono::minutes(10);
 constexpr std::size_t violations_max = 3;
+/// Streams are acknowledged by the piece, not by the frame: their window holds 32 of these.
+constexpr std::size_t stream_ack_bytes = 32UZ * 1024;
 
 std::uint64_t nonzero(Random& random) {
   for (;;) {
@@ -26,14 +28,23 @@ std::vector<SendChannel> make_send_channels(const SessionOptions& options) {
   for (std::size_t i = 0; i < channel_count; ++i) {
     const auto channel = static_cast<Channel>(i);
     const bool droppable = channel == Channel::telemetry || channel == Channel::bulk;
+    const bool streams = channel == Channel::streams;
     channels.emplace_back(
         channel,
         SendChannel::Limits{
             .payload_bytes_max = channel == Channel::commands ? command_bytes_max : frame_bytes_max,
-            .queue_bytes_max = options.queue_bytes_max[i],
+            .queue_bytes_max =
+                streams ? streams_window_bytes + frame_bytes_max : options.queue_bytes_max[i],
             .queue_frames_max = options.queue_frames_max,
-            .overflow = droppable ? Overflow::drop_oldest : Overflow::refuse});
+            .overflow = droppable ? Overflow::drop_oldest : Overflow::refuse,
+            .window_bytes_max = streams ? streams_window_bytes : window_bytes});
   }
+  return channels;
+}
+
+std::vector<ReceiveChannel> make_receive_channels() {
+  std::vector<ReceiveChannel> channels(channel_count);
+  channels[index_of(Channel::streams)] = ReceiveChannel(streams_window_bytes);
   return channels;
 }
 
@@ -52,7 +63,7 @@ Session::Session(SessionOptions options, Random random)
       random_(random),
       chooser_(options_.choice),
       send_(make_send_channels(options_)),
-      receive_(channel_count),
+      receive_(make_receive_channels()),
       mirror_budget_(std::max(options_.mirror.frames_per_s, 1U), options_.mirror.burst,
                      MonoTime{}) {
   if (options_.role == Role::host) { instance_ = InstanceId{nonzero(random_)}; }
@@ -71,7 +82,8 @@ Hello Session::hello(PathFacts facts, WallTime wall, std::string last_failure) c
           .time = wall,
           .heartbeat = options_.heartbeat,
           .last_failure = std::move(last_failure),
-          .software = options_.software};
+          .software = options_.software,
+          .streams = options_.streams};
 }
 
 Result<void> Session::attach(PathId path, PathFacts facts, const Welcome& welcome, MonoTime now) {
@@ -87,7 +99,7 @@ Result<void> Session::attach(PathId path, PathFacts facts, const Welcome& welcom
       return refuse(
           fmt::format("WELCOME of session epoch {}, the present one is {}", welcome.epoch, epoch_));
     }
-    start_session(welcome.session, welcome.epoch, now);
+    start_session(welcome.session, welcome.epoch, welcome.streams, now);
   } else if (!peer_claims_fit(welcome.next)) {
     // The Console has frames that we never sent: one of the two is not who it was. Start over.
     forget_session(now);
@@ -131,7 +143,8 @@ Result<void> Session::accept(PathId path, const Hello& hello, WallTime wall, Mon
     predecessor_ = hello.session;
     instance_ = hello.instance;
     peer_install_id_ = hello.install_id;
-    start_session(SessionId{nonzero(random_)}, std::max(epoch_, hello.epoch) + 1, now);
+    start_session(SessionId{nonzero(random_)}, std::max(epoch_, hello.epoch) + 1, hello.streams,
+                  now);
   } else if (resumed) {
     apply_peer_next(hello.next);
   }
@@ -143,7 +156,8 @@ Result<void> Session::accept(PathId path, const Hello& hello, WallTime wall, Mon
                         .next = next_expected(),
                         .time = wall,
                         .heartbeat = timers,
-                        .detach_ttl = options_.detach_ttl};
+                        .detach_ttl = options_.detach_ttl,
+                        .streams = options_.streams};
   emit(SendBytes{path, SendKind::control, std::make_shared<const Bytes>(encode(welcome))});
   add_path(path, hello.path, timers, now);
   settle(now);
@@ -157,7 +171,8 @@ bool Session::belongs(const Hello& hello) const {
          (hello.session == session_ || hello.session == predecessor_);
 }
 
-void Session::start_session(SessionId id, std::uint64_t epoch, MonoTime now) {
+void Session::start_session(SessionId id, std::uint64_t epoch, std::optional<StreamGrant> streams,
+                            MonoTime now) {
   const bool reset = established();
   remove_all(PathCause::superseded, now);
   clear_channels();
@@ -165,7 +180,8 @@ void Session::start_session(SessionId id, std::uint64_t epoch, MonoTime now) {
   epoch_ = epoch;
   detached_at_.reset();
   if (options_.role == Role::console) { active_serial_ = 0; }
-  emit(SessionStarted{id, epoch, reset});
+  peer_streams_ = options_.streams ? streams : std::nullopt;
+  emit(SessionStarted{id, epoch, reset, peer_streams_});
 }
 
 void Session::forget_session(MonoTime now) {
@@ -178,7 +194,11 @@ void Session::forget_session(MonoTime now) {
 
 void Session::clear_channels() {
   send_ = make_send_channels(options_);
-  receive_.assign(channel_count, ReceiveChannel());
+  receive_ = make_receive_channels();
+  pace_ = StreamPace(streams_window_bytes);
+  send_[index_of(Channel::streams)].set_allowance(pace_.allowed());
+  stream_bytes_unacked_ = 0;
+  peer_streams_.reset();
   copy_due_.fill(std::nullopt);
   ack_pending_frames_ = 0;
   ack_due_.reset();
@@ -210,9 +230,27 @@ Result<void> Session::send(Channel channel, Bytes payload, MonoTime now) {
     settle(now);
     return fail(Errc::transient, "no session yet");
   }
+  if (channel == Channel::streams && !peer_streams_) {
+    settle(now);
+    return fail(Errc::unsupported, "the peer has no streams");
+  }
   const Result<void> pushed = send_[index_of(channel)].push(std::move(payload));
   settle(now);
   return pushed;
+}
+
+std::size_t Session::stream_room() const {
+  if (!peer_streams_) { return 0; }
+  const SendChannel& channel = send_[index_of(Channel::streams)];
+  if (channel.held_frames() >= window_frames) { return 0; }
+  const std::size_t held = channel.held_bytes();
+  return pace_.allowed() - std::min(pace_.allowed(), held);
+}
+
+void Session::on_application_violation(MonoTime now) {
+  observe(now);
+  note_violation(now);
+  settle(now);
 }
 
 void Session::send_goaway(const Goaway& goaway, MonoTime now) {
@@ -260,7 +298,10 @@ void Session::settle(MonoTime now) {
   if (choice_dirty_ || (due && *due <= now)) { choose_active(now); }
   copy_late_frames(now);
   transmit(now);
-  if (ack_pending_frames_ >= 2 || (ack_due_ && *ack_due_ <= now)) { flush_acks(); }
+  if (ack_pending_frames_ >= 2 || stream_bytes_unacked_ >= stream_ack_bytes ||
+      (ack_due_ && *ack_due_ <= now)) {
+    flush_acks();
+  }
   const bool console = options_.role == Role::console;
   if (console && detached_at_ && now - *detached_at_ >= options_.detach_ttl) {
     forget_session(now);

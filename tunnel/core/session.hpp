@@ -18,11 +18,10 @@
 #include "tunnel/core/path_health.hpp"
 #include "tunnel/core/receive_channel.hpp"
 #include "tunnel/core/send_channel.hpp"
+#include "tunnel/core/stream_pace.hpp"
 #include "tunnel/core/token_bucket.hpp"
 
 namespace edge::tunnel {
-
-enum class Role : std::uint8_t { host, console };
 
 /// Mirrored frames go over the two best disjoint paths at once: a cut then costs no detection time.
 struct MirrorLimits {
@@ -42,10 +41,12 @@ struct SessionOptions {
   MirrorLimits mirror;
   ChoiceLimits choice;
   /// Bytes waiting or unacknowledged per channel; one frame is always admitted into an empty one.
-  std::array<std::size_t, channel_count> queue_bytes_max{64 << 10, 2 << 20, 1 << 20, 256 << 10,
-                                                         512 << 10};
-  std::size_t queue_frames_max = 4096;   ///< Per channel.
-  std::chrono::seconds detach_ttl{600};  ///< Console: how long without a path.
+  /// (Streams: at most streams_window_bytes and a frame.)
+  std::array<std::size_t, channel_count_without_streams> queue_bytes_max{64 << 10, 2 << 20, 1 << 20,
+                                                                         256 << 10, 512 << 10};
+  std::optional<StreamGrant> streams = StreamGrant{};  ///< Granted to the peer; nullopt: none.
+  std::size_t queue_frames_max = 4096;                 ///< Per channel.
+  std::chrono::seconds detach_ttl{600};                ///< Console: how long without a path.
   Duration ack_delay = std::chrono::milliseconds(20);
   Duration tail_copy_min = std::chrono::milliseconds(50);  ///< max(2*srtt, this) without an ack.
   Duration stall_min = std::chrono::milliseconds(100);     ///< Own lateness beyond this is a stall.
@@ -60,7 +61,8 @@ SessionOptions console_options(std::string host);
 enum class SendKind : std::uint8_t {
   control,  ///< May overtake queued data.
   ack,      ///< May overtake queued data and replaces an ack that is still queued on this path.
-  data,     ///< In order.
+  data,     ///< In order; may overtake queued bulk.
+  bulk,     ///< In order, and only as much of it below us as drains at once: nothing waits for it.
 };
 /// Write this whole frame on the path. A path that is gone by then: drop it.
 struct SendBytes {
@@ -95,7 +97,8 @@ struct ActiveChanged {
 struct SessionStarted {
   SessionId session{0};
   std::uint64_t epoch = 0;
-  bool reset = false;  ///< There was a session before.
+  bool reset = false;                  ///< There was a session before.
+  std::optional<StreamGrant> streams;  ///< What the peer grants; nullopt: no streams.
 };
 /// A path is back; nothing was lost, nothing has to be repeated.
 struct SessionResumed {
@@ -201,6 +204,13 @@ class Session {
   /// no_space (channels 0..2 full: try again after acks). Telemetry and bulk drop their oldest
   /// instead.
   Result<void> send(Channel channel, Bytes payload, MonoTime now);
+  /// Bytes of stream frames that send(Channel::streams) should be given now. More of them later, so
+  /// that what is most urgent then goes first.
+  std::size_t stream_room() const;
+  /// How large a stream's DATA should be on the present path.
+  std::size_t stream_frame_bytes() const { return pace_.frame_bytes(); }
+  /// The peer broke the rules of an application protocol: counts as a violation.
+  void on_application_violation(MonoTime now);
   /// Console: asks the host to reconnect later, over every path.
   void send_goaway(const Goaway& goaway, MonoTime now);
   /// Says goodbye on all paths and closes them.
@@ -246,7 +256,8 @@ class Session {
   void observe(MonoTime now);
   void settle(MonoTime now);
   std::optional<MonoTime> earliest_deadline() const;
-  void start_session(SessionId id, std::uint64_t epoch, MonoTime now);
+  void start_session(SessionId id, std::uint64_t epoch, std::optional<StreamGrant> streams,
+                     MonoTime now);
   void forget_session(MonoTime now);
   void clear_channels();
   bool belongs(const Hello& hello) const;
@@ -283,13 +294,17 @@ class Session {
   Result<void> on_path_status(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_goaway(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_error(Path& path, ByteSpan payload, MonoTime now);
-  Result<void> on_ack(Path& path, ByteSpan payload);
+  Result<void> on_ack(Path& path, ByteSpan payload, MonoTime now);
+  void on_streams_acked(const SendChannel::Freed& freed, std::size_t in_flight_before,
+                        MonoTime now);
   Result<void> on_data(Frame frame, MonoTime now);
 
   // session_send.cpp
   void write(PathId path, SendKind kind, SharedBytes bytes);
-  void write_entry(InFlight& entry, PathId path);
+  void write_entry(std::size_t channel, InFlight& entry, PathId path);
   void transmit(MonoTime now);
+  PathId lead_of(std::size_t channel, const PathCandidate* first,
+                 const PathCandidate* second) const;
   bool doubles_at_once(std::size_t channel, const InFlight& entry, const PathCandidate& first,
                        const PathCandidate& second, MonoTime now);
   void resend_orphans(MonoTime now);
@@ -321,9 +336,12 @@ class Session {
   bool choice_dirty_ = false;        ///< Something that the choice looks at has changed.
   PathChooser chooser_;
 
-  std::vector<SendChannel> send_;        ///< By channel.
-  std::vector<ReceiveChannel> receive_;  ///< By channel.
-  bool resend_pending_ = false;          ///< A carrier died since the last resend.
+  std::vector<SendChannel> send_;            ///< By channel.
+  std::vector<ReceiveChannel> receive_;      ///< By channel.
+  bool resend_pending_ = false;              ///< A carrier died since the last resend.
+  std::optional<StreamGrant> peer_streams_;  ///< Of this session; nullopt: without streams.
+  StreamPace pace_{streams_window_bytes};
+  std::size_t stream_bytes_unacked_ = 0;  ///< Received and not acknowledged yet.
   std::array<std::optional<MonoTime>, channel_count> copy_due_;  ///< Not later than any copy_at.
   TokenBucket mirror_budget_;
   std::uint32_t ack_pending_frames_ = 0;

@@ -106,6 +106,7 @@ void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers
       copy_due_[i] = std::min(copy_due_[i].value_or(MonoTime::max()), *entry.copy_at);
     }
   }
+  if (std::ranges::any_of(paths_, &Path::suspect)) { copy_off_suspects(now); }
   choice_dirty_ = true;
 }
 

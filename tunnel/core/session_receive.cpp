@@ -32,7 +32,7 @@ void Session::dispatch(Path& path, Frame frame, MonoTime now) {
     case FrameType::path_status: outcome = on_path_status(path, frame.payload, now); break;
     case FrameType::goaway: outcome = on_goaway(path, frame.payload, now); break;
     case FrameType::error: outcome = on_error(path, frame.payload, now); break;
-    case FrameType::ack: outcome = on_ack(path, frame.payload); break;
+    case FrameType::ack: outcome = on_ack(path, frame.payload, now); break;
     case FrameType::data: outcome = on_data(std::move(frame), now); break;
     case FrameType::hello:
     case FrameType::welcome:
@@ -102,7 +102,7 @@ Result<void> Session::on_error(Path& path, ByteSpan payload, MonoTime now) {
   return {};
 }
 
-Result<void> Session::on_ack(Path& path, ByteSpan payload) {
+Result<void> Session::on_ack(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(const Ack ack, decode_ack(payload));
   for (const ChannelAck& channel : ack.channels) {
     const std::size_t index = index_of(channel.channel);
@@ -113,9 +113,22 @@ Result<void> Session::on_ack(Path& path, ByteSpan payload) {
                                              channel.next_expected, before));
     }
     before = channel.next_expected;
-    EDGE_TRY(send_[index].on_ack(channel.next_expected, channel.sacks));
+    const std::size_t in_flight = send_[index].in_flight_bytes();
+    EDGE_ASSIGN(const auto freed, send_[index].on_ack(channel.next_expected, channel.sacks));
+    if (channel.channel == Channel::streams && freed.bytes > 0) {
+      on_streams_acked(freed, in_flight, now);
+    }
   }
   return {};
+}
+
+void Session::on_streams_acked(const SendChannel::Freed& freed, std::size_t in_flight_before,
+                               MonoTime now) {
+  const Path* path = active_ ? find(*active_) : nullptr;
+  if (!freed.sent_at || path == nullptr || !path->health.srtt()) { return; }
+  const bool full = in_flight_before >= pace_.allowed() / 2;
+  pace_.on_acked(freed.bytes, now - *freed.sent_at, *path->health.srtt(), full, now);
+  send_[index_of(Channel::streams)].set_allowance(pace_.allowed());
 }
 
 Result<void> Session::on_data(Frame frame, MonoTime now) {
@@ -125,14 +138,20 @@ Result<void> Session::on_data(Frame frame, MonoTime now) {
   }
   const bool droppable = channel == Channel::telemetry || channel == Channel::bulk;
   const bool is_gap = (frame.header.flags & flag_gap) != 0;
+  if (channel == Channel::streams && !peer_streams_) {
+    return fail(Errc::corrupt, "DATA of streams, which were not agreed on");
+  }
   if (is_gap && (!droppable || frame.payload.size() != sizeof(std::uint64_t))) {
     return fail(Errc::corrupt, fmt::format("channel {}: bad gap marker", index_of(channel)));
   }
   std::vector<Frame> ready;
+  const std::size_t payload_bytes = frame.payload.size();
   EDGE_ASSIGN(const auto outcome, receive_[index_of(channel)].accept(std::move(frame), ready));
   if (outcome == ReceiveChannel::Outcome::duplicate) {
     ++stats_.duplicates;  // Acknowledged again, but late: a flood of them must not become one of
                           // acks.
+  } else if (channel == Channel::streams) {
+    stream_bytes_unacked_ += payload_bytes;
   } else {
     ++ack_pending_frames_;
   }

@@ -12,6 +12,10 @@ constexpr int copy_doublings_max = 6;
 
 bool is_copied(std::size_t channel) { return channel <= index_of(Channel::events); }
 bool is_mirrored(std::size_t channel) { return channel <= index_of(Channel::commands); }
+bool is_stream(std::size_t channel) { return channel == index_of(Channel::streams); }
+SendKind kind_of(std::size_t channel) {
+  return is_copied(channel) ? SendKind::data : SendKind::bulk;
+}
 
 const PathCandidate* candidate_of(std::span<const PathCandidate> paths, std::optional<PathId> id) {
   const auto it = std::ranges::find_if(paths, [id](const auto& path) { return path.path == id; });
@@ -28,11 +32,11 @@ void Session::write(PathId path, SendKind kind, SharedBytes bytes) {
 }
 
 /// A path is a reliable pipe while it lives: the same frame never goes into it twice.
-void Session::write_entry(InFlight& entry, PathId path) {
+void Session::write_entry(std::size_t channel, InFlight& entry, PathId path) {
   const std::uint32_t bit = bit_of(path);
   EDGE_ASSERT(bit != 0 && (entry.carriers & bit) == 0 && !entry.sacked());
   entry.carriers |= bit;
-  write(path, SendKind::data, entry.bytes);
+  write(path, kind_of(channel), entry.bytes);
 }
 
 Duration Session::tail_copy_after() const {
@@ -61,15 +65,22 @@ void Session::transmit(MonoTime now) {
   for (std::size_t i = 0; i < channel_count; ++i) {
     while (InFlight* entry = send_[i].launch(now)) {
       ++stats_.sent;
-      write_entry(*entry, *active_);
+      write_entry(i, *entry, lead_of(i, first, second));
       if (second != nullptr && doubles_at_once(i, *entry, *first, *second, now)) {
-        write_entry(*entry, second->path);
+        write_entry(i, *entry, second->path);
         ++entry->copies;
         ++stats_.mirrored;
       }
       if (is_copied(i)) { plan_copy(i, *entry, now); }
     }
   }
+}
+
+/// Streams leave a suspect path for a better one: the bytes that it holds are being copied there.
+PathId Session::lead_of(std::size_t channel, const PathCandidate* first,
+                        const PathCandidate* second) const {
+  const bool leaves = is_stream(channel) && first->suspect && second != nullptr && !second->suspect;
+  return leaves ? second->path : *active_;
 }
 
 /// Small urgent frames are mirrored on disjoint paths; a suspect active path gets company for all
@@ -91,7 +102,8 @@ void Session::resend_orphans(MonoTime now) {
     for (InFlight& entry : send_[i].in_flight()) {
       if (entry.sacked() || entry.carriers != 0) { continue; }
       ++stats_.resent;
-      write_entry(entry, *active_);
+      entry.repeated = true;
+      write_entry(i, entry, *active_);
       if (is_copied(i)) { plan_copy(i, entry, now); }
     }
   }
@@ -124,8 +136,9 @@ void Session::copy_once_more(std::size_t channel, InFlight& entry, MonoTime now)
   if (!target) { return; }  // Planned again when a path comes.
   ++stats_.copied;
   ++entry.copies;
-  write_entry(entry, *target);
-  plan_copy(channel, entry, now);
+  entry.repeated = true;
+  write_entry(channel, entry, *target);
+  if (is_copied(channel)) { plan_copy(channel, entry, now); }
 }
 
 /// What only suspect paths carry is due for a copy now.
@@ -134,9 +147,10 @@ void Session::copy_off_suspects(MonoTime now) {
   for (const Path& path : paths_) {
     if (!path.suspect) { healthy |= path.bit; }
   }
-  for (std::size_t i = 0; i <= index_of(Channel::events); ++i) {
+  for (std::size_t i = 0; i < channel_count; ++i) {
+    if (!is_copied(i) && !is_stream(i)) { continue; }
     for (InFlight& entry : send_[i].in_flight()) {
-      if (entry.sacked() || (entry.carriers & healthy) != 0) { continue; }
+      if (entry.sacked() || entry.carriers == 0 || (entry.carriers & healthy) != 0) { continue; }
       entry.copy_at = now;
       copy_due_[i] = now;
     }
@@ -147,6 +161,7 @@ void Session::copy_off_suspects(MonoTime now) {
 /// It is complete, so that a write queue may drop an older one.
 void Session::flush_acks() {
   ack_pending_frames_ = 0;
+  stream_bytes_unacked_ = 0;
   ack_due_.reset();
   Ack ack;
   for (std::size_t i = 0; i < channel_count; ++i) {

@@ -30,6 +30,7 @@ thread_local std::array<std::byte, record_bytes_max> write_scratch;
 TlsStream::Impl::Impl(tcp::socket socket, std::unique_ptr<TlsEngine> engine, StreamLimits limits)
     : socket_(std::move(socket)),
       timer_(socket_.get_executor()),
+      gate_timer_(socket_.get_executor()),
       engine_(std::move(engine)),
       limits_(limits) {
   const int handle = socket_.native_handle();
@@ -103,29 +104,73 @@ bool TlsStream::Impl::send(SharedBytes block, SendPriority priority) {
     return false;
   }
   queued_bytes_ += block->size();
-  if (priority == SendPriority::normal) {
-    queue_.push_back({std::move(block), false});
+  if (queue_.empty() || queue_.back().priority <= priority) {
+    queue_.push_back({std::move(block), priority});
     schedule_flush();
     return true;
   }
-  // Behind what TLS has seen in part, and behind earlier urgent blocks.
-  std::size_t begun = front_offset_ + pinned_bytes_;
+  // Behind what TLS has seen in part, and behind what is as urgent.
+  const std::size_t begun = front_offset_ + pinned_bytes_;
   auto place = queue_.begin();
-  for (std::size_t seen = 0; place != queue_.end() && (seen < begun || place->urgent); ++place) {
+  for (std::size_t seen = 0; place != queue_.end() && (seen < begun || place->priority <= priority);
+       ++place) {
     seen += place->block->size();
   }
-  queue_.insert(place, {std::move(block), true});
+  queue_.insert(place, {std::move(block), priority});
+  if (gate_waiting_) { gate_timer_.cancel(); }  // It may pass.
   schedule_flush();
   return true;
 }
 
 void TlsStream::Impl::schedule_flush() {
-  if (flush_scheduled_ || write_waiting_ || ended_) { return; }
+  if (flush_scheduled_ || write_waiting_ || gate_waiting_ || ended_) { return; }
   flush_scheduled_ = true;
   // Not at once: what one turn of the loop sends shares a TLS record and a segment.
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->flush_scheduled_ = false;
     if (!self->ended_ && !self->write_waiting_) { self->flush(); }
+  });
+}
+
+/// True while what is in front has to wait until the path has drained. What TLS has begun must go
+/// on, and a begun block goes on when something more urgent waits for its end.
+bool TlsStream::Impl::gated() {
+  bulk_room_ = record_bytes_max;
+  if (pinned_bytes_ != 0 || closing_) { return false; }
+  const bool bulk_in_front = queue_.front().priority == SendPriority::bulk;
+  if (!bulk_in_front && queue_.back().priority != SendPriority::bulk) { return false; }
+  bulk_room_ = gate_.room(socket_.native_handle(), Clock::now());
+  if (!bulk_in_front || bulk_room_ > 0) { return false; }
+  const bool urgent_behind =
+      front_offset_ > 0 && queue_.size() > 1 && queue_[1].priority != SendPriority::bulk;
+  if (urgent_behind) { return false; }
+  wait_gate();
+  return true;
+}
+
+/// A peer that takes nothing for too long is closed, as one that blocks our writes is.
+void TlsStream::Impl::wait_gate() {
+  if (gate_waiting_) { return; }
+  const auto now = Clock::now();
+  const std::uint64_t acked = engine_->wire_bytes_sent() - gate_.unacked_bytes();
+  if (acked != gate_acked_ || gate_progress_at_ == Clock::time_point{}) {
+    gate_acked_ = acked;
+    gate_progress_at_ = now;
+  }
+  gate_waiting_ = true;
+  if (now - gate_progress_at_ >= limits_.write_deadline) {
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+      self->end({PathFailure::silence,
+                 fmt::format("{} took nothing of {} bytes for {} ms",
+                             to_string(self->peer_.address), self->queued_bytes_,
+                             self->limits_.write_deadline / std::chrono::milliseconds(1))});
+    });
+    return;
+  }
+  gate_timer_.expires_after(gate_.wait());
+  gate_timer_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
+    self->gate_waiting_ = false;
+    if (!self->ended_ && !self->write_waiting_ && !self->queue_.empty()) { self->flush(); }
   });
 }
 
@@ -140,6 +185,11 @@ std::span<const std::byte> TlsStream::Impl::gather() {
   std::size_t offset = front_offset_;
   for (const Item& item : queue_) {
     const auto rest = std::span(*item.block).subspan(std::exchange(offset, 0));
+    // Of a gated path the first block always goes whole: a smaller piece would be a record more.
+    if (item.priority == SendPriority::bulk && size > 0 && pinned_bytes_ == 0 &&
+        size + rest.size() > bulk_room_) {
+      break;
+    }
     const std::size_t part = std::min(rest.size(), limit - size);
     std::memcpy(write_scratch.data() + size, rest.data(), part);
     size += part;
@@ -160,6 +210,7 @@ void TlsStream::Impl::consume(std::size_t bytes) {
 
 void TlsStream::Impl::flush() {
   for (int i = 0; i < records_per_turn && !queue_.empty(); ++i) {
+    if (gated()) { return; }
     const auto bytes = gather();
     std::size_t taken = 0;
     switch (engine_->write(bytes, taken)) {
@@ -269,6 +320,7 @@ void TlsStream::Impl::close_socket() {
   queue_.clear();
   queued_bytes_ = 0;
   timer_.cancel();
+  gate_timer_.cancel();
   boost::system::error_code ignored;
   socket_.close(ignored);
 }

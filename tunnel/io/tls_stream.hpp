@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 using SharedBytes = std::shared_ptr<const std::vector<std::byte>>;
 
 struct StreamLimits {
-  std::size_t queue_bytes_max = 2U << 20;  ///< Above, send() refuses.
+  std::size_t queue_bytes_max = 4U << 20;  ///< Above, send() refuses.
   Duration write_deadline =
       std::chrono::seconds(10);  ///< Without progress while something is queued.
   Duration close_deadline = std::chrono::milliseconds(500);  ///< For a graceful close().
@@ -51,9 +51,11 @@ struct StreamCallbacks {
   std::function<void()> on_drained;
 };
 
+/// A block goes ahead of all less urgent ones not yet begun; equal ones keep their order.
 enum class SendPriority : std::uint8_t {
+  urgent,  ///< For PING, PONG.
   normal,
-  urgent,  ///< Ahead of all normal blocks not yet begun; among themselves in order. For PING/PONG.
+  bulk,  ///< Given to the kernel only as fast as the path drains it (SendGate).
 };
 
 /// Owns the socket and the SSL of one established connection.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "tunnel/io/send_gate.hpp"
 #include "tunnel/io/tls_engine.hpp"
 #include "tunnel/io/tls_stream.hpp"
 
@@ -37,7 +38,7 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
  private:
   struct Item {
     SharedBytes block;
-    bool urgent;
+    SendPriority priority;
   };
 
   void wait_read();
@@ -45,6 +46,8 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
   void pump_read();
   void schedule_flush();
   void flush();
+  bool gated();
+  void wait_gate();
   std::span<const std::byte> gather();
   void consume(std::size_t bytes);
   void on_write_failed();
@@ -56,6 +59,11 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
 
   asio::ip::tcp::socket socket_;
   asio::steady_timer timer_;  ///< The write deadline, or the deadline of close().
+  asio::steady_timer gate_timer_;
+  SendGate gate_;
+  std::size_t bulk_room_ = 0;  ///< Of the record being gathered.
+  std::chrono::steady_clock::time_point gate_progress_at_{};
+  std::uint64_t gate_acked_ = 0;  ///< Bytes that the peer's kernel had by then.
   std::unique_ptr<TlsEngine> engine_;
   StreamLimits limits_;
   PeerIdentity peer_;
@@ -77,6 +85,7 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
   bool read_waiting_ = false;
   bool write_waiting_ = false;
   bool flush_scheduled_ = false;
+  bool gate_waiting_ = false;
   bool deadline_watched_ = false;
   bool read_wants_write_ = false;
 };

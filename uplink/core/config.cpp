@@ -123,6 +123,17 @@ void read_level(Reader& in, const toml::node& node, std::string_view key, std::s
   }
 }
 
+void read_streams_allow(Reader& in, const toml::node& node, std::string_view key,
+                        std::vector<std::string>& out) {
+  in.texts(node, key, 64, out);
+  for (const std::string& target : out) {
+    if (!parse_host_port(target)) {
+      in.problem(node.source(),
+                 fmt::format("{}: \"{}\": expected HOST:PORT with a port 1..65535", key, target));
+    }
+  }
+}
+
 std::map<std::string, Section, std::less<>> sections(Config& c) {
   const auto text = [](std::string& out) {
     return [&out](Reader& in, const toml::node& n, std::string_view k) { in.text(n, k, out); };
@@ -155,7 +166,7 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
       {"tunnel",
        {{"heartbeat_ms", number(c.tunnel.heartbeat_ms, 50, 10000)},
         {"dead_after", number(c.tunnel.dead_after, 2, 20)},
-        {"streams_allow", list(c.tunnel.streams_allow)}}},
+        {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)}}},
       {"status", {{"listen", with(read_listen, c.status.listen)}}},
       {"taps", {{"owner", text(c.taps.owner)}}},
       {"log", {{"level", with(read_level, c.log.level)}}},

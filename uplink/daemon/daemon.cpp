@@ -498,6 +498,7 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
     case tunnel::Channel::control:
     case tunnel::Channel::telemetry:
     case tunnel::Channel::bulk:
+    case tunnel::Channel::streams:  // The tunnel client's own.
       spdlog::debug("tunnel.ignored channel={}", static_cast<int>(channel));
       return;
   }

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
+#include "tunnel/io/send_priority.hpp"
 #include "uplink/daemon/clock.hpp"
 
 namespace edge::uplink {
@@ -125,6 +126,7 @@ TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
       random_(seed),
       engine_(config.console.endpoints.size(), random_.next()),
       session_(session_options(config, identity_), Random(random_.next())),
+      streams_(io, config.tunnel.streams_allow, events, [this] { pump(); }),
       timer_(io) {}
 
 TunnelClient::~TunnelClient() = default;
@@ -185,6 +187,7 @@ void TunnelClient::stop() {
   pump();
   timer_.cancel();
   connections_.clear();
+  streams_.start(std::nullopt, {});
 }
 
 void TunnelClient::pump() {
@@ -192,6 +195,7 @@ void TunnelClient::pump() {
   pumping_ = true;
   bool more = true;
   while (more) {
+    streams_.feed(session_, mono_now());
     const auto actions = session_.take_actions();
     for (const auto& action : actions) { run(action); }
     const auto orders = held_ ? std::vector<PathAction>{} : engine_.take_actions();
@@ -227,13 +231,12 @@ void TunnelClient::run(const tunnel::Action& action) {
   if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
     Connection* c = by_id(send->path);
     if (c == nullptr) { return; }
-    const auto priority = send->kind == tunnel::SendKind::data ? tunnel::SendPriority::normal
-                                                               : tunnel::SendPriority::urgent;
-    if (!c->stream->send(send->bytes, priority)) {
+    if (!c->stream->send(send->bytes, tunnel::priority_of(send->kind))) {
       session_.on_path_lost(c->id, tunnel::PathCause::write_stall, "the write queue is full",
                             mono_now());
     }
   } else if (const auto* deliver = std::get_if<tunnel::Deliver>(&action)) {
+    if (deliver->channel == Channel::streams) { return on_stream_frame(deliver->payload); }
     hooks_.on_message(deliver->channel, tunnel::as_text(deliver->payload));
   } else if (const auto* dead = std::get_if<tunnel::PathDead>(&action)) {
     Connection* c = by_id(dead->path);
@@ -271,6 +274,7 @@ void TunnelClient::run(const tunnel::Action& action) {
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
     events_.add("session.started",
                 {{"session", tunnel::to_hex(started->session)}, {"reset", started->reset}});
+    streams_.start(started->streams, started->session);
     hooks_.on_session_started();
   } else if (const auto* resumed = std::get_if<tunnel::SessionResumed>(&action)) {
     events_.add("session.resumed",
@@ -292,6 +296,15 @@ void TunnelClient::run(const tunnel::Action& action) {
   } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
     spdlog::warn("tunnel.gap channel={} dropped={}", static_cast<int>(gap->channel), gap->dropped);
   }
+}
+
+void TunnelClient::on_stream_frame(const tunnel::Bytes& payload) {
+  const auto taken = streams_.on_frame(payload);
+  if (taken) { return; }
+  spdlog::error("stream.violation reason=\"{}\": no streams until the next session",
+                taken.error().what);
+  events_.add("stream.violation", {{"reason", taken.error().what}});
+  session_.on_application_violation(mono_now());
 }
 
 void TunnelClient::run_path_action(const PathAction& action) {
@@ -659,6 +672,7 @@ json::object TunnelClient::console_json() const {
   out["frames"] = json::object{{"sent", stats.sent},           {"mirrored", stats.mirrored},
                                {"copied", stats.copied},       {"resent", stats.resent},
                                {"delivered", stats.delivered}, {"duplicates", stats.duplicates}};
+  out["streams"] = streams_.json();
   return out;
 }
 

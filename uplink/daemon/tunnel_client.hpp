@@ -20,6 +20,7 @@
 #include "uplink/core/trial.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/ports.hpp"
+#include "uplink/daemon/streams.hpp"
 
 namespace edge::uplink {
 
@@ -84,6 +85,7 @@ class TunnelClient {
 
   void pump();
   void run(const tunnel::Action& action);
+  void on_stream_frame(const tunnel::Bytes& payload);
   void run_path_action(const PathAction& action);
   void dial(const PathKey& key);
   void on_dialled(const PathKey& key, std::uint64_t attempt, tunnel::DialResult result);
@@ -108,6 +110,7 @@ class TunnelClient {
   Random random_;
   PathEngine engine_;
   tunnel::Session session_;
+  Streams streams_;
   boost::asio::steady_timer timer_;
   std::map<PathKey, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.

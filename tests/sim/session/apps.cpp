@@ -38,7 +38,8 @@ bool Endpoint::send(Channel channel, Kind kind, std::uint64_t id, std::size_t by
   return true;
 }
 
-void Endpoint::on_session_started() {
+void Endpoint::on_session_started(const tunnel::SessionStarted& started) {
+  streams_.on_session_started(started.streams, started.session);
   sent_.fill(0);
   received_.fill(0);
 }

@@ -9,12 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/session/stream_app.hpp"
 #include "tunnel/core/session.hpp"
 
 namespace edge::sim {
-
-/// Reports a broken invariant; the first one names the seed's failure.
-using Report = std::function<void(std::string)>;
 
 enum class Kind : std::uint8_t {
   command = 'C',
@@ -35,17 +33,22 @@ struct Message {
 class Endpoint {
  public:
   Endpoint(tunnel::SessionOptions options, std::uint64_t seed, const Report& report)
-      : session_(std::move(options), Random(seed)), report_(report) {}
+      : streams_(options.role, options.streams, seed, report),
+        session_(std::move(options), Random(seed)),
+        report_(report) {}
 
   tunnel::Session& session() { return session_; }
   const tunnel::Session& session() const { return session_; }
+  StreamApp& streams() { return streams_; }
+  const StreamApp& streams() const { return streams_; }
   /// False when the session refuses for now.
   bool send(tunnel::Channel channel, Kind kind, std::uint64_t id, std::size_t bytes, MonoTime now);
-  void on_session_started();
+  void on_session_started(const tunnel::SessionStarted& started);
   std::optional<Message> on_deliver(const tunnel::Deliver& deliver);
   void on_gap(const tunnel::DeliverGap& gap);
 
  private:
+  StreamApp streams_;
   tunnel::Session session_;
   const Report& report_;
   std::array<std::uint64_t, tunnel::channel_count> sent_{};

@@ -80,14 +80,15 @@ int main(int argc, char** argv) {
     total.sessions += outcome.sessions;
     total.steps += outcome.steps;
     total.gaps_measured += outcome.gaps_measured;
+    total.stream_bytes += outcome.stream_bytes;
     total.worst_gap = std::max(total.worst_gap, outcome.worst_gap);
   }
   fmt::print(
       "{} commands and {} events in {} sessions, {} steps; worst gap with a whole second path {} "
-      "ms ({} answers)\n",
+      "ms ({} answers); {} MB of streams checked\n",
       total.commands, total.events, total.sessions, total.steps,
       std::chrono::duration_cast<std::chrono::milliseconds>(total.worst_gap).count(),
-      total.gaps_measured);
+      total.gaps_measured, total.stream_bytes / 1'000'000);
   fmt::print("{} passed, {} failed\n", passed, failed);
   return failed == 0 ? 0 : 1;
 }

@@ -13,15 +13,15 @@ constexpr Duration socket_buffer = std::chrono::milliseconds(5);
 
 void Pipe::write(tunnel::SendKind kind, tunnel::SharedBytes bytes) {
   using tunnel::SendKind;
-  if (kind == SendKind::data) {
-    queue_.push_back({kind, std::move(bytes)});
-    return;
-  }
+  const auto urgency = [](SendKind what) {
+    return what == SendKind::bulk ? 2 : what == SendKind::data ? 1 : 0;
+  };
   if (kind == SendKind::ack) {
     std::erase_if(queue_, [](const Queued& item) { return item.kind == SendKind::ack; });
   }
-  const auto data = std::ranges::find(queue_, SendKind::data, &Queued::kind);
-  queue_.insert(data, {kind, std::move(bytes)});
+  const auto place = std::ranges::find_if(
+      queue_, [&](const Queued& item) { return urgency(item.kind) > urgency(kind); });
+  queue_.insert(place, {kind, std::move(bytes)});
 }
 
 std::vector<Arrival> Pipe::pump(const LinkDirection& link, MonoTime now, Random& random) {

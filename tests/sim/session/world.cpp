@@ -82,6 +82,8 @@ void World::build() {
     command_period_ = std::max(command_period_, Duration(100ms));  // The slowest link must keep up.
   }
   if (random_.chance(20)) { bulk_bytes_ = 100 + random_.below(4000); }
+  streams_ = random_.chance(50);
+  if (random_.chance(10)) { options_.streams.reset(); }  // As an older peer.
   measure_gaps_ = link_count == 2 && bulk_bytes_ == 0 && command_bytes_ == 100 &&
                   options_.mirror.enabled && options_.mirror.frames_per_s >= 1000 &&
                   options_.queue_bytes_max[1] > 2000;
@@ -110,6 +112,9 @@ Outcome World::run() {
   }
   outcome_.commands = console_app_.command_count();
   outcome_.events = console_app_.events_stored();
+  for (const Process& owner : processes_) {
+    if (owner.endpoint) { outcome_.stream_bytes += owner.endpoint->streams().bytes_received(); }
+  }
   if (outcome_.problems.empty() && host_app_.executed_count() != outcome_.commands) {
     problem(fmt::format("{} commands, {} executed", outcome_.commands, host_app_.executed_count()));
   }
@@ -201,6 +206,7 @@ void World::tick() {
     next_command_at_ = std::max(next_command_at_ + command_period_, now_ - tick_period);
   }
   if (console_runs) {
+    console.endpoint->streams().tick(busy && streams_);
     console_app_.pump(*console.endpoint, now_);
     if (busy && random_.chance(2)) { console_app_.repeat_last(*console.endpoint, now_); }
     run_actions(End::console);
@@ -212,6 +218,7 @@ void World::tick() {
     host.endpoint->send(tunnel::Channel::telemetry, Kind::telemetry, 1, bulk_bytes_, now_);
     host.endpoint->send(tunnel::Channel::bulk, Kind::telemetry, 1, bulk_bytes_ * 2, now_);
   }
+  host.endpoint->streams().tick(busy && streams_);
   host_app_.pump(*host.endpoint, now_);
   run_actions(End::host);
 }
@@ -223,13 +230,17 @@ void World::check_bounds() {
     for (std::size_t i = 0; i < tunnel::channel_count; ++i) {
       const auto channel = static_cast<tunnel::Channel>(i);
       // A single frame is always admitted into an empty queue; gap markers come on top.
-      const std::size_t bound = std::max<std::size_t>(options_.queue_bytes_max[i], 64 << 10) +
-                                tunnel::window_frames * sizeof(std::uint64_t);
+      const bool streams = channel == tunnel::Channel::streams;
+      const std::size_t limit =
+          streams ? tunnel::streams_window_bytes : options_.queue_bytes_max[i];
+      const std::size_t window = streams ? tunnel::streams_window_bytes : tunnel::window_bytes;
+      const std::size_t bound = std::max<std::size_t>(limit, 64 << 10) +
+                                tunnel::window_frames * sizeof(std::uint64_t) +
+                                (streams ? tunnel::stream_data_bytes_max : 0);
       if (session.queued_bytes(channel) > bound) { problem("a send queue exceeds its limit"); }
-      if (session.reorder_bytes(channel) > tunnel::window_bytes) {
-        problem("reorder buffer too large");
-      }
+      if (session.reorder_bytes(channel) > window) { problem("reorder buffer too large"); }
     }
+    if (!owner.endpoint->streams().within_bounds()) { problem("streams exceed their windows"); }
     if (session.stats().violations > 0) {
       problem("a correct peer was accused of breaking the protocol");
     }
@@ -249,6 +260,9 @@ std::string World::unfinished() {
   if (console.paths(now_).size() != links_.size()) { return "paths missing at the Console"; }
   // Both ends name their paths by the connection's number here.
   if (!host.active() || host.active() != console.active()) { return "different active paths"; }
+  for (const Process& owner : processes_) {
+    if (owner.endpoint->streams().busy()) { return "streams that are not over"; }
+  }
   for (std::size_t i = 0; i < tunnel::channel_count; ++i) {
     const auto channel = static_cast<tunnel::Channel>(i);
     if (host.queued_bytes(channel) > 0) { return "unacknowledged frames at the host"; }

@@ -28,6 +28,7 @@ struct Outcome {
   std::uint64_t steps = 0;
   Duration worst_gap{};  ///< Of commands while a disjoint path stayed whole.
   std::uint64_t gaps_measured = 0;
+  std::uint64_t stream_bytes = 0;  ///< Checked, of the last session of both ends.
 };
 
 /// One seed's run. Everything follows from the seed.
@@ -181,6 +182,7 @@ class World {
   tunnel::SessionOptions options_;
   Duration command_period_{};
   bool measure_gaps_ = false;
+  bool streams_ = false;
   std::size_t command_bytes_ = 100;
   std::size_t bulk_bytes_ = 0;  ///< Telemetry and bulk per tick, each way that exists.
   MonoTime next_command_at_{};

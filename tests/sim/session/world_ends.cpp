@@ -185,6 +185,7 @@ void World::on_frame(End end, std::size_t index, tunnel::Frame frame) {
 void World::run_actions(End end) {
   if (process(end).endpoint == nullptr) { return; }
   for (;;) {
+    process(end).endpoint->streams().feed(process(end).endpoint->session(), now_);
     auto actions = process(end).endpoint->session().take_actions();
     if (actions.empty()) { break; }
     for (tunnel::Action& action : actions) { act(end, action); }
@@ -200,6 +201,9 @@ void World::act(End end, tunnel::Action& action) {
     connection.pipe[index_of(end)].write(send->kind, std::move(send->bytes));
     pump(end, send->path.value);
   } else if (auto* deliver = std::get_if<tunnel::Deliver>(&action)) {
+    if (deliver->channel == tunnel::Channel::streams) {
+      return endpoint.streams().on_payload(deliver->payload);
+    }
     const auto message = endpoint.on_deliver(*deliver);
     if (!message) { return; }
     if (end == End::host) {
@@ -217,7 +221,7 @@ void World::act(End end, tunnel::Action& action) {
       fmt::print("              end {} session {} epoch {}\n", index_of(end),
                  to_hex(started->session), started->epoch);
     }
-    endpoint.on_session_started();
+    endpoint.on_session_started(*started);
     if (end == End::host) {
       host_app_.on_session_started();
       host_app_.pump(endpoint, now_);

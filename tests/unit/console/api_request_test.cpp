@@ -25,6 +25,11 @@ TEST(ApiRoute, FindsEachCallOfTheInterface) {
   EXPECT_EQ(events->limit, 20U);
   EXPECT_EQ(route("GET", "/api/v1/events")->call, Call::event_stream);
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/revoke")->call, Call::not_yet);
+  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/forwards")->call, Call::post_forward);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/forwards")->call, Call::forwards);
+  const std::string one = "/api/v1/hosts/hv-01/forwards/" + std::string(kId);
+  EXPECT_EQ(route("GET", one)->call, Call::forward);
+  EXPECT_EQ(route("DELETE", one)->call, Call::delete_forward);
 }
 
 TEST(ApiRoute, SaysWhatIsWrongAndWhatIsAllowed) {

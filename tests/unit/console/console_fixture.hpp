@@ -19,6 +19,7 @@
 #include "tests/unit/store/temp_folder.hpp"
 #include "tests/unit/tunnel_io/test_pki.hpp"
 #include "tunnel/core/session.hpp"
+#include "tunnel/core/stream_frame.hpp"
 #include "tunnel/io/dialer.hpp"
 #include "tunnel/io/listener.hpp"
 
@@ -84,6 +85,10 @@ class FakeHost {
     EXPECT_TRUE(sent) << sent.error().what;
     pump();
   }
+  void say_stream(const tunnel::StreamFrame& frame) {
+    EXPECT_TRUE(session_.send(tunnel::Channel::streams, tunnel::encode(frame), mono_now()));
+    pump();
+  }
   void event(std::int64_t n) {
     say(tunnel::Channel::events, {{"type", "event"},
                                   {"n", n},
@@ -102,6 +107,7 @@ class FakeHost {
 
   bool mute = false;                    ///< Executes, but does not answer.
   std::map<std::string, int> received;  ///< How often each command came.
+  std::vector<tunnel::Bytes> stream_frames;
   std::set<std::string> result_acks;
   std::set<std::string> confirms;
   std::int64_t event_acked = 0;
@@ -190,6 +196,10 @@ class FakeHost {
       const auto& stream = paths_.at(send->path).stream;
       if (stream && stream->is_open()) { static_cast<void>(stream->send(send->bytes)); }
     } else if (const auto* deliver = std::get_if<tunnel::Deliver>(&action)) {
+      if (deliver->channel == tunnel::Channel::streams) {
+        stream_frames.push_back(deliver->payload);
+        return;
+      }
       on_message(json::parse(tunnel::as_text(deliver->payload)).as_object());
     } else if (std::holds_alternative<tunnel::SessionStarted>(action)) {
       ++sessions_started;
@@ -251,8 +261,10 @@ class TestConsole {
         feed_(io),
         fleet_(io, db_, feed_, {}, next_seed(), std::move(start_.hosts),
                std::move(start_.unfinished)),
-        api(io, db_, feed_, fleet_, std::string(kToken)) {
+        forwards_(io, fleet_),
+        api(io, db_, feed_, fleet_, forwards_, std::string(kToken)) {
     feed_.set_last_seq(start_.last_seq);
+    forwards_.restore(std::move(start_.forwards));
     tunnel::ListenerCallbacks callbacks;
     callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
       fleet_.admit(std::move(stream));
@@ -281,11 +293,13 @@ class TestConsole {
     explicit Start(ConsoleDb opened) : db(std::move(opened)) {
       hosts = db.hosts().value();
       unfinished = db.unfinished().value();
+      forwards = db.forwards().value();
       last_seq = db.last_seq().value();
     }
     ConsoleDb db;
     std::vector<HostRow> hosts;
     std::vector<CommandRow> unfinished;
+    std::vector<ForwardRow> forwards;
     std::int64_t last_seq = 0;
   };
   boost::asio::io_context& io_;
@@ -293,6 +307,7 @@ class TestConsole {
   DbWorker db_;
   Feed feed_;
   Fleet fleet_;
+  Forwards forwards_;
   std::unique_ptr<tunnel::Listener> listener_;
 
  public:

@@ -72,8 +72,8 @@ TEST(FrameHeaderTest, LengthLimitsDependOnTypeAndChannel) {
 }
 
 TEST(FrameHeaderTest, SaysWhatIsWrong) {
-  EXPECT_EQ(error_of({.type = FrameType::data, .channel = 5, .seq = 1}),
-            "DATA: channel 5 is out of range 0..4");
+  EXPECT_EQ(error_of({.type = FrameType::data, .channel = 6, .seq = 1}),
+            "DATA: channel 6 is out of range 0..5");
   EXPECT_EQ(error_of(data_header(0)), "DATA: seq 0; the first is 1");
   EXPECT_EQ(error_of({.type = FrameType::ping, .seq = 1}), "PING: channel 0 and seq 1 must be 0");
   EXPECT_EQ(error_of({.type = FrameType::ack, .channel = 1}), "ACK: channel 1 and seq 0 must be 0");

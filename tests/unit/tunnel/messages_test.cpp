@@ -25,7 +25,7 @@ Hello sample_hello() {
           .instance = InstanceId{0x0123456789abcdefULL},
           .session = SessionId{0xfedcba9876543210ULL},
           .epoch = 7,
-          .next = {1, 57, 3, 9, 1},
+          .next = {1, 57, 3, 9, 1, 1},
           .path = {.wire_id = 3,
                    .label = "eth0/console:8443",
                    .port = "eth0",
@@ -36,7 +36,8 @@ Hello sample_hello() {
           .time = WallTime(1763710000123ms),
           .heartbeat = {.active = 250ms, .standby = 1000ms, .dead_after = 3},
           .last_failure = "carrier",
-          .software = "uplink 0.1.0"};
+          .software = "uplink 0.1.0",
+          .streams = StreamGrant{.window = 7, .session_window = 9, .streams = 3}};
 }
 
 TEST(MessagesTest, HelloSurvives) {
@@ -48,15 +49,26 @@ TEST(MessagesTest, HelloSurvives) {
   EXPECT_EQ(*decoded, hello);
 }
 
+TEST(MessagesTest, APeerWithoutStreamsIsNotToldOfTheirChannel) {
+  Hello hello = sample_hello();
+  hello.streams.reset();
+  const Bytes frame = encode(hello);
+  EXPECT_THAT(std::string(as_text(payload_of(frame))), HasSubstr("\"next\":[1,57,3,9,1]"));
+  EXPECT_EQ(decode_hello(payload_of(frame))->streams, std::nullopt);
+  hello.next[index_of(Channel::streams)] = 12;
+  EXPECT_EQ(decode_hello(payload_of(encode(hello)))->next, hello.next);
+}
+
 TEST(MessagesTest, WelcomeSurvives) {
   const Welcome welcome{.version = 1,
                         .session = SessionId{5},
                         .epoch = 8,
                         .resumed = true,
-                        .next = {2, 3, 4, 5, 6},
+                        .next = {2, 3, 4, 5, 6, 1},
                         .time = WallTime(1763710000123ms),
                         .heartbeat = {.active = 300ms, .standby = 2000ms, .dead_after = 4},
-                        .detach_ttl = 600s};
+                        .detach_ttl = 600s,
+                        .streams = StreamGrant{}};
   const Bytes frame = encode(welcome);
   EXPECT_EQ(type_of(frame), FrameType::welcome);
   const auto decoded = decode_welcome(payload_of(frame));
@@ -136,11 +148,11 @@ TEST(MessagesTest, AckRefusesWhatIsNotAscendingBoundedAndWhole) {
               HasSubstr("not ascending"));  // 5 is what is missing.
   EXPECT_THAT(ack_error(raw_ack(1, 1, 5, {{9, 8}})), HasSubstr("not ascending"));
   EXPECT_THAT(ack_error(raw_ack(1, 1, 5, {{7, 9}, {9, 12}})), HasSubstr("not ascending"));
-  EXPECT_THAT(ack_error(raw_ack(1, 5, 5, {})), HasSubstr("out of range 0..4"));
+  EXPECT_THAT(ack_error(raw_ack(1, 6, 5, {})), HasSubstr("out of range 0..5"));
   EXPECT_THAT(ack_error(raw_ack(1, 1, 0, {})), HasSubstr("next expected 0"));
   EXPECT_THAT(ack_error(raw_ack(2, 1, 5, {})), HasSubstr("cut short"));
   EXPECT_THAT(ack_error(raw_ack(0, 1, 5, {})), HasSubstr("too many"));
-  EXPECT_THAT(ack_error(raw_ack(6, 1, 5, {})), HasSubstr("at most 5"));
+  EXPECT_THAT(ack_error(raw_ack(7, 1, 5, {})), HasSubstr("at most 6"));
   std::vector<SackRange> ranges;
   for (std::uint64_t i = 0; i < 9; ++i) { ranges.push_back({10 + 2 * i, 10 + 2 * i}); }
   EXPECT_THAT(ack_error(raw_ack(1, 1, 5, ranges)), HasSubstr("at most 8"));

@@ -94,14 +94,37 @@ TEST_F(TlsStreamTest, UrgentBlocksNeverSplitABlockThatIsUnderWay) {
   EXPECT_NE(console().heard.find("PING"), std::string::npos);
 }
 
+TEST_F(TlsStreamTest, BulkIsOvertakenByAllElseAndKeepsItsOrder) {
+  connect_pair();
+  const std::string big(16'000, 'a');
+  ASSERT_TRUE(host.stream->send(bytes_of(big + "1"), SendPriority::bulk));
+  ASSERT_TRUE(host.stream->send(bytes_of(big + "2"), SendPriority::bulk));
+  ASSERT_TRUE(host.stream->send(bytes_of("command ")));
+  ASSERT_TRUE(host.stream->send(bytes_of("ping "), SendPriority::urgent));
+  ASSERT_TRUE(host.stream->send(bytes_of("command2 ")));
+  ASSERT_TRUE(run_until([&] { return console().heard.size() == 2 * big.size() + 24; }));
+  EXPECT_EQ(console().heard, "ping command command2 " + big + "1" + big + "2");
+}
+
+TEST_F(TlsStreamTest, BulkPassesItsGateWholeThoughThePeerReadsLate) {
+  connect_pair();
+  std::string all;
+  for (int i = 0; i < 150; ++i) {
+    const std::string block(20'000, static_cast<char>('a' + i % 26));
+    ASSERT_TRUE(host.stream->send(bytes_of(block), SendPriority::bulk));
+    all += block;
+  }
+  ASSERT_TRUE(run_until([&] { return console().heard.size() == all.size(); }));
+  EXPECT_TRUE(console().heard == all);
+}
+
 TEST_F(TlsStreamTest, QueueIsBoundedAndRefusesWhole) {
   connect_pair();
   const auto block = bytes_of(std::string(1U << 20, 'x'));
-  EXPECT_TRUE(host.stream->send(block));
-  EXPECT_TRUE(host.stream->send(block));
+  for (int i = 0; i < 4; ++i) { EXPECT_TRUE(host.stream->send(block)); }
   EXPECT_FALSE(host.stream->send(bytes_of("y")));
-  EXPECT_EQ(host.stream->queued_bytes(), 2U << 20);
-  ASSERT_TRUE(run_until([&] { return console().heard.size() == (2U << 20); }));
+  EXPECT_EQ(host.stream->queued_bytes(), 4U << 20);
+  ASSERT_TRUE(run_until([&] { return console().heard.size() == (4U << 20); }));
   EXPECT_TRUE(host.send("y"));
 }
 

@@ -1,0 +1,53 @@
+// The host's end of byte streams: dials what the Console asks for, where the configuration allows
+// it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json/object.hpp>
+
+#include "tunnel/io/stream_relay.hpp"
+#include "uplink/daemon/events.hpp"
+
+namespace edge::uplink {
+
+/// Role: the streams of one session. A target that is not in `[tunnel] streams_allow` is refused by
+/// name, before anything is resolved or dialled.
+/// Time: one steady timer per dial. Threads: the io_context's (names: Asio's resolver thread).
+class Streams {
+ public:
+  static constexpr std::chrono::seconds dial_timeout{10};
+
+  /// `on_output`: run the session, it has something to send.
+  Streams(boost::asio::io_context& io, std::vector<std::string> allow, EventLog& events,
+          std::function<void()> on_output);
+  ~Streams();
+
+  /// A new session: streams and dials of the one before are over. nullopt: without streams.
+  void start(std::optional<tunnel::StreamGrant> peer, tunnel::SessionId session);
+  /// Errors: corrupt, the peer broke the protocol; all streams of the session are over.
+  Result<void> on_frame(tunnel::ByteSpan payload) { return relay_.on_frame(payload); }
+  bool feed(tunnel::Session& session, MonoTime now) { return relay_.feed(session, now); }
+  /// For views: {"open","allowed","bytes_in","bytes_out"}.
+  boost::json::object json() const;
+
+ private:
+  struct Dial;
+  void on_asked(tunnel::StreamId stream, const std::string& target);
+  void dial(tunnel::StreamId stream, const std::string& target);
+  void connect(const std::shared_ptr<Dial>& dial, const std::string& host, std::uint16_t port);
+  void finish(const std::shared_ptr<Dial>& dial, const std::string& problem);
+  void forget_dials();
+
+  boost::asio::io_context& io_;
+  std::vector<std::string> allow_;
+  EventLog& events_;
+  std::map<tunnel::StreamId, std::shared_ptr<Dial>> dials_;
+  tunnel::StreamRelay relay_;
+};
+
+}  // namespace edge::uplink
