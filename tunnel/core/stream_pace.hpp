@@ -18,10 +18,10 @@ namespace edge::tunnel {
 /// Source: the delay-based control of LEDBAT, RFC 6817 2.4, with doubling as in TCP's slow start.
 class StreamPace {
  public:
-  static constexpr std::size_t allowed_min = 16UZ * 1024;
+  static constexpr std::size_t allowed_min = 8UZ * 1024;
   static constexpr std::size_t allowed_first = 64UZ * 1024;
   static constexpr std::size_t frame_min = 2UZ * 1024;
-  static constexpr Duration queue_max = std::chrono::milliseconds(200);
+  static constexpr Duration queue_max = std::chrono::milliseconds(100);
 
   explicit StreamPace(std::size_t allowed_max) : allowed_max_(allowed_max) {}
 

@@ -139,7 +139,7 @@ bool TlsStream::Impl::gated() {
   if (pinned_bytes_ != 0 || closing_) { return false; }
   const bool bulk_in_front = queue_.front().priority == SendPriority::bulk;
   if (!bulk_in_front && queue_.back().priority != SendPriority::bulk) { return false; }
-  bulk_room_ = gate_.room(socket_.native_handle(), Clock::now());
+  bulk_room_ = gate_.room(socket_.native_handle(), engine_->wire_bytes_sent(), Clock::now());
   if (!bulk_in_front || bulk_room_ > 0) { return false; }
   const bool urgent_behind =
       front_offset_ > 0 && queue_.size() > 1 && queue_[1].priority != SendPriority::bulk;
@@ -152,7 +152,7 @@ bool TlsStream::Impl::gated() {
 void TlsStream::Impl::wait_gate() {
   if (gate_waiting_) { return; }
   const auto now = Clock::now();
-  const std::uint64_t acked = engine_->wire_bytes_sent() - gate_.unacked_bytes();
+  const std::uint64_t acked = gate_.acked_bytes();
   if (acked != gate_acked_ || gate_progress_at_ == Clock::time_point{}) {
     gate_acked_ = acked;
     gate_progress_at_ = now;

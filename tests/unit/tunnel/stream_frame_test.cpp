@@ -114,8 +114,8 @@ TEST(StreamPaceTest, SettlesAtTheQueueItIsAllowed) {
     now += 20ms;
     pace.on_acked(2500, std::max<Duration>(drain, 40ms), 40ms, true, now);
   }
-  EXPECT_LE(pace.allowed(), 34'000U);
-  EXPECT_GE(pace.allowed(), 16U << 10);
+  EXPECT_LE(pace.allowed(), 20'000U);
+  EXPECT_GE(pace.allowed(), StreamPace::allowed_min);
   EXPECT_EQ(pace.frame_bytes(), StreamPace::frame_min);
 }
 
