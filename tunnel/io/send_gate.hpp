@@ -18,9 +18,10 @@ namespace edge::tunnel {
 class SendGate {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::size_t bytes_min = 4UZ * 1024;     ///< 33 ms at 1 Mbit/s.
+  static constexpr std::size_t bytes_min =
+      8UZ * 1024;  ///< 65 ms at 1 Mbit/s: of both ways together.
   static constexpr std::size_t bytes_first = 16UZ * 1024;  ///< TCP's own first window.
-  static constexpr std::chrono::milliseconds queue_max{30};
+  static constexpr std::chrono::milliseconds queue_max{40};
   static constexpr std::chrono::milliseconds sample_period{50};
   static constexpr std::chrono::milliseconds forget_after{1000};  ///< The path may be another now.
 

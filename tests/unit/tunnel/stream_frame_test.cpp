@@ -84,6 +84,17 @@ TEST(StreamFrameTest, AFullDataFrameIsOneTlsRecord) {
   EXPECT_EQ(payload.size() + 16, 16384U);
 }
 
+TEST(StreamFrameTest, TheExamplesOfTheProtocol) {
+  const auto hex_of = [](const StreamFrame& frame) { return to_hex_text(encode(frame)); };
+  EXPECT_EQ(hex_of({.kind = StreamKind::open, .stream = {1}, .text = "127.0.0.1:22", .data = {}}),
+            "01000000 00000001 3132372e 302e302e 313a3232");
+  EXPECT_EQ(hex_of({.kind = StreamKind::credit, .credit = 262144, .text = {}, .data = {}}),
+            "05000000 00000000 00040000");
+  const Bytes banner = to_bytes("SSH-2.0-x\r\n");
+  EXPECT_EQ(hex_of({.kind = StreamKind::data, .stream = {1}, .text = {}, .data = banner}),
+            "04000000 00000001 5353482d 322e302d 780d0a");
+}
+
 TEST(StreamPaceTest, DoublesWhileNothingQueuesUpToItsLimit) {
   StreamPace pace(1 << 20);
   MonoTime now{1h};
