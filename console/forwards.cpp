@@ -65,8 +65,8 @@ void Forwards::restore(std::vector<ForwardRow> rows) {
 
 void Forwards::retry_later() {
   retry_timer_.expires_after(retry_period);
-  retry_timer_.async_wait([this](const error_code& ec) {
-    if (ec) { return; }
+  retry_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& ec) {
+    if (ec || alive.expired()) { return; }
     bool failed = false;
     for (const auto& [id, forward] : forwards_) {
       if (forward->problem.empty()) { continue; }

@@ -58,6 +58,8 @@ class Forwards {
   Fleet& fleet_;
   std::map<std::string, std::shared_ptr<Forward>> forwards_;  ///< Shared with pending handlers.
   boost::asio::steady_timer retry_timer_;
+  /// A handler that was queued when its timer went asks this.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace edge::console

@@ -45,7 +45,13 @@ struct StreamRelay::Link {
 StreamRelay::StreamRelay(asio::any_io_executor executor, Role role, StreamGrant own, Hooks hooks)
     : executor_(std::move(executor)), hooks_(std::move(hooks)), mux_(role, own) {}
 
-StreamRelay::~StreamRelay() = default;
+/// Handlers that wait hold their links: the sockets go now.
+StreamRelay::~StreamRelay() {
+  for (const auto& [id, link] : sockets_) {
+    error_code ignored;
+    link->socket.close(ignored);
+  }
+}
 
 void StreamRelay::start(std::optional<StreamGrant> peer, SessionId session) {
   mux_.start(peer, session);

@@ -1,6 +1,10 @@
 // Forwards over the API: made, listed, refused, kept over a restart, deleted; and what a connection
 // meets.
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
 
 #include "console_fixture.hpp"
 
