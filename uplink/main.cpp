@@ -72,16 +72,22 @@ std::expected<End, int> run(Config config) {
   End end = End::stop;
   boost::asio::steady_timer patience(io);
   boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
-  signals.async_wait([&](boost::system::error_code ec, int number) {
-    if (ec) { return; }
-    end = number == SIGHUP ? End::reload : End::stop;
-    spdlog::info("daemon.stopping signal={}", number);
+  bool stopping = false;
+  const auto stop = [&](End how) {
+    if (std::exchange(stopping, true)) { return; }
+    end = how;
     patience.expires_after(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
     patience.async_wait([&io](boost::system::error_code waited) {
       if (!waited) { io.stop(); }
     });
     (*daemon)->stop([&io] { io.stop(); });
+  };
+  signals.async_wait([&](boost::system::error_code ec, int number) {
+    if (ec) { return; }
+    spdlog::info("daemon.stopping signal={}", number);
+    stop(number == SIGHUP ? End::reload : End::stop);
   });
+  (*daemon)->on_restart([&] { stop(End::reload); });
   io.run();
   daemon->reset();
   return end;

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -48,7 +49,9 @@ int errno_of(sqlite3* db, int code) {
 Error sqlite_error(sqlite3* db, int code, std::string_view where) {
   const int os_errno = errno_of(db, code);
   const char* message = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-  return Error{errc_of(code, os_errno), os_errno, fmt::format("{}: {}", where, message)};
+  // The system's word says more than "unable to open database file": read-only, no space.
+  const std::string why = os_errno == 0 ? "" : fmt::format(" ({})", std::strerror(os_errno));
+  return Error{errc_of(code, os_errno), os_errno, fmt::format("{}: {}{}", where, message, why)};
 }
 
 // --- Query ---------------------------------------------------------------------------------------

@@ -49,12 +49,16 @@ Result<void> take_events(Database& from, Database& to, bool copied, std::int64_t
 
 Result<void> take_over(Database& from, Database& to, bool copied, std::int64_t first) {
   EDGE_TRY(take_events(from, to, copied, first));
-  EDGE_TRY(copy_rows<2>(from, "SELECT key,value FROM settings WHERE key<>'volatile_origin'", to,
-                        "INSERT OR REPLACE INTO settings VALUES(?1,?2)"));
   EDGE_TRY(copy_rows<4>(from, "SELECT mac,number,last_name,first_seen FROM adapters", to,
                         "INSERT OR IGNORE INTO adapters VALUES(?1,?2,?3,?4)"));
   EDGE_ASSIGN(const std::int64_t known, to.integer("SELECT count(*) FROM revisions"));
-  if (known == 0) {  // The file is new as well: what was rebuilt in memory is all there is.
+  // A file that has its content knows best what it knew; a new one takes all that was rebuilt.
+  EDGE_TRY(copy_rows<2>(from,
+                        known > 0 ? "SELECT key,value FROM settings WHERE key IN "
+                                    "('install_id','events_acked','clock_floor','epoch')"
+                                  : "SELECT key,value FROM settings WHERE key<>'volatile_origin'",
+                        to, "INSERT OR REPLACE INTO settings VALUES(?1,?2)"));
+  if (known == 0) {
     EDGE_TRY(copy_rows<4>(from, "SELECT number,model,cause,time FROM revisions", to,
                           "INSERT INTO revisions VALUES(?1,?2,?3,?4)"));
   }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -13,8 +14,11 @@
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "netmodel/io/nft_tables.hpp"
 #include "tunnel/io/certificate.hpp"
+#include "uplink/core/takeover.hpp"
 #include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/hand_back.hpp"
 #include "uplink/daemon/notify.hpp"
 #include "uplink/daemon/originals.hpp"
 
@@ -73,6 +77,25 @@ bool kernel_has_bonding() {
   return false;
 }
 
+/// Who else configures this network. A file of theirs that stands is a sign, not a proof: it is
+/// only told.
+Surroundings look_around() {
+  constexpr std::array<std::pair<const char*, const char*>, 7> signs{
+      {{"/run/NetworkManager", "NetworkManager"},
+       {"/run/systemd/netif/links", "systemd-networkd"},
+       {"/run/network/ifstate", "ifupdown"},
+       {"/run/libvirt", "libvirt"},
+       {"/run/docker.sock", "Docker"},
+       {"/run/firewalld", "firewalld"},
+       {"/run/ovs", "Open vSwitch"}}};
+  Surroundings out;
+  for (const auto& [path, name] : signs) {
+    if (fs::exists(path)) { out.managers.emplace_back(name); }
+  }
+  if (auto tables = netmodel::foreign_nft_tables()) { out.nft_tables = std::move(*tables); }
+  return out;
+}
+
 json::object subnets_json(const std::map<std::string, IpPrefix>& subnets) {
   json::object out;
   for (const auto& [network, prefix] : subnets) { out[network] = edge::to_string(prefix); }
@@ -129,18 +152,13 @@ Result<Memory> remember(store::Store& store) {
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Config config) {
-  EDGE_TRY(make_folder(config.paths.state));
-  EDGE_TRY(make_folder(config.paths.runtime));
-  auto opened = store::Store::open(config.paths.state + "/uplink.db", wall_now());
-  if (!opened) { return fail_in("store " + config.paths.state + "/uplink.db", opened.error()); }
-  auto remembered = remember(*opened);
-  if (!remembered) { return fail_in("read the store", remembered.error()); }
-  const auto& outcome = opened->opened();
-  if (outcome.corrupt_file) {
-    remembered->notes.push_back(
-        fmt::format("the store was damaged ({}); it is kept as {} and a new one was made",
-                    outcome.corrupt_reason, *outcome.corrupt_file));
+  // A state folder that cannot be made is a store that cannot be opened, which is no reason to end.
+  if (const auto made = make_folder(config.paths.state); !made) {
+    spdlog::error("state.unusable what=\"{}\"", made.error().what);
   }
+  EDGE_TRY(make_folder(config.paths.runtime));
+  auto opened = open_store(config);
+  if (!opened) { return fail_in("store " + store_path(config), opened.error()); }
 
   KernelBox box;
   auto nft = netmodel::NftKernel::create();
@@ -156,12 +174,29 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   box.rtnetlink = kernel->get();
   box.kernel = std::move(*kernel);
   box.originals = std::make_unique<OriginalsFile>(OriginalsFile::open(config.paths.state));
+  box.before = std::make_unique<HandBack>(HandBack::open(config.paths.state));
 
   std::string host_id = config.host.id;
   if (host_id.empty() && !config.console.certificate.empty()) {
     host_id = host_id_of_file(config.console.certificate);
   }
   if (host_id.empty()) { host_id = read_line("/proc/sys/kernel/hostname"); }
+
+  EDGE_ASSIGN(const auto standing, box.kernel->dump({}));
+  EDGE_ASSIGN(const auto table, box.kernel->dump_nft());
+  auto rebuilt = rebuild_store(*opened, config, host_id, standing, table);
+  if (!rebuilt) { return fail_in("rebuild the store", rebuilt.error()); }
+  auto remembered = remember(*opened);
+  if (!remembered) { return fail_in("read the store", remembered.error()); }
+  remembered->store = std::move(*rebuilt);
+  remembered->store.file = store_path(config);
+  remembered->store.folder = config.paths.state;
+  // What is not on disk as begun cannot be ended either: it waits for the disk.
+  if (!opened->standing().durable) {
+    remembered->unfinished.clear();
+    config.paths.state = config.paths.runtime + "/state";  // For the files of the children.
+    EDGE_TRY(make_folder(config.paths.state));
+  }
 
   std::unique_ptr<Daemon> daemon(new Daemon(
       io, std::move(config), std::move(host_id), std::move(*opened), std::move(*remembered),
@@ -187,6 +222,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       flows_(conntrack_),
       nft_(nft),
       events_(store_),
+      store_keeper_(io, store_, events_, config_.paths.runtime, memory_.store, store_hooks()),
       ports_(io, config_, store_, events_,
              {.dirty = [this](const std::string& why) { reconciler_.request(why); },
               .changed =
@@ -229,6 +265,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                                     std::string_view text) { on_tunnel_message(c, text); },
                .on_session_started =
                    [this] {
+                     store_keeper_.session_started();
                      commands_.send_unacked();
                      outbox_.restart();
                    },
@@ -338,8 +375,35 @@ void Daemon::start() {
                                  {"revision", memory_.revision},
                                  {"boot_id", boot_id_}});
   reconciler_.pause();  // Netlink speaks at once; nothing is planned before the first look.
+  store_keeper_.start();
   link_monitor_->start();
   first_look();
+}
+
+StoreKeeper::Hooks Daemon::store_hooks() {
+  return {
+      .changed = [this] { changed(); },
+      .restart =
+          [this] {
+            if (restart_) { restart_(); }
+          },
+      .send =
+          [this](std::string_view text) { return tunnel_.send(tunnel::Channel::commands, text); },
+      .last_known = [this] { return last_known(); },
+      .keep = [this](const std::set<std::string>& links) { reconciler_.keep(links); }};
+}
+
+LastKnown Daemon::last_known() const {
+  LastKnown out{.host_id = host_id_,
+                .revision = commands_.revision(),
+                .model = reconciler_.model(),
+                .adapters = {},
+                .automatic_subnets = automatic_subnets_};
+  for (const auto& [key, port] : ports_.all()) {
+    if (port.table == 0) { continue; }
+    out.adapters.push_back({port.base_mac, port.table - netmodel::table_first, port.name});
+  }
+  return out;
 }
 
 void Daemon::first_look() {
@@ -356,10 +420,37 @@ void Daemon::first_look() {
                   });
                   return;
                 }
+                tell_takeover(*observed);
                 ports_.on_dump(*observed, reconciler_.model());
                 reconciler_.request("start");
                 reconciler_.resume();
               });
+}
+
+/// Before the first write: what is taken; and, where that is news, what is in the way and what is
+/// left alone.
+void Daemon::tell_takeover(const netmodel::ObservedState& observed) {
+  std::vector<Finding> others;
+  for (auto& finding : takeover_findings(observed, ports_.adapters(observed), look_around())) {
+    if (finding.kind == takeover_adapter) {
+      events_.add(finding.kind, std::move(finding.data));
+    } else {
+      others.push_back(std::move(finding));
+    }
+  }
+  std::string text;
+  for (const auto& finding : others) { text += json::serialize(finding.data) + "\n"; }
+  store_.run(
+      [text](store::Store& s) -> Result<bool> {
+        EDGE_ASSIGN(const auto told, s.setting("takeover_told"));
+        if (told.value_or("") == text) { return false; }
+        EDGE_TRY(s.put_setting("takeover_told", text));
+        return true;
+      },
+      [this, others](const Result<bool>& news) {
+        if (news && !*news) { return; }
+        for (const auto& finding : others) { events_.add(finding.kind, finding.data); }
+      });
 }
 
 void Daemon::on_turn(const TurnResult& turn) {
@@ -493,7 +584,9 @@ unsigned Daemon::rank_of(const Port& port) const {
 
 void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
   switch (channel) {
-    case tunnel::Channel::commands: commands_.on_message(text); return;
+    case tunnel::Channel::commands:
+      if (!store_keeper_.take(text)) { commands_.on_message(text); }
+      return;
     case tunnel::Channel::events: outbox_.on_message(text); return;
     case tunnel::Channel::control:
     case tunnel::Channel::telemetry:
@@ -505,11 +598,12 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
 }
 
 ViewSources Daemon::views() const {
-  return {host_id_,  started_,  ports_,       tunnel_,     reconciler_,
-          commands_, services_, group_check_, virtual_ip_, trials_};
+  return {host_id_,  started_,     ports_,      tunnel_, reconciler_,  commands_,
+          services_, group_check_, virtual_ip_, trials_, store_keeper_};
 }
 
 void Daemon::changed() {
+  store_keeper_.remember_soon();
   outbox_.snapshot_soon();
   std::erase_if(watchers_, [](const auto& weak) { return weak.expired(); });
   std::erase_if(event_followers_, [](const auto& weak) { return weak.expired(); });
@@ -552,6 +646,7 @@ void Daemon::stop(std::function<void()> done) {
   trials_.stop();
   commands_.stop();
   outbox_.stop();
+  store_keeper_.stop();
   retry_timer_.cancel();
   watch_timer_.cancel();
   tunnel_.stop();

@@ -19,10 +19,12 @@
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
+#include "uplink/daemon/open_store.hpp"
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
+#include "uplink/daemon/store_keeper.hpp"
 #include "uplink/daemon/trials.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/views.hpp"
@@ -44,6 +46,7 @@ struct Memory {
   std::map<std::string, IpPrefix> automatic_subnets;
   std::string own_mtus;
   std::vector<std::string> notes;  ///< To be said as events once the log stands.
+  StoreStart store;
 };
 
 /// Reads everything that is needed to start. Pre: the store is open.
@@ -66,6 +69,8 @@ class Daemon {
   ~Daemon();
 
   void start();
+  /// Called once when a fresh start in the same process would be better off: the store is back.
+  void on_restart(std::function<void()> restart) { restart_ = std::move(restart); }
   /// Ends children and sockets, leaves the dataplane as it is, then calls `done`.
   void stop(std::function<void()> done);
 
@@ -81,6 +86,7 @@ class Daemon {
   Result<void> listen();
   void first_look();
   void on_turn(const TurnResult& turn);
+  void tell_takeover(const netmodel::ObservedState& observed);
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
   void on_tunnel_message(tunnel::Channel channel, std::string_view text);
@@ -108,6 +114,8 @@ class Daemon {
                       std::shared_ptr<ControlClient> client);
   StatusPage on_http(const std::string& target);
   ViewSources views() const;
+  StoreKeeper::Hooks store_hooks();
+  LastKnown last_known() const;
   std::string new_uuid() const;
 
   boost::asio::io_context& io_;
@@ -129,6 +137,7 @@ class Daemon {
   const netmodel::NftKernel&
       nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
+  StoreKeeper store_keeper_;
   Ports ports_;
   Reconciler reconciler_;
   Services services_;
@@ -148,6 +157,7 @@ class Daemon {
   std::vector<std::weak_ptr<ControlClient>> event_followers_;
   boost::asio::steady_timer watch_timer_;
   boost::asio::steady_timer retry_timer_;
+  std::function<void()> restart_;
   bool watch_armed_ = false;
   std::vector<std::string> notes_told_;
   bool recovered_ = false;

@@ -313,6 +313,16 @@ void Daemon::control_doctor(const json::object& args, ClientPtr client) {
     if (!trouble.empty()) { row["trouble"] = trouble; }
     rows.push_back(std::move(row));
   }
+  if (const std::string problem = store_keeper_.problem(); name.empty() && !problem.empty()) {
+    all_well = false;
+    const json::object store = store_keeper_.view();
+    const auto* next = store.if_contains("next");
+    rows.push_back(
+        json::object{{"port", "(store)"},
+                     {"broken_step", "store"},
+                     {"cause", problem},
+                     {"advice", next == nullptr ? json::value("send model.replace") : *next}});
+  }
   client->answer(std::move(rows), all_well ? 0 : 3);
 }
 

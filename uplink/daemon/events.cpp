@@ -1,5 +1,8 @@
 #include "uplink/daemon/events.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
@@ -10,15 +13,66 @@ namespace edge::uplink {
 void EventLog::add(std::string_view kind, boost::json::object data) {
   store::EventRecord event{0, wall_now(), std::string(kind), boost::json::serialize(data)};
   spdlog::info("event {} {}", event.kind, event.json);
+  if (held_.empty()) {
+    store(std::move(event));
+  } else {
+    hold(std::move(event));  // Behind those that wait.
+  }
+}
+
+void EventLog::store(store::EventRecord event) {
   store_.run([event](store::Store& s) { return s.add_event(event.time, event.kind, event.json); },
              [this, event](Result<std::int64_t> number) mutable {
                if (!number) {
-                 spdlog::error("event.lost kind={} reason={}", event.kind, number.error().what);
+                 spdlog::error("event.held kind={} reason={}", event.kind, number.error().what);
+                 hold(std::move(event));
                  return;
                }
                event.number = *number;
-               for (const Listener& listener : listeners_) { listener(event); }
+               tell(event);
              });
+}
+
+void EventLog::hold(store::EventRecord event) {
+  held_.push_back(std::move(event));
+  if (held_.size() <= held_max) { return; }
+  held_.pop_front();
+  ++dropped_;
+}
+
+void EventLog::retry() {
+  if (held_.empty() || std::exchange(retrying_, true)) { return; }
+  if (dropped_ > 0) {
+    const boost::json::object gap{{"count", dropped_},
+                                  {"why", "the store took nothing and memory is bounded"}};
+    held_.push_front({0, held_.front().time, "events.not_stored", boost::json::serialize(gap)});
+    dropped_ = 0;
+  }
+  constexpr std::size_t batch = 64;
+  std::vector<store::EventRecord> events(
+      held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(std::min(batch, held_.size())));
+  held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(events.size()));
+  store_.run(
+      [events](store::Store& s) -> Result<std::int64_t> {
+        std::int64_t last = 0;
+        for (const auto& event : events) {
+          EDGE_ASSIGN(last, s.add_event(event.time, event.kind, event.json));
+        }
+        return last;
+      },
+      [this, events](const Result<std::int64_t>& last) mutable {
+        retrying_ = false;
+        if (!last) {
+          held_.insert(held_.begin(), events.begin(), events.end());
+          return;
+        }
+        std::int64_t number = *last - static_cast<std::int64_t>(events.size());
+        for (auto& event : events) {
+          event.number = ++number;
+          tell(event);
+        }
+        retry();
+      });
 }
 
 boost::json::object to_json(const store::EventRecord& event) {

@@ -1,6 +1,9 @@
 // Durable events: stored first, then told to everyone who listens.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -12,8 +15,9 @@
 namespace edge::uplink {
 
 /// Role: the one way to say that something happened. Each event is logged, stored with a number and
-/// then handed to the listeners (tunnel channel 2, `uplinkctl events --follow`) in order.
-/// Time: reads the wall clock. Threads: the io_context's.
+/// then handed to the listeners (tunnel channel 2, `uplinkctl events --follow`) in order. What a
+/// full disk does not take is held, the newest `held_max`, and stored when it has room again. Time:
+/// reads the wall clock. Threads: the io_context's.
 class EventLog {
  public:
   using Listener = std::function<void(const store::EventRecord&)>;
@@ -23,9 +27,23 @@ class EventLog {
   void add(std::string_view kind, boost::json::object data);
   void listen(Listener listener) { listeners_.push_back(std::move(listener)); }
 
+  static constexpr std::size_t held_max = 1000;
+  std::size_t held() const { return held_.size(); }
+  /// The store may take events again: those held go first, in their order.
+  void retry();
+
  private:
+  void store(store::EventRecord event);
+  void hold(store::EventRecord event);
+  void tell(const store::EventRecord& event) {
+    for (const Listener& listener : listeners_) { listener(event); }
+  }
+
   store::StoreWorker& store_;
   std::vector<Listener> listeners_;
+  std::deque<store::EventRecord> held_;
+  std::uint64_t dropped_ = 0;  ///< Since something was held: the oldest had to go.
+  bool retrying_ = false;
 };
 
 boost::json::object to_json(const store::EventRecord& event);

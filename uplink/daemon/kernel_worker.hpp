@@ -9,6 +9,7 @@
 #include "netmodel/io/nft_port.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
 #include "store/io/store_worker.hpp"
+#include "uplink/daemon/hand_back.hpp"
 #include "uplink/daemon/originals.hpp"
 
 namespace edge::uplink {
@@ -19,6 +20,8 @@ struct KernelBox {
   std::unique_ptr<netmodel::Kernel> kernel;
   /// The machine's own sysctls; nullptr: not kept.
   std::unique_ptr<OriginalsFile> originals;
+  /// Its adapters as they were found; nullptr: not kept.
+  std::unique_ptr<HandBack> before;
 
   /// The same object where it is the real one: what only that can tell.
   netmodel::RtnetlinkKernel* rtnetlink = nullptr;

@@ -109,6 +109,12 @@ class Ports {
                 const std::vector<store::LeaseRecord>& leases, const std::string& own_mtus);
   static constexpr const char* own_mtus_setting = "own_mtus";
 
+  /// Those of the dump that we were given.
+  std::vector<const netmodel::ObservedLink*> adapters(
+      const netmodel::ObservedState& observed) const {
+    return netmodel::adapters(observed, globs_);
+  }
+
   /// The truth: adapters that came, went, were renamed; bridges that stand; IPv6 that the kernel
   /// made.
   void on_dump(const netmodel::ObservedState& observed, const netmodel::Model& model);

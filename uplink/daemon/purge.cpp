@@ -1,10 +1,13 @@
-// `uplinkd --purge`: gives the machine back without anything that is marked ours.
+// `uplinkd --purge`: gives the machine back as it was found, without anything that is marked ours.
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "dhcp/io/dhcp_client.hpp"
 #include "netmodel/core/plan.hpp"
 #include "netmodel/io/nft_kernel.hpp"
 #include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/hand_back.hpp"
 #include "uplink/daemon/originals.hpp"
 
 namespace edge::uplink {
@@ -32,8 +35,18 @@ Result<std::vector<std::string>> purge(const Config& config) {
     }
   }
   if (!failures.empty()) { return fail(Errc::transient, "not removed: " + failures); }
+  HandBack before = HandBack::open(config.paths.state);
+  const auto add = [&](const std::vector<std::string>& lines) {
+    written.insert(written.end(), lines.begin(), lines.end());
+  };
+  const auto links = before.restore_links(*kernel);
   EDGE_ASSIGN(const auto restored, OriginalsFile::open(config.paths.state).restore(*kernel));
-  written.insert(written.end(), restored.begin(), restored.end());
+  EDGE_ASSIGN(const auto sysctls, before.restore_sysctls(*kernel));
+  if (!links) { return std::unexpected(links.error()); }
+  add(*links);
+  add(restored);
+  add(sysctls);
+  ::unlink((config.paths.runtime + "/last-known.json").c_str());
   return written;
 }
 

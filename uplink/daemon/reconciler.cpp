@@ -9,6 +9,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "netmodel/core/rebuild.hpp"
+
 namespace edge::uplink {
 
 namespace asio = boost::asio;
@@ -16,8 +18,19 @@ using netmodel::Rendered;
 
 namespace {
 
+/// What is to be written, with what is kept left alone.
+netmodel::Planned plan_beside(const Rendered& rendered, const netmodel::ObservedState& observed,
+                              const std::optional<netmodel::NftState>& nft,
+                              const std::set<std::string>& kept) {
+  if (kept.empty()) { return netmodel::make_plan(rendered.state, rendered.nft, observed, nft); }
+  const netmodel::NftState wanted =
+      nft ? netmodel::with_kept(rendered.nft, *nft, kept) : rendered.nft;
+  return netmodel::make_plan(rendered.state, wanted, netmodel::disowned(observed, kept), nft);
+}
+
 /// Runs on the kernel thread.
-Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
+Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
+                              const std::set<std::string>& kept) {
   const std::vector<std::string> sysctls =
       box.originals ? box.originals->paths_beside(netmodel::sysctl_paths(rendered.state))
                     : netmodel::sysctl_paths(rendered.state);
@@ -25,9 +38,11 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
   EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
   if (box.originals) { box.originals->give_back(rendered.state, result.observed); }
   EDGE_ASSIGN(const auto nft, box.kernel->dump_nft());
-  const netmodel::Planned planned =
-      netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft);
+  const netmodel::Planned planned = plan_beside(rendered, result.observed, nft, kept);
   for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
+  if (write && !planned.plan.empty() && box.before) {
+    box.before->before(planned.plan, result.observed);
+  }
   if (write && !planned.plan.empty() && box.originals) {
     box.originals->before(planned.plan, result.observed);
   }
@@ -43,7 +58,7 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write) {
   if (write && !planned.plan.empty()) {  // The kernel is the proof: say "applied" after a dump.
     EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
     EDGE_ASSIGN(const auto nft_after, box.kernel->dump_nft());
-    const auto rest = netmodel::make_plan(rendered.state, rendered.nft, result.observed, nft_after);
+    const auto rest = plan_beside(rendered, result.observed, nft_after, kept);
     result.verified = rest.plan.empty();
     for (const auto& operation : rest.plan) {
       spdlog::debug("reconcile.rest {}", netmodel::to_text(operation));
@@ -83,6 +98,12 @@ void Reconciler::stop() {
 void Reconciler::set_model(netmodel::Model model) {
   model_ = std::move(model);
   if (hooks_.on_model) { hooks_.on_model(model_); }
+}
+
+void Reconciler::keep(std::set<std::string> links) {
+  if (kept_ == links) { return; }
+  kept_ = std::move(links);
+  request("links that are kept");
 }
 
 void Reconciler::request(std::string_view reason) {
@@ -129,7 +150,9 @@ asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) 
   Rendered rendered = netmodel::render(model, hooks_.facts());
   // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with
   // ASan).
-  auto work = [rendered, write](KernelBox& box) { return write_turn(box, rendered, write); };
+  auto work = [rendered, write, kept = kept_](KernelBox& box) {
+    return write_turn(box, rendered, write, kept);
+  };
   Result<TurnResult> done = co_await kernel_.call(std::move(work));
   if (done) { co_return std::move(*done); }
   TurnResult failed;

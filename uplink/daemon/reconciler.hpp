@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,10 @@ class Reconciler {
   const netmodel::Model& model() const { return model_; }
   void set_model(netmodel::Model model);
 
+  /// Links of ours that nobody can explain: left alone, with what leads to them, until an empty set
+  /// is given. They are looked at again at once.
+  void keep(std::set<std::string> links);
+
   /// Runs turns until one is verified, refused for good or tries_max is reached.
   boost::asio::awaitable<TurnResult> converge(std::string reason);
 
@@ -97,6 +102,7 @@ class Reconciler {
   bool paused_ = false;
   bool stopped_ = false;
   std::string reason_;
+  std::set<std::string> kept_;
   std::optional<TurnResult> last_;
   std::uint64_t turns_ = 0;
 };

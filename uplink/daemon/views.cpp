@@ -108,6 +108,9 @@ json::object status_view(const ViewSources& s) {
   }
   for (const auto& text : s.services.problems()) { problems.emplace_back(text); }
   if (!s.virtual_ip.trouble().empty()) { problems.emplace_back(s.virtual_ip.trouble()); }
+  if (const std::string problem = s.store.problem(); !problem.empty()) {
+    problems.emplace_back(problem);
+  }
   const auto& model = s.reconciler.model();
   json::object out{{"host", s.host_id},
                    {"version", std::string(uplink_version)},
@@ -122,6 +125,7 @@ json::object status_view(const ViewSources& s) {
                                            {"gateway", model.gateway.size()},
                                            {"commands_executed", s.commands.executed()},
                                            {"reconcile_turns", s.reconciler.turns()}}},
+                   {"store", s.store.view()},
                    {"verified", s.reconciler.last() && s.reconciler.last()->verified},
                    {"problems", std::move(problems)}};
   if (s.trials.running()) { out["trial"] = s.trials.view(); }
@@ -249,6 +253,7 @@ json::array gateway_view(const ViewSources& s) {
 json::object snapshot_view(const ViewSources& s) {
   return {{"revision", s.commands.revision()},
           {"version", std::string(uplink_version)},
+          {"store", s.store.view()},
           {"time", to_iso8601(wall_now())},
           {"paths", s.tunnel.paths_json()},
           {"ports", ports_view(s)},
@@ -272,6 +277,10 @@ std::string metrics_view(const ViewSources& s) {
         "counter");
   gauge("uplink_reconcile_turns_total", "Dumps compared with the model", s.reconciler.turns(),
         "counter");
+  gauge("uplink_store_durable", "1 while commands can be stored on disk",
+        s.store.view().at("durable").as_bool() ? 1 : 0);
+  gauge("uplink_events_held", "Events that wait in memory for room on the disk",
+        s.store.held_events());
   const auto& stats = s.tunnel.stats();
   gauge("uplink_frames_sent_total", "DATA frames, first transmissions", stats.sent, "counter");
   gauge("uplink_frames_mirrored_total", "DATA frames sent on two paths at once", stats.mirrored,

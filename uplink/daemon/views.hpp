@@ -9,6 +9,7 @@
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
+#include "uplink/daemon/store_keeper.hpp"
 #include "uplink/daemon/trials.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/virtual_ip.hpp"
@@ -27,6 +28,7 @@ struct ViewSources {
   const GroupCheck& checks;
   const VirtualIp& virtual_ip;
   const Trials& trials;
+  const StoreKeeper& store;
 };
 
 boost::json::object status_view(const ViewSources& s);
