@@ -59,6 +59,7 @@ def run(lab):
         lab.check("nothing ran", host.ctl("export") == model, host.ctl("export"))
         code, text, error = host.uplinkctl("drain", "eth1", "10s", check=False)
         lab.check("from a person", code == 1 and "store" in text + error, [code, text, error])
+        lab.expect(15, "the tunnel is on A", lambda: host.active_port() == "eth0")
         lab.pull("eth0")
         lab.expect(2, "the tunnel moves all the same", lambda: host.active_port() == "eth1")
         lab.plug("eth0")
