@@ -37,6 +37,9 @@ def run(lab):
     lab.console.must({"op": "group.delete", "group": "infra"})
     lab.expect(5, "both are gone", lambda: not any("evaluation" in p or "cluster needs 4" in p for p in problems(lab)))
     lab.step("two fast adapters are accepted; a VM group may be slow")
+    lab.plug("eth2", into="a")       # Members of a group are in one network, or its path would not be proven.
+    lab.expect(15, "eth2 is in the network of eth0", lambda: host.address("eth2").startswith("192.168.1."))
+    lab.expect(15, "its path is usable", lambda: host.path_states().get("eth2") in ("active", "standby"))
     session = host.session()
     lab.console.must([infrastructure(["eth0", "eth2"]), {"op": "group.create", "group": "vms", "adapters": ["eth1"]}])
     lab.expect(20, "the infrastructure has a path", lambda: host.path_states().get("eth0") in ("active", "standby"))
