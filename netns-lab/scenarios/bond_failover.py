@@ -39,6 +39,7 @@ def run(lab):
     measure("made", MADE_MS, lambda: lab.console.must([{"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]}]))
     lab.expect(15, "both members are up and one carries", lambda: carries(lab) and len(alive(lab)) == 2)
     lab.expect(15, "the group has a path", lambda: lab.host.path_states().get("eth0") in ("active", "standby"))
+    lab.expect(30, "the tunnel is on the group again", lambda: lab.host.active_port() == "eth0")
     last, session, first = lab.events_arrived(), lab.host.session(), carries(lab)
     lab.step("the member that carries is pulled")
     measure("pulled", 2 * MIIMON_MS, lambda: other_than(first, lambda: lab.pull(first)))
