@@ -85,7 +85,7 @@ TEST_F(RebuildTest, EveryKindOfNetworkAndEveryFormOfPublication) {
   add("alone", NetworkKind::isolated, "10.51.0.0/24");
   add("wide-open", NetworkKind::open, "10.52.0.0/24");
   model.networks["routed-lan"].subnet6 = prefix("fd00:1::/64");
-  Interface db{.vm = "vm2", .network = "routed-lan", .mac = mac("52:54:00:00:00:12")};
+  Interface db{.vm = "vm2", .network = "default", .mac = mac("52:54:00:00:00:12")};
   db.host_number = 20;
   model.interfaces["db"] = db;
   Interface raw{.vm = "vm3", .network = bridge1, .mac = mac("52:54:00:00:00:13")};
