@@ -145,6 +145,11 @@ Result<void> Host::confirm(std::string_view command_id) {
   if (!state) {
     return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
   }
+  if (*state != CommandState::confirming) {
+    return fail(Errc::conflict, fmt::format("command {} is {}: only one that is confirming can be "
+                                            "confirmed",
+                                            command_id, to_string(*state)));
+  }
   replies_.push_back(reply("confirm", command_id));
   pump();
   return {};

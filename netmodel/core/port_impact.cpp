@@ -9,15 +9,23 @@ namespace edge::netmodel {
 namespace {
 
 /// How its group is run: what GroupPort does not say.
-std::optional<Group> group_settings(const Model& model, const GroupPort& port) {
+Group group_settings(const Model& model, const GroupPort& port) {
   const auto found = model.groups.find(port.group);
-  if (found == model.groups.end()) { return std::nullopt; }
-  Group out = found->second;
+  Group out = found == model.groups.end() ? Group{.adapters = port.members} : found->second;
   out.role = GroupRole::vm;  // A label, nothing that a wire would notice.
   out.allow_single = false;
   if (out.adapters.size() == 1) {
     out.mode = GroupMode::active_backup;
     out.primary.reset();
+  }
+  return out;
+}
+
+std::vector<bool> enabled_members(const Model& model, const GroupPort& port) {
+  std::vector<bool> out;
+  for (const MacAddress& member : port.members) {
+    const auto settings = model.adapters.find(member);
+    out.push_back(settings == model.adapters.end() || settings->second.enabled);
   }
   return out;
 }
@@ -34,7 +42,8 @@ bool same(const Model& before, const GroupPort& was, const Model& after, const G
                     lease_was->routers != lease_now->routers || lease_was->dns != lease_now->dns)) {
     return false;
   }
-  return !now.bonded() || group_settings(before, was) == group_settings(after, now);
+  return enabled_members(before, was) == enabled_members(after, now) &&
+         group_settings(before, was) == group_settings(after, now);
 }
 
 }  // namespace

@@ -183,7 +183,9 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   path->status.broken = Step::none;
   path->status.cause.clear();
   path->status.since = now;
-  ++path->status.welcomes;
+  if (path->status.last_failure) {  // Told on, but no sign of the next outage.
+    path->status.last_failure->answered = path->status.last_failure->refused = false;
+  }
   path->up_since = now;
 }
 
@@ -193,6 +195,7 @@ void PathEngine::redial(const PathKey& key, MonoTime now) {
   actions_.push_back(
       {PathAction::Kind::close, key, {.step = Step::none, .text = "dialled anew for a proof"}});
   path->up_since.reset();
+  path->backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
   path->status.broken = Step::tcp;
   path->status.cause = "dialling anew for a proof";
   dial(*path, now);
@@ -208,7 +211,10 @@ void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime no
 void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr) { return; }
-  schedule(*path, {Step::console, "the Console asked to come back later"}, now);
+  schedule(
+      *path,
+      {.step = Step::console, .text = "the Console asked to come back later", .answered = true},
+      now);
   const auto jitter =
       static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
   path->dial_at = now + after + Duration(jitter);

@@ -58,7 +58,8 @@ struct PathBreak {
   Step step = Step::tcp;
   std::string text;       ///< For people, names the thing and the value.
   bool lasting = false;   ///< Identity problems: retry at most every 5 min.
-  bool answered = false;  ///< The Console's own address answered, if only by a refusal.
+  bool answered = false;  ///< The Console itself said no, over verified TLS.
+  bool refused = false;   ///< A TCP refusal: the Console's, or a firewall's on the way.
 };
 
 struct PathStatus {
@@ -71,7 +72,6 @@ struct PathStatus {
   std::optional<MonoTime> last_failure_at;
   std::optional<MonoTime> next_dial;
   unsigned dials = 0;
-  std::uint64_t welcomes = 0;
 };
 
 struct PathAction {

@@ -59,7 +59,10 @@ Trial::Finding Trial::look(const std::vector<PathSight>& sights) const {
     const bool stayed = !touched && before != before_.end() && before->second.up() && sight.up();
     if ((touched && fresh(sight)) || (stayed && !affected_was_up_)) { out.proof = true; }
     if (before == before_.end() || terms_.leaving.contains(sight.key.port)) { continue; }
-    if (reach(sight) < reach(before->second)) {
+    const bool was_up = before->second.up();
+    const bool lower = touched && reach(sight) < static_cast<int>(Step::tcp) &&
+                       reach(sight) < reach(before->second);
+    if (was_up ? !sight.up() : lower) {
       out.lost.push_back(told(sight));
     } else if (touched && sight.up() && !fresh(sight)) {
       out.pending.push_back(fmt::format("path {}: to be dialled anew", sight.name));
@@ -73,22 +76,27 @@ Trial::Finding Trial::look(const std::vector<PathSight>& sights) const {
   return out;
 }
 
-bool Trial::console_is_away(const std::vector<PathSight>& sights) const {
-  bool witness = false;
+Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
+  Away away = Away::no;
   for (const PathSight& sight : sights) {
-    if (sight.up()) { return false; }
+    if (sight.up()) { return Away::no; }
     const auto before = before_.find(sight.key);
     const bool was_up = before != before_.end() && before->second.up();
     if (!was_up || terms_.leaving.contains(sight.key.port)) { continue; }
-    if (!only_console_missing(sight)) { return false; }
-    witness = witness || sight.answered || !terms_.affected.contains(sight.key.port);
+    if (!only_console_missing(sight)) { return Away::no; }
+    if (sight.answered || !terms_.affected.contains(sight.key.port)) {
+      away = Away::surely;
+    } else if (sight.refused && away == Away::no) {
+      away = Away::perhaps;
+    }
   }
-  return witness;
+  return away;
 }
 
 Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   const Finding found = look(sights);
-  const bool was_away = std::exchange(away_, console_is_away(sights));
+  const Away away = console_is_away(sights);
+  const bool was_away = std::exchange(away_, away == Away::surely);
   if (was_away && !away_) {  // It is back: the clock runs from its return.
     settled_at_ = now + std::min(settle_max, terms_.confirm_within / 2);
     deadline_ = now + terms_.confirm_within;
@@ -102,8 +110,8 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   const bool as_far = !any_was_up_ && (!any_had_link_ || now >= quiet_at_);
   const bool proven = found.proof || as_far;
   const bool whole = found.lost.empty() && found.pending.empty();
-  if (whole && proven && (heard || !any_was_up_)) { return {Verdict::keep, {}}; }
-  if (now >= settled_at_ && !found.lost.empty()) {
+  if (whole && proven && heard) { return {Verdict::keep, {}}; }
+  if (now >= settled_at_ && !found.lost.empty() && away == Away::no) {
     if (!terms_.accept_regression) { return {Verdict::take_back, found.lost}; }
     if (heard && found.any_up && found.pending.empty()) { return {Verdict::keep, found.lost}; }
   }

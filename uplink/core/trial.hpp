@@ -19,9 +19,11 @@ struct PathSight {
   std::string name;          ///< "eth0/console.example.net:8443"
   Step broken = Step::none;  ///< none: WELCOME arrived, it is up.
   std::string cause{};
-  bool answered = false;  ///< Broken, but by an answer from the Console's own address.
+  bool answered = false;  ///< Broken, but the Console itself said so, over verified TLS.
+  bool refused = false;   ///< Broken by a TCP refusal: the Console's, or a firewall's on the way.
   bool dialing = false;
-  std::uint64_t welcomes = 0;  ///< Of this path since the daemon started.
+  std::uint64_t welcomes =
+      0;  ///< Grows with each WELCOME of this path, also over its ports' moves.
   bool up() const { return broken == Step::none; }
 };
 
@@ -46,12 +48,13 @@ struct Judgement {
 
 /// Engine of one trial: born when the kernel shows the change, asked whenever a path changed.
 ///
-/// A path that was up and is not, or whose first broken step is now lower on the ladder, is a
-/// regression, also while others reach the Console. It is kept when no path regressed, a WELCOME
-/// arrived over an affected path after the change, and the Console confirmed. A Console that is
-/// away is told apart from a change that cut the way to it: every path lost it at once, and either
-/// one that the change does not touch lost it too, or its own address still answers; then the
-/// deadline waits until it is back.
+/// A path that was up and is not is a regression, also while others reach the Console; so is one of
+/// a touched port that was not up and now fails below TCP at a lower step. It is kept when no path
+/// regressed, a WELCOME arrived over an affected path after the change, and the Console confirmed.
+/// A Console that is away is told apart from a change that cut the way to it: every path lost it at
+/// once, and either one that the change does not touch lost it too, or the Console itself answered
+/// over verified TLS; then the deadline waits until it is back. A mere refusal may be a firewall's:
+/// it puts the verdict off to the deadline, not beyond.
 ///
 /// Time: passed in as `now`, monotonic. Threads: none.
 class Trial {
@@ -82,7 +85,8 @@ class Trial {
   struct Finding;
   Finding look(const std::vector<PathSight>& sights) const;
   bool fresh(const PathSight& sight) const;
-  bool console_is_away(const std::vector<PathSight>& sights) const;
+  enum class Away : std::uint8_t { no, perhaps, surely };
+  Away console_is_away(const std::vector<PathSight>& sights) const;
 
   TrialTerms terms_;
   std::map<PathKey, PathSight> before_;

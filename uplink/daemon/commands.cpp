@@ -51,6 +51,8 @@ json::array texts(const std::vector<std::string>& lines) {
   return out;
 }
 
+constexpr std::string_view local_class = "local";
+
 std::string class_of(const netmodel::Command& command) {
   for (const auto& operation : command.operations) {
     if (std::holds_alternative<netmodel::PortIdentify>(operation) ||
@@ -86,7 +88,8 @@ void Commands::refuse(Decision& decision, std::string what) {
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
   for (auto& record : unfinished) {
     spdlog::info("command.recovered id={} state={}", record.id, store::to_string(record.state));
-    enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo});
+    enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo,
+             record.command_class == local_class});
   }
 }
 
@@ -141,7 +144,8 @@ void Commands::receive(std::string id, std::string payload, json::object message
               {"what", fmt::format("{} commands are waiting; send it again later", queue_max)}}}}});
     return;
   }
-  store::IncomingCommand command{id, std::move(payload), digest_of(message), "model"};
+  store::IncomingCommand command{id, std::move(payload), digest_of(message),
+                                 local_.contains(id) ? std::string(local_class) : "model"};
   store_.run([command, now = wall_now()](store::Store& s) { return s.receive(command, now); },
              [this, command](const Result<store::ReceiveOutcome>& outcome) {
                on_receipt(command, outcome);
@@ -174,7 +178,24 @@ void Commands::on_receipt(const store::IncomingCommand& command,
     answer(command.id, outcome->result);
     return;
   }
-  if (outcome->receipt == store::Receipt::fresh) { enqueue({command.id, command.payload}); }
+  if (outcome->receipt == store::Receipt::fresh) {
+    enqueue({.id = command.id,
+             .payload = command.payload,
+             .local = command.command_class == local_class});
+    return;
+  }
+  if (!queued_.contains(command.id)) { take_up_again(command.id); }
+}
+
+/// Said again by the Console, in the journal without an end, and not on its way here: its end could
+/// not be written. As after a restart.
+void Commands::take_up_again(const std::string& id) {
+  store_.run([id](store::Store& s) { return s.command(id); },
+             [this](const Result<std::optional<store::CommandRecord>>& record) {
+               if (!record || !*record || store::is_final((*record)->state)) { return; }
+               std::vector<store::CommandRecord> unfinished{**record};
+               recover(std::move(unfinished));
+             });
 }
 
 void Commands::answer(const std::string& id, const std::string& result_json) {
@@ -263,7 +284,8 @@ Commands::Batch Commands::take_batch(std::size_t size_max) {
   std::int64_t revision = revision_;
   while (!queue_.empty() && batch.size() < size_max) {
     Decision decision = decide(queue_.front(), base, revision);
-    const bool alone = decision.dry_run || decision.trial || !decision.actions.empty();
+    const bool alone = decision.dry_run || decision.trial || !decision.actions.empty() ||
+                       !decision.item.undo.empty();
     if (alone && !batch.empty()) { break; }
     queue_.pop_front();
     if (decision.model && !decision.dry_run) {
@@ -409,7 +431,7 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   std::string why = "command " + first.item.id;
   TurnResult turn = co_await reconciler_.converge(std::move(why));
   std::vector<std::string> reasons = turn.trouble_beside(known);
-  if (turn.verified && reasons.empty()) {
+  if (turn.shows_but(known)) {
     for (Decision& decision : *batch) {
       if (decision.model) { decision.plan = turn.plan; }
     }
@@ -484,8 +506,12 @@ asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
   std::int64_t revision = revision_;
   for (Decision& decision : *batch) {
     std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
-    if (decision.dry_run) { actions.clear(); }
+    if (decision.dry_run || decision.state != CommandState::done) { actions.clear(); }
     for (const netmodel::HostAction& action : actions) {
+      if (const auto why = decision.force ? std::nullopt : cuts_all(action)) {
+        refuse(decision, *why);
+        break;
+      }
       const Result<void> acted = co_await act(action);
       if (!acted) { refuse(decision, acted.error().what); }
     }

@@ -69,6 +69,9 @@ class Commands {
   /// A command of a person at the machine: the same way, the result comes back here.
   void run_local(boost::json::object command, std::function<void(boost::json::object)> done);
 
+  /// Tells the Console again which command waits for its confirm.
+  void say_confirming();
+
   std::int64_t revision() const { return revision_; }
   std::uint64_t executed() const { return executed_; }
   std::size_t pending() const { return queue_.size(); }
@@ -83,6 +86,7 @@ class Commands {
     std::string payload;
     bool began = false;  ///< In state applying already: a restart interrupted it.
     std::string undo{};  ///< Not empty: a trial was interrupted.
+    bool local = false;  ///< Of a person at the machine.
   };
   /// What will be answered, and what has to be done before that.
   struct Decision {
@@ -114,6 +118,7 @@ class Commands {
   void on_receipt(const store::IncomingCommand& command,
                   const Result<store::ReceiveOutcome>& outcome);
   void enqueue(Item item);
+  void take_up_again(const std::string& id);
   boost::asio::awaitable<void> run();
   Batch take_batch(std::size_t size_max);
   Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
@@ -144,7 +149,8 @@ class Commands {
   boost::asio::awaitable<bool> shows(netmodel::Model model, const std::vector<std::string>& known);
   TrialTerms terms_of(const Decision& decision, const netmodel::PortImpact& impact) const;
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
-  void say_confirming();
+  /// Why an action may not be done: it would take the last path away. nullopt: it may.
+  std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;
 
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
                                                           netmodel::Model after);

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "netmodel/core/difference.hpp"
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/rescue.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
@@ -28,7 +29,8 @@ json::array array_of(const std::vector<std::string>& lines) {
 }
 
 /// What a restart needs to know: that it was a trial, and of what.
-std::string undo_text(std::int64_t revision, const TrialTerms& terms) {
+std::string undo_text(std::int64_t revision, const TrialTerms& terms,
+                      const std::vector<std::string>& known) {
   json::array before;
   for (const PathSight& sight : terms.before) {
     before.push_back(
@@ -38,7 +40,22 @@ std::string undo_text(std::int64_t revision, const TrialTerms& terms) {
   return json::serialize(
       json::object{{"revision", revision},
                    {"deadline_mono_ms", deadline.time_since_epoch() / std::chrono::milliseconds(1)},
+                   {"known_trouble", array_of(known)},
                    {"paths", std::move(before)}});
+}
+
+/// Trouble that was there before the trial that `undo` belongs to.
+std::vector<std::string> known_trouble(const std::string& undo) {
+  std::vector<std::string> out;
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(undo, ec);
+  const auto* lines =
+      ec || !parsed.is_object() ? nullptr : parsed.get_object().if_contains("known_trouble");
+  if (lines == nullptr || !lines->is_array()) { return out; }
+  for (const json::value& line : lines->get_array()) {
+    if (line.is_string()) { out.emplace_back(line.get_string()); }
+  }
+  return out;
 }
 
 }  // namespace
@@ -48,9 +65,15 @@ TrialTerms Commands::terms_of(const Decision& decision, const netmodel::PortImpa
   terms.before = trials_.sights();
   for (const MacAddress& leader : impact.touched) { terms.affected.insert(to_hex(leader)); }
   for (const MacAddress& leader : impact.ended) { terms.leaving.insert(to_hex(leader)); }
+  // What ends is missed by those that stay: each of them has to prove that it carries the host.
+  for (const PathSight& sight : terms.before) {
+    if (!impact.ended.empty() && sight.up() && !terms.leaving.contains(sight.key.port)) {
+      terms.affected.insert(sight.key.port);
+    }
+  }
   terms.confirm_within = decision.confirm_within;
   terms.accept_regression = decision.accept_regression;
-  terms.needs_confirm = !local_.contains(decision.item.id);
+  terms.needs_confirm = !decision.item.local;
   return terms;
 }
 
@@ -61,7 +84,8 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
   if (!decision.item.undo
            .empty()) {  // The start has shown the stored revision, if the kernel let it.
     netmodel::Model stored = before;
-    Landing landing = co_await go_back(std::move(stored), {});
+    std::vector<std::string> before_it = known_trouble(decision.item.undo);
+    Landing landing = co_await go_back(std::move(stored), std::move(before_it));
     decision.landed = std::move(landing.model);
     if (decision.landed) { decision.problems.push_back({std::nullopt, "", landing.where}); }
     co_return;
@@ -77,22 +101,32 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
     }
     co_return;
   }
+  co_await trials_.steady(!decision.item.local);
+  if (stopped_) { co_return; }
   TrialTerms terms = terms_of(decision, planned.impact);
-  std::string undo = undo_text(revision_, terms);
+  std::string undo = undo_text(revision_, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
   if (!begun) { co_return; }
   netmodel::Model now = before;
   candidate = *decision.model;
   decision.warnings = co_await advice(std::move(now), std::move(candidate));
 
+  trials_.prepare(terms);
   reconciler_.set_model(*decision.model);
   std::string why = "trial " + decision.item.id;
   TurnResult turn = co_await reconciler_.converge(std::move(why));
   decision.plan = turn.plan;
   std::vector<std::string> reasons = turn.trouble_beside(known);
-  if (!turn.verified || !reasons.empty()) {
+  if (!turn.shows_but(known)) {
+    trials_.forget();
     co_await refuse_applied(decision, before, std::move(reasons), std::move(known));
     co_return;
+  }
+  // A WELCOME from before the change proves nothing: counted from here.
+  for (const PathSight& now_sight : trials_.sights()) {
+    for (PathSight& sight : terms.before) {
+      if (sight.key == now_sight.key) { sight.welcomes = now_sight.welcomes; }
+    }
   }
   co_await judge(decision, before, std::move(terms), std::move(known));
 }
@@ -126,6 +160,7 @@ asio::awaitable<void> Commands::judge(Decision& decision, const netmodel::Model&
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
   decision.state = CommandState::rolled_back;
   decision.model.reset();
+  decision.actions.clear();
   decision.landed = std::move(landing.model);
   events_.add(
       "trial.taken_back",
@@ -186,7 +221,7 @@ asio::awaitable<bool> Commands::shows(netmodel::Model model,
   reconciler_.set_model(std::move(model));
   std::string why = "taking back";
   const TurnResult turn = co_await reconciler_.converge(std::move(why));
-  co_return turn.verified || turn.trouble_beside(known).empty();
+  co_return turn.shows_but(known) || (turn.errors.empty() && turn.conflicts.empty());
 }
 
 asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t revision) {
@@ -199,6 +234,19 @@ asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t r
   const auto model = netmodel::model_from_json((*made_for)->model);
   if (!model) { co_return std::vector<std::string>{model.error().what}; }
   co_return netmodel::difference(*model, reconciler_.model());
+}
+
+std::optional<std::string> Commands::cuts_all(const netmodel::HostAction& action) const {
+  const auto* drain = std::get_if<netmodel::DrainPort>(&action);
+  if (drain == nullptr || drain->duration.count() == 0) { return std::nullopt; }
+  const std::string port = to_hex(netmodel::leader_of(reconciler_.model(), drain->adapter));
+  bool here = false;
+  for (const PathSight& sight : trials_.sights()) {
+    if (sight.up() && sight.key.port != port) { return std::nullopt; }
+    here = here || sight.up();
+  }
+  if (!here) { return std::nullopt; }
+  return "it would cut the last way to the Console; to do it all the same, say \"force\": true";
 }
 
 void Commands::say_confirming() {

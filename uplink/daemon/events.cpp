@@ -13,24 +13,8 @@ namespace edge::uplink {
 void EventLog::add(std::string_view kind, boost::json::object data) {
   store::EventRecord event{0, wall_now(), std::string(kind), boost::json::serialize(data)};
   spdlog::info("event {} {}", event.kind, event.json);
-  if (held_.empty()) {
-    store(std::move(event));
-  } else {
-    hold(std::move(event));  // Behind those that wait.
-  }
-}
-
-void EventLog::store(store::EventRecord event) {
-  store_.run([event](store::Store& s) { return s.add_event(event.time, event.kind, event.json); },
-             [this, event](Result<std::int64_t> number) mutable {
-               if (!number) {
-                 spdlog::error("event.held kind={} reason={}", event.kind, number.error().what);
-                 hold(std::move(event));
-                 return;
-               }
-               event.number = *number;
-               tell(event);
-             });
+  hold(std::move(event));
+  if (!stuck_) { flush(); }
 }
 
 void EventLog::hold(store::EventRecord event) {
@@ -41,7 +25,12 @@ void EventLog::hold(store::EventRecord event) {
 }
 
 void EventLog::retry() {
-  if (held_.empty() || std::exchange(retrying_, true)) { return; }
+  stuck_ = false;
+  flush();
+}
+
+void EventLog::flush() {
+  if (held_.empty() || std::exchange(storing_, true)) { return; }
   if (dropped_ > 0) {
     const boost::json::object gap{{"count", dropped_},
                                   {"why", "the store took nothing and memory is bounded"}};
@@ -61,8 +50,10 @@ void EventLog::retry() {
         return last;
       },
       [this, events](const Result<std::int64_t>& last) mutable {
-        retrying_ = false;
+        storing_ = false;
         if (!last) {
+          stuck_ = true;
+          spdlog::error("event.held kind={} reason={}", events.front().kind, last.error().what);
           held_.insert(held_.begin(), events.begin(), events.end());
           return;
         }
@@ -71,7 +62,7 @@ void EventLog::retry() {
           event.number = ++number;
           tell(event);
         }
-        retry();
+        flush();
       });
 }
 

@@ -28,13 +28,16 @@ class EventLog {
   void listen(Listener listener) { listeners_.push_back(std::move(listener)); }
 
   static constexpr std::size_t held_max = 1000;
-  std::size_t held() const { return held_.size(); }
+  /// Events that the store did not take.
+  std::size_t held() const { return stuck_ ? held_.size() : 0; }
   /// The store may take events again: those held go first, in their order.
   void retry();
 
  private:
-  void store(store::EventRecord event);
   void hold(store::EventRecord event);
+  /// One batch is on its way at a time: with two, a disk that heals between them would take the
+  /// second and not the first.
+  void flush();
   void tell(const store::EventRecord& event) {
     for (const Listener& listener : listeners_) { listener(event); }
   }
@@ -43,7 +46,8 @@ class EventLog {
   std::vector<Listener> listeners_;
   std::deque<store::EventRecord> held_;
   std::uint64_t dropped_ = 0;  ///< Since something was held: the oldest had to go.
-  bool retrying_ = false;
+  bool storing_ = false;
+  bool stuck_ = false;  ///< The last batch was not taken: retry() says when to try again.
 };
 
 boost::json::object to_json(const store::EventRecord& event);

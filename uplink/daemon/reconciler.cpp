@@ -80,6 +80,11 @@ std::vector<std::string> TurnResult::trouble_beside(const std::vector<std::strin
   return out;
 }
 
+bool TurnResult::shows_but(const std::vector<std::string>& known) const {
+  if (!trouble_beside(known).empty()) { return false; }
+  return verified || !trouble_beside({}).empty();
+}
+
 Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model,
                        Hooks hooks)
     : io_(io),

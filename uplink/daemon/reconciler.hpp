@@ -33,6 +33,8 @@ struct TurnResult {
 
   /// What the kernel refused and what is in the way, but for lines that are known.
   std::vector<std::string> trouble_beside(const std::vector<std::string>& known) const;
+  /// The kernel shows the model, but for trouble that is known.
+  bool shows_but(const std::vector<std::string>& known) const;
 };
 
 /// Role: makes the kernel show the model, whoever changed what. One plan is in flight at a time.

@@ -16,8 +16,30 @@ namespace json = boost::json;
 
 Trials::Trials(asio::io_context& io, Hooks hooks) : hooks_(std::move(hooks)), timer_(io) {}
 
+asio::awaitable<void> Trials::steady(bool from_console) {
+  const MonoTime until = mono_now() + steady_max;
+  boost::system::error_code ec;
+  waiting_ = true;
+  while (!stopped_ && mono_now() < until) {
+    const std::vector<PathSight> sights = hooks_.sights();
+    const auto up = [&](const PathKey& key) {
+      return std::ranges::any_of(sights, [&](const auto& s) { return s.key == key && s.up(); });
+    };
+    const bool one_up = std::ranges::any_of(sights, [](const auto& s) { return s.up(); });
+    const bool all_back = std::ranges::all_of(were_up_, up);
+    if (all_back && (one_up || !from_console || sights.empty())) { break; }
+    timer_.expires_at(to_steady(until));
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+  }
+  waiting_ = false;
+  were_up_.clear();
+}
+
 asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms) {
   command_id_ = std::move(command_id);
+  for (const PathSight& sight : terms.before) {
+    if (sight.up()) { were_up_.push_back(sight.key); }
+  }
   trial_.emplace(std::move(terms), mono_now());
   Judgement judgement;
   boost::system::error_code ec;
@@ -30,9 +52,13 @@ asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms)
     hooks_.changed();
     redial_next(sights);
     if (poked_) { continue; }
-    timer_.expires_at(to_steady(trial_->next_deadline(mono_now())));
+    const MonoTime reminder = mono_now() + remind_after;
+    timer_.expires_at(to_steady(std::min(trial_->next_deadline(mono_now()), reminder)));
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    if (!stopped_ && !trial_->confirmed() && mono_now() >= reminder) { hooks_.remind(); }
   }
+  if (judgement.verdict != Verdict::take_back) { were_up_.clear(); }
+  forget();
   trial_.reset();
   command_id_.clear();
   waits_for_.clear();
@@ -64,7 +90,7 @@ bool Trials::confirm(std::string_view command_id) {
 }
 
 void Trials::poke() {
-  if (!trial_) { return; }
+  if (!trial_ && !waiting_) { return; }
   poked_ = true;
   timer_.cancel();
 }

@@ -23,12 +23,24 @@ class Trials {
     std::function<std::vector<PathSight>()> sights;
     std::function<void(const PathKey&)> redial;
     std::function<std::optional<PathKey>()> active;
+    /// Dials over these ports prove their MTU until the next call.
+    std::function<void(std::set<std::string>)> prove;
+    std::function<void()> remind;   ///< The Console has not confirmed yet: tell it again.
     std::function<void()> changed;  ///< Something worth showing.
   };
 
   Trials(boost::asio::io_context& io, Hooks hooks);
 
+  static constexpr std::chrono::seconds remind_after{5};
+  static constexpr std::chrono::seconds steady_max{30};
+
   std::vector<PathSight> sights() const { return hooks_.sights(); }
+  /// Before a snapshot: waits, at most steady_max, until what the last trial took away is back, or,
+  /// of a command that came over a path (`from_console`), until one is up.
+  boost::asio::awaitable<void> steady(bool from_console);
+  /// From before the first kernel change on. Pre: run() follows, or forget().
+  void prepare(const TrialTerms& terms) { hooks_.prove(terms.affected); }
+  void forget() { hooks_.prove({}); }
 
   /// Until the change is to be kept or taken back; `wait` only when the daemon stops. Pre: no other
   /// one runs.
@@ -51,6 +63,8 @@ class Trials {
   std::optional<Trial> trial_;
   std::string command_id_;
   std::vector<std::string> waits_for_;
+  std::vector<PathKey> were_up_;  ///< Before the last trial, if it was taken back.
+  bool waiting_ = false;
   bool poked_ = false;
   bool stopped_ = false;
 };

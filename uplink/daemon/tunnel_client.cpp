@@ -41,10 +41,10 @@ Step step_of(tunnel::PathFailure cause) {
 
 PathBreak break_of(const tunnel::PathError& error) {
   const Step step = step_of(error.cause);
-  // To speak TLS with it, or to be refused by it, the way to its address has to work.
-  const bool answered = error.cause == tunnel::PathFailure::tcp_refused || step == Step::tls ||
-                        step == Step::clock || step == Step::console;
-  return {step, error.text, tunnel::is_lasting(error.cause), answered};
+  return {.step = step,
+          .text = error.text,
+          .lasting = tunnel::is_lasting(error.cause),
+          .refused = error.cause == tunnel::PathFailure::tcp_refused};
 }
 
 tunnel::PathCause session_cause(tunnel::PathFailure cause) {
@@ -474,7 +474,7 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
   auto hello = session_.hello(facts, wall_now(), last_failure);
   // A resumed TLS handshake fits small packets, whatever MTU the change promised.
   const bool jumbo = port != nullptr && port->mtu > netmodel::mtu_low;
-  if (jumbo && proofs_.contains(key)) { hello.fill = port->mtu; }
+  if (jumbo && proving_.contains(key.port)) { hello.fill = port->mtu; }
   if (!c.stream->send(std::make_shared<const tunnel::Bytes>(tunnel::encode(hello)))) {
     fail_dial(key, {Step::tcp, "the connection ended before HELLO"});
     return;
@@ -483,8 +483,9 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
   c.welcome_timer.async_wait([this, id](boost::system::error_code ec) {
     Connection* alive = by_id(id);
     if (ec || alive == nullptr || alive->attached) { return; }
-    fail_dial(alive->key,
-              {Step::console, fmt::format("no WELCOME within {} s", welcome_timeout.count())});
+    fail_dial(alive->key, {.step = Step::console,
+                           .text = fmt::format("no WELCOME within {} s", welcome_timeout.count()),
+                           .answered = true});
   });
 }
 
@@ -528,11 +529,12 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
     const auto error = tunnel::decode_error(frame.payload);
     const bool lasting = error && error->code != tunnel::ErrorCode::retry_later &&
                          error->code != tunnel::ErrorCode::protocol;
-    fail_dial(key, {Step::console,
-                    error ? fmt::format("the Console refused: {} ({})", error->what,
-                                        to_string(error->code))
-                          : error.error().what,
-                    lasting});
+    fail_dial(key, {.step = Step::console,
+                    .text = error ? fmt::format("the Console refused: {} ({})", error->what,
+                                                to_string(error->code))
+                                  : error.error().what,
+                    .lasting = lasting,
+                    .answered = true});
     return;
   }
   if (frame.header.type == tunnel::FrameType::goaway) {
@@ -568,7 +570,7 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   }
   labels_[id] = facts.label;
   engine_.on_welcome(key, mono_now());
-  proofs_.erase(key);
+  welcomes_[key] = ++welcome_count_;
   std::vector<IpAddress> good = c.resolved;
   std::erase(good, c.address);
   good.insert(good.begin(), c.address);
@@ -637,8 +639,9 @@ std::vector<PathSight> TunnelClient::sights() const {
                    .broken = status.broken,
                    .cause = status.cause,
                    .answered = status.last_failure && status.last_failure->answered,
+                   .refused = status.last_failure && status.last_failure->refused,
                    .dialing = status.state == PathState::dialing,
-                   .welcomes = status.welcomes});
+                   .welcomes = welcomes_.contains(status.key) ? welcomes_.at(status.key) : 0});
   }
   return out;
 }
@@ -652,7 +655,6 @@ std::optional<PathKey> TunnelClient::active_path() const {
 }
 
 void TunnelClient::redial(const PathKey& key) {
-  proofs_.insert(key);
   engine_.redial(key, mono_now());
   pump();
 }

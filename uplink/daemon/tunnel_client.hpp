@@ -63,6 +63,8 @@ class TunnelClient {
   /// All paths as a trial judges them.
   std::vector<PathSight> sights() const;
   std::optional<PathKey> active_path() const;
+  /// Until the next call HELLOs over these ports prove their MTU.
+  void prove(std::set<std::string> ports) { proving_ = std::move(ports); }
   /// Ends a path that is up and dials it anew.
   void redial(const PathKey& key);
   /// Until release() nothing is dialled.
@@ -116,7 +118,9 @@ class TunnelClient {
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
   std::map<PathKey, std::vector<IpAddress>> last_good_;
   std::map<PathKey, unsigned> attempts_;
-  std::set<PathKey> proofs_;  ///< Dialled anew by a trial, until the WELCOME.
+  std::set<std::string> proving_;  ///< Ports of a trial: their HELLOs are as large as their links.
+  std::map<PathKey, std::uint64_t> welcomes_;  ///< Outlives a port that moves.
+  std::uint64_t welcome_count_ = 0;
   std::map<std::string, unsigned> ranks_;
   std::map<PathId, std::string>
       labels_;  ///< Of attached paths; outlives them until the switch is told.

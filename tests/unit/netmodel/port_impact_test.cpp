@@ -56,6 +56,17 @@ TEST(PortImpactTest, OnlyThePortWhoseSettingsChangeIsTouched) {
   EXPECT_THAT(impact(bonded(), after).touched, ElementsAre(eth0));
 }
 
+TEST(PortImpactTest, AnotherManagementVlanAndAMemberThatIsSwitchedOffTouchThePort) {
+  Model before = Model::defaults();
+  before.groups["lan"] = {.adapters = {eth0}, .management_vlan = 10};
+  Model after = before;
+  after.groups["lan"].management_vlan = 77;
+  EXPECT_THAT(impact(before, after).touched, ElementsAre(eth0));
+  after = bonded();
+  after.adapters[eth1].enabled = false;
+  EXPECT_THAT(impact(bonded(), after).touched, ElementsAre(eth0));
+}
+
 TEST(PortImpactTest, AStaticAddressTouchesThePortThatHasIt) {
   Model after = Model::defaults();
   after.host.management = {.adapter = eth0, .address = test::prefix("192.168.1.9/24")};

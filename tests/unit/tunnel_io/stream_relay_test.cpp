@@ -30,8 +30,8 @@ class StreamRelayTest : public testing::Test {
   StreamRelay::Hooks hooks(std::string& closed) {
     return {.on_output = [this] { pump(); },
             .on_asked =
-                [this](StreamId id, const std::string& target) {
-                  asked = target;
+                [this](StreamId id, const std::string& asked_target) {
+                  asked = asked_target;
                   asked_id = id;
                 },
             .on_refused = [this](StreamId, const std::string& reason) { refused = reason; },

@@ -9,8 +9,10 @@ namespace {
 
 LastKnown sample() {
   LastKnown out{.host_id = "hv-01", .revision = 57, .model = netmodel::Model::defaults()};
-  out.model.interfaces["web"] = netmodel::Interface{
-      .vm = "vm1", .network = "default", .mac = parse_mac("52:54:00:00:00:11").value()};
+  out.model.interfaces["web"] = netmodel::Interface{.vm = "vm1",
+                                                    .network = "default",
+                                                    .mac = parse_mac("52:54:00:00:00:11").value(),
+                                                    .host_number = 21};
   out.adapters = {{parse_mac("02:00:00:00:00:01").value(), 3, "eth0"},
                   {parse_mac("02:00:00:00:00:02").value(), 9, "eth1"}};
   out.automatic_subnets = {{"default", parse_prefix("10.200.0.0/24").value()}};

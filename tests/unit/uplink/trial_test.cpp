@@ -118,6 +118,35 @@ TEST(TrialTest, AConsoleThatIsAwayTakesNothingBackAndTheClockRunsFromItsReturn) 
   EXPECT_EQ(verdict(trial, back, t0 + 701s), Verdict::keep);
 }
 
+TEST(TrialTest, ARefusalMayBeAFirewallsAndPutsTheVerdictOffOnlyToTheDeadline) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0")};
+  Trial trial(wanted, t0);
+  PathSight refused = broken("eth0", Step::tcp);
+  refused.refused = true;
+  EXPECT_EQ(verdict(trial, {refused}, t0 + 60s), Verdict::wait);
+  EXPECT_FALSE(trial.console_away());
+  EXPECT_EQ(verdict(trial, {refused}, t0 + 120s), Verdict::take_back);
+}
+
+TEST(TrialTest, TheConsoleIsAskedAlsoWhereNoPathWasUpBefore) {
+  TrialTerms wanted;
+  wanted.before = {broken("eth0", Step::lease)};
+  wanted.affected = {"eth0"};
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::lease)}, t0 + 60s), Verdict::wait);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::lease)}, t0 + 120s), Verdict::take_back);
+}
+
+TEST(TrialTest, AnUntouchedPathThatWasBrokenMayBreakElsewhere) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0"), broken("eth1", Step::tcp)};
+  Trial trial(wanted, t0);
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, {path("eth0", 2), broken("eth1", Step::lease)}, t0 + 30s),
+            Verdict::keep);
+}
+
 TEST(TrialTest, SilenceOverTheOnlyChangedPathIsNotTakenForAConsoleThatIsAway) {
   TrialTerms wanted = terms();
   wanted.before = {path("eth0")};

@@ -117,6 +117,7 @@ TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
 TEST(CommandsTest, AGroupIsMadeWithTheWarningsThatItsMembersGave) {
   Machine machine;
   Life life(machine);
+  life.confirms = true;
   const std::string group = R"({"op":"group.create","group":"lan","adapters":["eth0"]})";
   for (int n = 1; n <= 2; ++n) {
     life.send(Life::command(n, group, n == 1 ? R"(,"dry_run":true)" : ""));

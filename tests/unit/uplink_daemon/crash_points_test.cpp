@@ -25,25 +25,23 @@ struct Way {
 std::string live(Life& life, const Way& way, Death* death) {
   life.path_up();
   life.answers = way.confirmed;
+  life.confirms = way.confirmed;
   if (!life.start()) { return "no start"; }
   life.send(Life::command(1, way.operation, way.more));
-  std::size_t read = 0;
-  const bool ended = life.until([&] {
-    if (way.confirmed && life.trials().running() && read == 0) {
-      ++read;
-      life.send(fmt::format(R"({{"type":"confirm","id":"{}"}})", Life::id(1)));
-    }
-    return (death != nullptr && death->come()) || life.heard("result", 1).has_value();
-  });
+  const bool ended = life.until(
+      [&] { return (death != nullptr && death->come()) || life.heard("result", 1).has_value(); });
   if (!ended) { return "no end"; }
   const auto result = life.heard("result", 1);
   return result ? std::string(result->at("state").as_string()) : "died";
 }
 
 /// The next life after a death: what it ended in.
-void expect_one_of_two(Machine& machine, const netmodel::Model& before, const std::string& where) {
+void expect_one_of_two(Machine& machine, const netmodel::Model& before, bool confirmed,
+                       const std::string& where) {
   SCOPED_TRACE(where);
   Life life(machine);
+  life.path_up();
+  life.confirms = confirmed;
   const bool interrupted = life.has_unfinished();
   ASSERT_TRUE(life.start());
   if (interrupted) { ASSERT_NE(life.result_of(1), "none"); }
@@ -79,7 +77,7 @@ int all_points(const Way& way, bool of_the_kernel) {
       EXPECT_EQ(ended, way.expected);
       return n - 1;
     }
-    expect_one_of_two(machine, before,
+    expect_one_of_two(machine, before, way.confirmed,
                       fmt::format("{} point {}", of_the_kernel ? "kernel" : "store", n));
     if (testing::Test::HasFailure()) { return n; }
   }

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 
 #include "netmodel/core/render.hpp"
@@ -107,6 +108,8 @@ class Life {
         trials_(io_, {.sights = [this] { return paths; },
                       .redial = [this](const PathKey& key) { redial(key); },
                       .active = [] { return std::optional<PathKey>(PathKey{eth0_key, 0}); },
+                      .prove = [](const std::set<std::string>&) {},
+                      .remind = [this] { commands_.say_confirming(); },
                       .changed = [] {}}),
         commands_(io_, store_, events_, reconciler_, trials_,
                   {.facts =
@@ -125,6 +128,7 @@ class Life {
                      if (!online) { return fail(Errc::transient, "offline"); }
                      if (death_ != nullptr && death_->come()) { return {}; }  // Unsaid.
                      sent.push_back(boost::json::parse(text).as_object());
+                     confirm_if_asked(sent.back());
                      return {};
                    },
                    .advise =
@@ -152,6 +156,13 @@ class Life {
     trials_.poke();
   }
   Trials& trials() { return trials_; }
+  void confirm_if_asked(const boost::json::object& message) {
+    const auto* state = message.if_contains("state");
+    if (!confirms || state == nullptr || state->as_string() != "confirming") { return; }
+    boost::asio::post(io_, [this, id = std::string(message.at("id").as_string())] {
+      commands_.on_message(fmt::format(R"({{"type":"confirm","id":"{}"}})", id));
+    });
+  }
 
   void recover() { commands_.recover(std::move(unfinished_)); }
   bool has_unfinished() const { return !unfinished_.empty(); }
@@ -222,7 +233,8 @@ class Life {
   bool online = true;
   int actions = 0;
   std::vector<PathSight> paths;
-  bool answers = true;  ///< The Console, to a path that is dialled anew.
+  bool confirms = false;  ///< The Console, what it hears of.
+  bool answers = true;    ///< The Console, to a path that is dialled anew.
 
  private:
   store::Store open_store() {

@@ -75,6 +75,46 @@ TEST(TrialCommandsTest, KilledInATrialTheNextLifeShowsTheRevisionFromBeforeAndSa
   EXPECT_EQ(life.commands().revision(), 0);
 }
 
+TEST(TrialCommandsTest, ACommandBehindAnInterruptedTrialIsApplied) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.path_up();
+    life.send(Life::command(1, jumbo));
+    life.send(Life::command(
+        2, R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})"));
+    ASSERT_TRUE(life.until([&] { return life.trials().running() && life.heard("stored", 2); }));
+  }
+  Life life(machine);
+  ASSERT_TRUE(life.start());
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_TRUE(machine.kernel.dump({}).value().find_link("n-blue") != nullptr);
+  EXPECT_THAT(life.lacking(), testing::IsEmpty());
+}
+
+TEST(TrialCommandsTest, ActionsOfACommandThatIsTakenBackAreNotDone) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.send(Life::command(1, std::string(jumbo) + R"(,{"op":"port.identify","adapter":"eth0"})",
+                          R"(,"confirm_within_s":1)"));
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_EQ(life.actions, 0);
+}
+
+TEST(TrialCommandsTest, ADrainOfTheLastPathNeedsForce) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  const std::string drain = R"({"op":"path.drain","adapter":"eth0","seconds":60})";
+  life.send(Life::command(1, drain));
+  EXPECT_EQ(life.result_of(1), "refused");
+  life.send(Life::command(2, drain, R"(,"force":true)"));
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_EQ(life.actions, 1);
+}
+
 TEST(TrialCommandsTest, WhatWouldCutTheLastPathNeedsForce) {
   Machine machine;
   Life life(machine);
