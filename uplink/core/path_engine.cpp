@@ -179,6 +179,7 @@ void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTi
 void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
+  if (up_count() == 0) { hurry(now); }
   path->status.state = PathState::up;
   path->status.broken = Step::none;
   path->status.cause.clear();
@@ -187,6 +188,19 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
     path->status.last_failure->answered = path->status.last_failure->refused = false;
   }
   path->up_since = now;
+}
+
+/// The Console is back: what only waits for it need not wait for its back-off.
+void PathEngine::hurry(MonoTime now) {
+  for (auto& [key, path] : paths_) {
+    const bool its = path.status.broken == Step::tcp || path.status.broken == Step::console;
+    const bool lasting = path.status.last_failure && path.status.last_failure->lasting;
+    if (!path.dial_at || !its || lasting) { continue; }
+    const auto jitter =
+        static_cast<Duration::rep>(random_.unit() * static_cast<double>(hurry_spread.count()));
+    path.dial_at = std::min(*path.dial_at, now + Duration(jitter));
+    path.status.next_dial = path.dial_at;
+  }
 }
 
 void PathEngine::redial(const PathKey& key, MonoTime now) {

@@ -93,6 +93,8 @@ class PathEngine {
   static constexpr Duration stable_after = std::chrono::seconds(60);
   /// Immediate dials that a port's events may cause; beyond, the back-off rules (flapping cables).
   static constexpr unsigned immediate_burst = 6;
+  /// After the first WELCOME of an outage the other paths dial within it.
+  static constexpr Duration hurry_spread = std::chrono::milliseconds(500);
   static constexpr Duration immediate_refill = std::chrono::seconds(2);
 
   PathEngine(std::size_t endpoint_count, std::uint64_t seed);
@@ -135,6 +137,7 @@ class PathEngine {
   };
 
   static bool usable(const PortFacts& facts);
+  void hurry(MonoTime now);
   static PathBreak blocker(const PortFacts& facts);
   void dial(Path& path, MonoTime now);
   void dial_at_once(Port& port, MonoTime now);

@@ -132,20 +132,22 @@ void Daemon::control_events(const json::object& args, ClientPtr client) {
   const std::int64_t after = number_arg(args, "after", -1);
   const auto limit =
       static_cast<std::size_t>(std::clamp<std::int64_t>(number_arg(args, "limit", 200), 1, 10000));
-  store_.run(
-      [after, limit](store::Store& s) {
-        return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit);
-      },
-      [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
-        if (!events) {
-          client->refuse(events.error().what);
-          return;
-        }
-        json::array rows;
-        for (const auto& event : *events) { rows.push_back(to_json(event)); }
-        client->answer(std::move(rows));
-        if (follow) { event_followers_.push_back(client); }
-      });
+  events_.when_stored([this, follow, after, limit, client] {
+    store_.run(
+        [after, limit](store::Store& s) {
+          return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit);
+        },
+        [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
+          if (!events) {
+            client->refuse(events.error().what);
+            return;
+          }
+          json::array rows;
+          for (const auto& event : *events) { rows.push_back(to_json(event)); }
+          client->answer(std::move(rows));
+          if (follow) { event_followers_.push_back(client); }
+        });
+  });
 }
 
 void Daemon::control_history(ClientPtr client) {

@@ -29,8 +29,20 @@ void EventLog::retry() {
   flush();
 }
 
+void EventLog::when_stored(std::function<void()> done) {
+  if (!stuck_ && (storing_ || !held_.empty())) {
+    waiting_.push_back(std::move(done));
+  } else {
+    done();
+  }
+}
+
 void EventLog::flush() {
-  if (held_.empty() || std::exchange(storing_, true)) { return; }
+  if (held_.empty() || stuck_) {
+    for (const auto& done : std::exchange(waiting_, {})) { done(); }
+    return;
+  }
+  if (std::exchange(storing_, true)) { return; }
   if (dropped_ > 0) {
     const boost::json::object gap{{"count", dropped_},
                                   {"why", "the store took nothing and memory is bounded"}};
@@ -55,6 +67,7 @@ void EventLog::flush() {
           stuck_ = true;
           spdlog::error("event.held kind={} reason={}", events.front().kind, last.error().what);
           held_.insert(held_.begin(), events.begin(), events.end());
+          flush();  // Who waits hears it.
           return;
         }
         std::int64_t number = *last - static_cast<std::int64_t>(events.size());

@@ -32,6 +32,8 @@ class EventLog {
   std::size_t held() const { return stuck_ ? held_.size() : 0; }
   /// The store may take events again: those held go first, in their order.
   void retry();
+  /// Calls back, perhaps at once, when all that was added so far is stored, or cannot be for now.
+  void when_stored(std::function<void()> done);
 
  private:
   void hold(store::EventRecord event);
@@ -46,6 +48,7 @@ class EventLog {
   std::vector<Listener> listeners_;
   std::deque<store::EventRecord> held_;
   std::uint64_t dropped_ = 0;  ///< Since something was held: the oldest had to go.
+  std::vector<std::function<void()>> waiting_;
   bool storing_ = false;
   bool stuck_ = false;  ///< The last batch was not taken: retry() says when to try again.
 };

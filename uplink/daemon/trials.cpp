@@ -22,8 +22,11 @@ asio::awaitable<void> Trials::steady(bool from_console) {
   waiting_ = true;
   while (!stopped_ && mono_now() < until) {
     const std::vector<PathSight> sights = hooks_.sights();
+    // Up again, or broken by something that no change of ours brought: a cable, a person.
     const auto up = [&](const PathKey& key) {
-      return std::ranges::any_of(sights, [&](const auto& s) { return s.key == key && s.up(); });
+      return std::ranges::none_of(sights, [&](const auto& s) {
+        return s.key == key && !s.up() && s.broken > Step::carrier;
+      });
     };
     const bool one_up = std::ranges::any_of(sights, [](const auto& s) { return s.up(); });
     const bool all_back = std::ranges::all_of(were_up_, up);

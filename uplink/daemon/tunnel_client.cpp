@@ -484,8 +484,7 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
     Connection* alive = by_id(id);
     if (ec || alive == nullptr || alive->attached) { return; }
     fail_dial(alive->key, {.step = Step::console,
-                           .text = fmt::format("no WELCOME within {} s", welcome_timeout.count()),
-                           .answered = true});
+                           .text = fmt::format("no WELCOME within {} s", welcome_timeout.count())});
   });
 }
 

@@ -59,6 +59,22 @@ TEST_F(PathEngineTest, ARedialEndsAPathThatIsUpAndDialsItAtOnce) {
   EXPECT_EQ(engine.up_count(), 1U);
 }
 
+TEST_F(PathEngineTest, TheFirstWelcomeAfterAnOutageHurriesTheOtherPaths) {
+  for (const char* port : {"a", "b"}) { engine.set_port(up(port), now); }
+  for (int i = 0; i < 8; ++i) {
+    for (const char* port : {"a", "b"}) {
+      engine.on_dial_failed({port, 0}, {Step::tcp, "refused"}, now);
+    }
+    now += 20s;
+    engine.on_deadline(now);
+  }
+  engine.on_dial_failed({"b", 0}, {Step::tcp, "refused"}, now);
+  engine.take_actions();
+  engine.on_welcome({"a", 0}, now);
+  ASSERT_TRUE(status("b").next_dial.has_value());
+  EXPECT_LE(*status("b").next_dial, now + PathEngine::hurry_spread);
+}
+
 TEST_F(PathEngineTest, OnlyWelcomeMakesAPathCount) {
   engine.set_port(up("a"), now);
   EXPECT_EQ(engine.up_count(), 0U);
