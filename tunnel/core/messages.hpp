@@ -79,7 +79,7 @@ struct Hello {
   /// Sent only: the payload is filled up to so many bytes, so that a path which loses large packets
   /// gets no WELCOME. At most hello_fill_max.
   std::size_t fill = 0;
-  std::string software;      ///< "uplink 0.1.0"; for people.
+  std::string software;                ///< "uplink 0.1.0"; for people.
   std::optional<StreamGrant> streams;  ///< nullopt: this end has none.
   bool operator==(const Hello&) const = default;
 };

@@ -138,7 +138,7 @@ class StreamMux {
   Result<void> on_reset(const StreamFrame& frame);
   Result<Stream*> flowing(const StreamFrame& frame, std::string_view what);
   void end_all(const std::string& reason);
-  void queue(StreamFrame frame) { control_.push_back(encode(frame)); }
+  void queue(const StreamFrame& frame) { control_.push_back(encode(frame)); }
   void take_turn(StreamId id, Stream& stream);
   std::optional<Bytes> next_credit();
   std::optional<Bytes> next_data(std::size_t data_bytes);
