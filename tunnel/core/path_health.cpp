@@ -4,6 +4,11 @@
 #include <algorithm>
 
 namespace edge::tunnel {
+namespace {
+
+constexpr std::chrono::seconds unknown_round_trip{1};
+
+}  // namespace
 
 PathHealth::PathHealth(const HeartbeatTimers& timers, MonoTime now)
     : timers_(timers), heard_at_(now), ping_at_(now) {
@@ -50,11 +55,12 @@ void PathHealth::forgive(Duration lateness, MonoTime now) {
 }
 
 /// A path whose round trips vary much is given up to twice the time: a stall of a lossy TCP
-/// connection is not a death.
+/// connection is not a death. Before the first round trip nothing is known of the path: the peer may
+/// not even have our WELCOME yet. Source of the second: RFC 6298 2.1.
 void PathHealth::update_limits() {
   const Duration beat = interval();
   const Duration silent = beat * timers_.dead_after;
-  dead_after_ = silent + std::min(4 * rttvar_, silent);
+  dead_after_ = silent + (srtt_ ? std::min(4 * rttvar_, silent) : Duration(unknown_round_trip));
   const Duration patient = std::max(beat + 4 * rttvar_, beat * 3 / 2);
   suspect_after_ = std::min(patient, dead_after_ - beat / 4);
 }

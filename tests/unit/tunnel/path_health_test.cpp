@@ -53,6 +53,7 @@ TEST_F(PathHealthTest, PingsAtOnce_ThenEvery75To100PercentOfTheInterval) {
 }
 
 TEST_F(PathHealthTest, SilenceMakesSuspectThenDead) {
+  settle_rtt(0ms);
   health.set_active(true, now);
   EXPECT_EQ(health.judge(now + 375ms - 1ns), Verdict::alive);
   EXPECT_EQ(health.judge(now + 375ms), Verdict::suspect);
@@ -63,12 +64,23 @@ TEST_F(PathHealthTest, SilenceMakesSuspectThenDead) {
   EXPECT_EQ(health.silence(now + 750ms), 50ms);
 }
 
+// A Console over a satellite: its first PONG takes longer than three beats, and so does the news of
+// our WELCOME on the other side.
+TEST_F(PathHealthTest, BeforeTheFirstRoundTripSilenceHasASecondMore) {
+  health.set_active(true, now);
+  EXPECT_EQ(health.judge(now + 375ms), Verdict::suspect);
+  EXPECT_EQ(health.judge(now + 1750ms - 1ns), Verdict::suspect);
+  EXPECT_EQ(health.judge(now + 1750ms), Verdict::dead);
+}
+
 TEST_F(PathHealthTest, AStandbyPathHasThreeSeconds) {
+  settle_rtt(0ms);
   EXPECT_EQ(health.judge(now + 3s - 1ns), Verdict::suspect);
   EXPECT_EQ(health.judge(now + 3s), Verdict::dead);
 }
 
 TEST_F(PathHealthTest, TheDeadlineIsTheNextVerdictOrPing) {
+  settle_rtt(0ms);
   health.set_active(true, now);
   ASSERT_TRUE(health.ping_due(now, random));
   EXPECT_LE(health.next_deadline(now), now + 250ms);
