@@ -119,7 +119,7 @@ def one_gap(lab, name, sent):
     active = lab.host.active_port()
     other = next(p for p in lab.topology.ports if p != active)
     reference = Reference(lab, mode, active, other)
-    with CommandStream(lab.console, lambda n: [lab.publish(f"b-{sent + n}", port=20000 + (sent + n) % 40000)],
+    with CommandStream(lab.console, lambda n: [lab.publish(f"b-{sent + n}", port=20000 + (sent + n) % 12000)],
                        INTERVAL_S, fields={"dry_run": True}) as stream:
         lab.expect(30, "commands flow", lambda: len(stream.replied()) > 60)
         moment = time.monotonic()

@@ -55,8 +55,8 @@ void PathHealth::forgive(Duration lateness, MonoTime now) {
 }
 
 /// A path whose round trips vary much is given up to twice the time: a stall of a lossy TCP
-/// connection is not a death. Before the first round trip nothing is known of the path: the peer may
-/// not even have our WELCOME yet. Source of the second: RFC 6298 2.1.
+/// connection is not a death. Before the first round trip nothing is known of the path: the peer
+/// may not even have our WELCOME yet. Source of the second: RFC 6298 2.1.
 void PathHealth::update_limits() {
   const Duration beat = interval();
   const Duration silent = beat * timers_.dead_after;
