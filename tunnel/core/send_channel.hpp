@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 
 #include "base/error.hpp"
+#include "base/fifo.hpp"
 #include "base/ids.hpp"
 #include "tunnel/core/messages.hpp"
 
@@ -65,7 +65,7 @@ class SendChannel {
   /// Keeps less in flight than the window permits.
   void set_allowance(std::size_t bytes) { allowance_bytes_ = bytes; }
 
-  std::deque<InFlight>& in_flight() { return in_flight_; }
+  Fifo<InFlight>& in_flight() { return in_flight_; }
   /// One past the highest sequence number that was sent.
   std::uint64_t next_seq() const { return next_seq_; }
   std::size_t held_bytes() const { return waiting_bytes_ + in_flight_bytes_; }
@@ -83,10 +83,10 @@ class SendChannel {
 
   Channel channel_;
   Limits limits_;
-  std::deque<Waiting> waiting_;
+  Fifo<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;
   std::uint64_t dropped_ = 0;  ///< Dropped since the last payload that is still waiting.
-  std::deque<InFlight> in_flight_;
+  Fifo<InFlight> in_flight_;
   std::size_t in_flight_bytes_ = 0;
   std::uint64_t next_seq_ = 1;
   std::size_t allowance_bytes_ = SIZE_MAX;

@@ -260,8 +260,8 @@ void Session::send_goaway(const Goaway& goaway, MonoTime now) {
   settle(now);
 }
 
-void Session::shutdown(MonoTime now) {
-  send_goaway({.reason = "shutdown", .endpoints = {}}, now);
+void Session::shutdown(MonoTime now, const Goaway& goaway) {
+  send_goaway(goaway, now);
   remove_all(PathCause::shutdown, now);
   settle(now);
 }

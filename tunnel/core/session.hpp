@@ -211,10 +211,12 @@ class Session {
   std::size_t stream_frame_bytes() const { return pace_.frame_bytes(); }
   /// The peer broke the rules of an application protocol: counts as a violation.
   void on_application_violation(MonoTime now);
+  /// Console: what the HELLOs from now on are offered instead of SessionOptions::heartbeat.
+  void offer_heartbeat(const HeartbeatTimers& timers) { options_.heartbeat = timers; }
   /// Console: asks the host to reconnect later, over every path.
   void send_goaway(const Goaway& goaway, MonoTime now);
-  /// Says goodbye on all paths and closes them.
-  void shutdown(MonoTime now);
+  /// Says goodbye on all paths, once on each, and closes them.
+  void shutdown(MonoTime now, const Goaway& goaway = {.reason = "shutdown", .endpoints = {}});
 
   /// As of the last input; nullopt: no timer needed.
   std::optional<MonoTime> next_deadline() const { return promised_; }
@@ -227,6 +229,7 @@ class Session {
   std::uint64_t epoch() const { return epoch_; }
   std::optional<PathId> active() const { return active_; }
   std::vector<PathView> paths(MonoTime now) const;
+  std::size_t path_count() const { return paths_.size(); }
   const SessionStats& stats() const { return stats_; }
   /// Payload bytes held for sending, and held out of order. For bounds and backpressure.
   std::size_t queued_bytes(Channel channel) const { return send_[index_of(channel)].held_bytes(); }

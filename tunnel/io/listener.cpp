@@ -1,6 +1,8 @@
 #include "tunnel/io/listener.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -20,6 +22,16 @@ using asio::ip::tcp;
 
 constexpr int accepts_per_turn = 16;
 constexpr auto accept_pause = std::chrono::milliseconds(100);  // Out of descriptors or memory.
+
+using Clock = std::chrono::steady_clock;
+
+/// True while the peer has neither ended nor reset the connection.
+bool still_there(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_state == TCP_ESTABLISHED;
+}
 
 tcp protocol_of(Family family) { return family == Family::v4 ? tcp::v4() : tcp::v6(); }
 
@@ -49,6 +61,7 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
       : executor_(executor),
         acceptor_(executor),
         pause_(executor),
+        stale_timer_(executor),
         tls_(std::move(tls)),
         options_(options),
         callbacks_(std::make_shared<ListenerCallbacks>(std::move(callbacks))) {}
@@ -64,15 +77,21 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     boost::system::error_code ignored;
     acceptor_.close(ignored);
     pause_.cancel();
+    stale_timer_.cancel();
     handshakes_.clear();
   }
   std::uint16_t port() const { return port_; }
   std::size_t handshaking() const { return busy_; }
+  std::uint64_t dropped_stale() const { return dropped_stale_; }
+  std::uint64_t left_before_turn() const { return left_before_turn_; }
   void set_context(std::shared_ptr<const TlsContext> tls) { tls_ = std::move(tls); }
 
  private:
+  bool full() const { return busy_ >= options_.limits.handshaking_max; }
+
   void wait() {
-    if (stopped_ || waiting_ || busy_ >= options_.limits.handshaking_max) { return; }
+    if (stopped_ || waiting_ || pausing_) { return; }
+    if (full() && !oldest_is_stale()) { return wait_for_stale(); }
     waiting_ = true;
     acceptor_.async_wait(tcp::acceptor::wait_read,
                          [self = shared_from_this()](const boost::system::error_code& ec) {
@@ -83,26 +102,69 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
 
   void accept_some() {
     for (int i = 0; i < accepts_per_turn && !stopped_; ++i) {
-      if (busy_ >= options_.limits.handshaking_max) { return; }  // A finished one calls wait().
+      // Only for the first one it is known that it waits.
+      if (full() && (i > 0 || !drop_stale())) { break; }
+      if (const auto early = before_next_turn(); early > Clock::duration::zero()) {
+        return pause(early);
+      }
       sockaddr_storage storage{};
       socklen_t size = sizeof storage;
       UniqueFd fd(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&storage), &size,
                             SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!fd) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-          return pause();
+          return pause(accept_pause);
         }
         if (errno == ECONNABORTED || errno == EINTR) { continue; }
         break;  // EAGAIN, and pending network errors of the new socket: accept(2).
+      }
+      if (!still_there(fd.get())) {
+        ++left_before_turn_;
+        continue;
       }
       welcome(std::move(fd), from_socket_address(storage).address);
     }
     wait();
   }
 
-  void pause() {
-    pause_.expires_after(accept_pause);
+  /// How much too early it is for one more handshake; a tenth of a second's worth may come at once.
+  Clock::duration before_next_turn() {
+    const unsigned rate = options_.limits.handshakes_per_s;
+    if (rate == 0) { return Clock::duration::zero(); }
+    const auto now = Clock::now();
+    next_turn_ = std::max(next_turn_, now - std::chrono::milliseconds(100));
+    return next_turn_ - now;
+  }
+  void take_turn() {
+    const unsigned rate = options_.limits.handshakes_per_s;
+    if (rate != 0) { next_turn_ += Clock::duration(std::chrono::seconds(1)) / rate; }
+  }
+
+  bool oldest_is_stale() const {
+    return !handshakes_.empty() &&
+           Clock::now() >= handshakes_.begin()->second.began + options_.limits.stale_after;
+  }
+  /// Room for one more, if the oldest handshake has had its time.
+  bool drop_stale() {
+    if (!oldest_is_stale()) { return false; }
+    ++dropped_stale_;
+    const auto dropped = handshakes_.extract(handshakes_.begin());  // Its end calls settle().
+    return true;
+  }
+  /// Pre: full(). One that ends comes first, mostly.
+  void wait_for_stale() {
+    if (handshakes_.empty()) { return; }  // All of them drain, which is short.
+    stale_timer_.expires_at(handshakes_.begin()->second.began + options_.limits.stale_after);
+    stale_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
+      if (!ec) { self->wait(); }
+    });
+  }
+
+  void pause(Clock::duration time) {
+    pausing_ = true;
+    pause_.expires_after(time);
     pause_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
+      self->pausing_ = false;
       if (!ec) { self->wait(); }
     });
   }
@@ -145,7 +207,8 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
                                  .refusal_drain = options_.limits.refusal_drain};
     auto handshake = std::make_unique<Handshake>(std::move(socket), tls_, limits, options_.stream);
     Handshake& running = *handshake;
-    handshakes_.emplace(id, std::move(handshake));
+    handshakes_.emplace(id, Running{std::move(handshake), Clock::now()});
+    take_turn();
     const auto weak = weak_from_this();
     running.start(
         [weak, id, source](PathResult<std::unique_ptr<TlsStream>> result) {
@@ -177,18 +240,28 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     wait();
   }
 
+  struct Running {
+    std::unique_ptr<Handshake> handshake;
+    Clock::time_point began;
+  };
+
   asio::any_io_executor executor_;
   tcp::acceptor acceptor_;
-  asio::steady_timer pause_;
+  asio::steady_timer pause_;        ///< Until the next turn, or until there are descriptors again.
+  asio::steady_timer stale_timer_;  ///< When the oldest handshake may be dropped.
   std::shared_ptr<const TlsContext> tls_;
   ListenerOptions options_;
   std::shared_ptr<ListenerCallbacks> callbacks_;
-  std::map<std::uint64_t, std::unique_ptr<Handshake>> handshakes_;
+  std::map<std::uint64_t, Running> handshakes_;  ///< In order of age.
   std::map<IpAddress, std::size_t> per_source_;
   std::size_t busy_ = 0;
   std::uint64_t next_id_ = 0;
   std::uint16_t port_ = 0;
+  Clock::time_point next_turn_{};
+  std::uint64_t dropped_stale_ = 0;
+  std::uint64_t left_before_turn_ = 0;
   bool waiting_ = false;
+  bool pausing_ = false;
   bool stopped_ = false;
 };
 
@@ -207,6 +280,8 @@ Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Listener::~Listener() { impl_->stop(); }
 std::uint16_t Listener::port() const { return impl_->port(); }
 std::size_t Listener::handshaking() const { return impl_->handshaking(); }
+std::uint64_t Listener::dropped_stale() const { return impl_->dropped_stale(); }
+std::uint64_t Listener::left_before_turn() const { return impl_->left_before_turn(); }
 void Listener::set_context(std::shared_ptr<const TlsContext> tls) {
   impl_->set_context(std::move(tls));
 }

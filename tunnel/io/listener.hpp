@@ -17,7 +17,15 @@
 namespace edge::tunnel {
 
 struct ListenerLimits {
-  std::size_t handshaking_max = 512;  ///< Beyond, connections wait in the kernel's backlog.
+  /// Handshakes begun per second; 0: as they come. The rest waits in the kernel's backlog, which
+  /// should hold no more than is done within two seconds: who waits longer gives up, and comes
+  /// again spread by its back-off. So a whole fleet at once costs no handshake that nobody waits
+  /// for any more.
+  unsigned handshakes_per_s = 0;
+  std::size_t handshaking_max = 512;  ///< Beyond, connections wait in the kernel's backlog...
+  /// ... until one ends, or the oldest is so old: it is dropped, so that half-open ones do not
+  /// shut the door. A good one takes two round trips.
+  Duration stale_after = std::chrono::seconds(2);
   std::size_t handshaking_per_source_max = 64;  ///< Beyond, the connection is reset.
   Duration tls = std::chrono::seconds(5);
   Duration refusal_drain =
@@ -58,6 +66,10 @@ class Listener {
   std::uint16_t port() const;
   /// Connections in the TLS handshake or draining after a refusal.
   std::size_t handshaking() const;
+  /// Unfinished handshakes that had to make room for others, since the start.
+  std::uint64_t dropped_stale() const;
+  /// Connections whose host had gone before their turn came, since the start.
+  std::uint64_t left_before_turn() const;
   /// New handshakes use this one (renewed certificate).
   void set_context(std::shared_ptr<const TlsContext> tls);
 

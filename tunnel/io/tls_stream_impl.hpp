@@ -4,10 +4,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <deque>
 #include <memory>
 #include <optional>
 
+#include "base/fifo.hpp"
 #include "tunnel/io/send_gate.hpp"
 #include "tunnel/io/tls_engine.hpp"
 #include "tunnel/io/tls_stream.hpp"
@@ -70,7 +70,7 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
   IpAddress local_;
   std::shared_ptr<StreamCallbacks> callbacks_;  ///< Shared with a running call that may drop us.
   std::optional<PathError> early_end_;          ///< Ended before start().
-  std::deque<Item> queue_;
+  Fifo<Item> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t front_offset_ = 0;  ///< Of the first item, already taken by TLS.
   std::size_t pinned_bytes_ = 0;  ///< Offered to TLS and to be offered again unchanged.

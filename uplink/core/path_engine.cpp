@@ -146,6 +146,7 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
 
 void PathEngine::dial(Path& path, MonoTime now) {
   path.dial_at.reset();
+  path.told = false;
   path.status.next_dial.reset();
   path.status.state = PathState::dialing;
   if (!path.status.last_failure) {
@@ -167,6 +168,7 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.up_since.reset();
   path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
   path.dial_at = now + path.backoff.next(random_);
+  path.told = false;
   path.status.next_dial = path.dial_at;
 }
 
@@ -195,7 +197,7 @@ void PathEngine::hurry(MonoTime now) {
   for (auto& [key, path] : paths_) {
     const bool its = path.status.broken == Step::tcp || path.status.broken == Step::console;
     const bool lasting = path.status.last_failure && path.status.last_failure->lasting;
-    if (!path.dial_at || !its || lasting) { continue; }
+    if (!path.dial_at || !its || lasting || path.told) { continue; }
     const auto jitter =
         static_cast<Duration::rep>(random_.unit() * static_cast<double>(hurry_spread.count()));
     path.dial_at = std::min(*path.dial_at, now + Duration(jitter));
@@ -232,6 +234,7 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   const auto jitter =
       static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
   path->dial_at = now + after + Duration(jitter);
+  path->told = true;
   path->status.next_dial = path->dial_at;
 }
 

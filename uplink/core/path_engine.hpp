@@ -129,6 +129,7 @@ class PathEngine {
     Backoff backoff;
     std::optional<MonoTime> dial_at;
     std::optional<MonoTime> up_since;
+    bool told = false;  ///< The Console said when: a whole fleet comes back spread as it wants.
   };
   struct Port {
     PortFacts facts;

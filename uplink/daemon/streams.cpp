@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/net.hpp"
+#include "uplink/daemon/clock.hpp"
 
 namespace edge::uplink {
 
@@ -72,8 +73,13 @@ boost::json::object Streams::json() const {
 void Streams::on_asked(StreamId stream, const std::string& target) {
   const bool allowed = std::ranges::find(allow_, target) != allow_.end();
   if (!allowed) {
-    spdlog::warn("stream.refused stream={} target={}: not in streams_allow", stream.value, target);
-    events_.add("stream.refused", {{"target", target}, {"reason", "not in streams_allow"}});
+    if (const auto unsaid = refusals_.pass(mono_now())) {
+      spdlog::warn("stream.refused stream={} target={}: not in streams_allow", stream.value,
+                   target);
+      boost::json::object data{{"target", target}, {"reason", "not in streams_allow"}};
+      if (*unsaid > 0) { data["unsaid_before"] = *unsaid; }
+      events_.add("stream.refused", std::move(data));
+    }
     relay_.refuse(stream, StreamRefusal::not_allowed,
                   fmt::format("{} is not in this host's [tunnel] streams_allow", target));
     return;

@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
 
+#include "base/throttle.hpp"
 #include "tunnel/io/stream_relay.hpp"
 #include "uplink/daemon/events.hpp"
 
@@ -42,6 +43,9 @@ class Streams {
   void connect(const std::shared_ptr<Dial>& dial, const std::string& host, std::uint16_t port);
   void finish(const std::shared_ptr<Dial>& dial, const std::string& problem);
   void forget_dials();
+
+  /// Refusals are events, which are kept: a Console that asks in a loop must not fill the store.
+  Throttle refusals_{10, std::chrono::minutes(1)};
 
   boost::asio::io_context& io_;
   std::vector<std::string> allow_;

@@ -373,6 +373,53 @@ TEST_F(HandshakeTest, HandshakesInTotalAreBoundedAndTheRestWaits) {
   EXPECT_EQ(refused.size(), 1U);
 }
 
+TEST_F(HandshakeTest, TheOldestUnfinishedHandshakeMakesRoomWhenTheDoorIsFull) {
+  listen(console_context(), {.handshaking_max = 2, .stale_after = 100ms, .tls = 1h});
+  tcp::socket silent(io);
+  silent.connect({asio::ip::address_v4::loopback(), port});
+  tcp::socket slow(io);
+  slow.connect({asio::ip::address_v4::loopback(), port});
+  slow.send(asio::buffer("\x16"));
+  ASSERT_TRUE(run_until([&] { return listener->handshaking() == 2; }));
+  EXPECT_TRUE(dial_now(host_context(), request_to(port)));
+  // The Console's end is done a moment later. The slow one stays: nobody waits any more.
+  EXPECT_TRUE(run_until([&] { return accepted.size() == 1; }));
+  EXPECT_EQ(listener->dropped_stale(), 1U);
+  EXPECT_EQ(listener->handshaking(), 1U);
+}
+
+TEST_F(HandshakeTest, HandshakesBeginAtTheRateTheRestWaitsAndNobodyIsLost) {
+  listen(console_context(), {.handshakes_per_s = 20});
+  const auto tls = host_context();
+  const auto began = std::chrono::steady_clock::now();
+  std::vector<std::unique_ptr<Dial>> dials;
+  std::size_t done = 0;
+  for (int i = 0; i < 12; ++i) {
+    dials.push_back(std::make_unique<Dial>(io.get_executor(), tls, request_to(port),
+                                           [&](const DialResult& result) {
+                                             EXPECT_TRUE(result) << result.error().error.text;
+                                             ++done;
+                                           }));
+  }
+  ASSERT_TRUE(run_until([&] { return done == dials.size(); }));
+  // Three at once, a tenth of a second's worth and one; each of the others 50 ms later.
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 400ms);
+}
+
+TEST_F(HandshakeTest, WhoLeftBeforeItsTurnCostsNoHandshake) {
+  listen(console_context(), {.handshakes_per_s = 10});
+  for (int i = 0; i < 2; ++i) { EXPECT_TRUE(dial_now(host_context(), request_to(port))); }
+  std::vector<tcp::socket> left;
+  for (int i = 0; i < 5; ++i) {
+    left.emplace_back(io);
+    left.back().connect({asio::ip::address_v4::loopback(), port});
+    left.back().close();
+  }
+  EXPECT_TRUE(dial_now(host_context(), request_to(port)));
+  EXPECT_GE(listener->left_before_turn(), 4U) << "one may have been accepted before it left";
+  EXPECT_LE(refused.size(), 1U);
+}
+
 TEST_F(HandshakeTest, AdmissionHookResetsBeforeAnyTls) {
   listener.reset();
   auto opened = Listener::open(

@@ -196,5 +196,15 @@ TEST_F(PathEngineTest, ConsoleDictatesWhenToComeBack) {
   EXPECT_LT(*engine.next_deadline(), now + 40s);
 }
 
+TEST_F(PathEngineTest, WhatTheConsoleSpreadIsNotHurried) {
+  for (const char* port : {"a", "b"}) { welcome(port); }
+  engine.on_retry_later({"a", 0}, 0s, 0s, now);
+  engine.on_retry_later({"b", 0}, 1h, 1h, now);
+  engine.on_deadline(now);
+  engine.take_actions();
+  engine.on_welcome({"a", 0}, now);
+  EXPECT_GE(*status("b").next_dial, now + 1h) << "or a fleet's second paths come all at once";
+}
+
 }  // namespace
 }  // namespace edge::uplink
