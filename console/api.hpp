@@ -58,7 +58,7 @@ class Api {
   boost::asio::awaitable<HttpResponse> post_forward(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> delete_forward(Route route);
   HttpResponse show_forward(const Route& route) const;
-  HttpResponse list_hosts() const;
+  boost::asio::awaitable<HttpResponse> list_hosts();
   std::string metrics() const;
 
   boost::asio::io_context& io_;

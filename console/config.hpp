@@ -34,6 +34,11 @@ struct Config {
     unsigned dead_after = 3;  ///< 2..20
     unsigned detach_ttl_s = 600;  ///< 10..86400: how long a session waits for its host.
   } timers;
+  struct Limits {
+    unsigned handshakes_per_s = 250;    ///< 10..10000, over all tunnel addresses together.
+    unsigned heartbeats_per_s = 4'000;  ///< 100..1000000: PINGs sent; beyond, hosts beat slower.
+    unsigned memory_mib = 0;  ///< 0..1048576: resident; above it, no new sessions. 0: no limit.
+  } limits;
   struct Log {
     std::string level = "info";  ///< error, warn, info, debug
   } log;

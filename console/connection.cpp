@@ -19,7 +19,8 @@ void Connection::on_bytes(std::span<const std::byte> bytes) {
     owner_->on_frame(*this, std::move(frame));
     if (alive.expired() || closing) { return; }
   }
-  if (!fed) { owner_->on_garbage(*this, fed.error()); }
+  if (!fed) { return owner_->on_garbage(*this, fed.error()); }
+  if (partial_bytes() > partial_bytes_told) { owner_->on_partial(*this); }
 }
 
 }  // namespace edge::console

@@ -20,11 +20,15 @@ class ConnectionOwner {
   /// The bytes are no frames; nothing more is delivered.
   virtual void on_garbage(Connection& connection, const Error& error) = 0;
   virtual void on_closed(Connection& connection, const tunnel::PathError& error) = 0;
+  /// More than partial_bytes_told of a frame are there, and it is not complete.
+  virtual void on_partial(Connection& connection) = 0;
 };
 
 /// Time: none. Threads: the io_context's.
 class Connection {
  public:
+  static constexpr std::size_t partial_bytes_told = tunnel::frame_bytes_max;
+
   explicit Connection(std::unique_ptr<tunnel::TlsStream> stream) : stream_(std::move(stream)) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -32,6 +36,9 @@ class Connection {
   void start(ConnectionOwner& owner);
   void set_owner(ConnectionOwner& owner) { owner_ = &owner; }
   tunnel::TlsStream& stream() { return *stream_; }
+  const tunnel::PeerIdentity& peer() const { return stream_->peer(); }
+  /// Held of a frame that is not complete.
+  std::size_t partial_bytes() const { return decoder_.buffered_bytes(); }
   const std::string& host_id() const { return stream_->peer().host_id; }
 
   PathId id{0};          ///< Given by the host that owns it.

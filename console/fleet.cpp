@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "console/clock.hpp"
+#include "console/load.hpp"
 
 namespace edge::console {
 
@@ -13,19 +14,22 @@ Fleet::Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions 
       feed_(feed),
       options_(options),
       random_(seed),
-      doorstep_(io, [this](std::unique_ptr<Connection> connection, const tunnel::Hello& hello) {
-        Host* host = find(connection->host_id());
-        if (host == nullptr) {
-          const WallTime now = wall_now();
-          HostRow row;
-          row.id = connection->host_id();
-          row.first_seen = now;
-          row.changed = now;
-          spdlog::info("host.new host={}", row.id);
-          host = &make(std::move(row));
-        }
-        host->attach(std::move(connection), hello);
-      }) {
+      doorstep_(
+          io,
+          [this](std::unique_ptr<Connection> connection, const tunnel::Hello& hello) {
+            Host* host = find(connection->host_id());
+            if (host == nullptr) {
+              const WallTime now = wall_now();
+              HostRow row;
+              row.id = connection->host_id();
+              row.first_seen = now;
+              row.changed = now;
+              spdlog::info("host.new host={}", row.id);
+              host = &make(std::move(row));
+            }
+            host->attach(std::move(connection), hello);
+          },
+          [this](const std::string& id) { return later(id); }) {
   for (HostRow& row : hosts) { make(std::move(row)); }
   for (CommandRow& row : unfinished) {
     if (Host* host = find(row.host); host != nullptr) { host->submit(std::move(row)); }
@@ -34,9 +38,44 @@ Fleet::Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions 
 
 Host& Fleet::make(HostRow row) {
   const std::string id = row.id;
-  auto host =
-      std::make_unique<Host>(io_, db_, feed_, counters_, std::move(row), options_, random_.next());
-  return *hosts_.emplace(id, std::move(host)).first->second;
+  auto host = std::make_unique<Host>(io_, db_, feed_, counters_, pace_, std::move(row), options_,
+                                     random_.next());
+  Host& made = *hosts_.emplace(id, std::move(host)).first->second;
+  set_pace();
+  return made;
+}
+
+std::size_t Fleet::connection_count() const {
+  std::size_t sum = 0;
+  for (const auto& [id, host] : hosts_) { sum += host->connection_count(); }
+  return sum;
+}
+
+void Fleet::set_pace() {
+  pace_.heartbeat = timers_for(options_.heartbeat, hosts_.size(), options_.heartbeats_per_s);
+  pace_.snapshot_store_period =
+      std::max<Duration>(std::chrono::seconds(5),
+                         std::chrono::seconds(1) * hosts_.size() / options_.snapshot_stores_per_s);
+}
+
+/// Asked before any work for a session. A host that has one may have more paths: that it holds on
+/// to what it has matters most when times are bad.
+std::optional<tunnel::Goaway> Fleet::later(const std::string& id) {
+  const Host* host = find(id);
+  if (host != nullptr && host->online()) { return std::nullopt; }
+  if (options_.memory_bytes_max != 0 && memory_bytes_ > options_.memory_bytes_max) {
+    return tunnel::Goaway{.reason = "the Console's memory is full",
+                          .reconnect_in = std::chrono::seconds(30),
+                          .spread = std::chrono::seconds(60),
+                          .endpoints = {}};
+  }
+  if (db_.pending() > options_.db_jobs_max) {
+    return tunnel::Goaway{.reason = "the Console's disk is behind",
+                          .reconnect_in = std::chrono::seconds(2),
+                          .spread = std::chrono::seconds(10),
+                          .endpoints = {}};
+  }
+  return std::nullopt;
 }
 
 Host* Fleet::find(std::string_view id) {
@@ -48,8 +87,9 @@ void Fleet::stop() {
   doorstep_.clear();
   tunnel::Goaway goaway;
   goaway.reason = "the Console restarts";
-  // 200 handshakes/s and core: the fleet comes back spread over the time that it takes.
-  goaway.spread = std::chrono::milliseconds(5 * hosts_.size());
+  std::size_t paths = 0;
+  for (const auto& [id, host] : hosts_) { paths += host->path_count(); }
+  goaway.spread = spread_for(paths, options_.handshakes_per_s);
   for (const auto& [id, host] : hosts_) { host->stop(goaway); }
 }
 

@@ -27,12 +27,21 @@ class Fleet {
   const std::map<std::string, std::unique_ptr<Host>, std::less<>>& hosts() const { return hosts_; }
   const FleetCounters& counters() const { return counters_; }
   const Doorstep& doorstep() const { return doorstep_; }
+  /// Connections of hosts, those included that are being closed.
+  std::size_t connection_count() const;
+  const FleetPace& pace() const { return pace_; }
+  /// Resident memory of this process, once a second: above HostOptions::memory_bytes_max there are
+  /// no new sessions.
+  void set_memory(std::size_t bytes) { memory_bytes_ = bytes; }
 
-  /// Tells every host to come back after a moment, and closes.
+  /// Tells every host to come back after a moment, spread over the time that the handshakes of all
+  /// take, and closes.
   void stop();
 
  private:
   Host& make(HostRow row);
+  void set_pace();
+  std::optional<tunnel::Goaway> later(const std::string& id);
 
   boost::asio::io_context& io_;
   DbWorker& db_;
@@ -40,6 +49,8 @@ class Fleet {
   HostOptions options_;
   Random random_;
   FleetCounters counters_;
+  FleetPace pace_;
+  std::size_t memory_bytes_ = 0;
   Doorstep doorstep_;
   std::map<std::string, std::unique_ptr<Host>, std::less<>> hosts_;
 };

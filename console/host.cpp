@@ -52,25 +52,23 @@ bool can_hear(PathCause cause) {
 }  // namespace
 
 Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters,
-           HostRow row, const HostOptions& options, std::uint64_t seed)
+           const FleetPace& pace, HostRow row, const HostOptions& options, std::uint64_t seed)
     : io_(io),
       db_(db),
       feed_(feed),
       counters_(counters),
+      pace_(pace),
       row_(std::move(row)),
       session_(session_options(row_.id, options), Random(seed)),
       timer_(io),
       event_seen_(row_.last_event),
       event_stored_(row_.last_event),
       retry_timer_(io) {
-  boost::system::error_code ec;
-  const auto snapshot = boost::json::parse(row_.snapshot, ec);
-  if (!ec && snapshot.is_object()) { snapshot_ = snapshot.get_object(); }
+  snapshot_ = std::exchange(row_.snapshot, {});
   snapshot_time_ = row_.snapshot_time;
-  row_.snapshot.clear();
+  const auto snapshot = snapshot_object();
+  if (const auto* revision = snapshot.if_contains("revision")) { revision_ = *revision; }
 }
-
-std::size_t Host::path_count() const { return session_.paths(mono_now()).size(); }
 
 Connection* Host::find(PathId path) {
   const auto found = connections_.find(path);
@@ -83,6 +81,7 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
   connection->set_owner(*this);
   connections_[id] = std::move(connection);
   labels_[id] = hello.path.label;
+  session_.offer_heartbeat(pace_.heartbeat);
   const auto accepted = session_.accept(id, hello, wall_now(), mono_now());
   if (!accepted) {
     spdlog::warn("path.refused host={} path={} reason=\"{}\"", row_.id, hello.path.label,
@@ -119,6 +118,15 @@ void Host::on_frame(Connection& connection, tunnel::Frame frame) {
 void Host::on_garbage(Connection& connection, const Error& error) {
   session_.on_decode_error(connection.id, error, mono_now());
   pump();
+}
+
+void Host::on_partial(Connection& connection) {
+  std::size_t sum = 0;
+  for (const auto& [id, other] : connections_) { sum += other->partial_bytes(); }
+  if (sum <= partial_bytes_max) { return; }
+  on_garbage(connection, {Errc::corrupt, 0,
+                          fmt::format("{} bytes of unfinished frames over all paths, at most {}",
+                                      sum, partial_bytes_max)});
 }
 
 void Host::on_closed(Connection& connection, const tunnel::PathError& error) {
@@ -303,8 +311,7 @@ bool Host::notify_final(std::string_view command_id,
 
 void Host::stop(const tunnel::Goaway& goaway) {
   stopping_ = true;
-  session_.send_goaway(goaway, mono_now());
-  session_.shutdown(mono_now());
+  session_.shutdown(mono_now(), goaway);
   pump();
   timer_.cancel();
   retry_timer_.cancel();

@@ -2,7 +2,6 @@
 // said.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,7 +13,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
+#include "base/fifo.hpp"
+#include "base/throttle.hpp"
 #include "console/connection.hpp"
 #include "console/console_db.hpp"
 #include "console/feed.hpp"
@@ -29,6 +31,17 @@ using DbWorker = store::Worker<ConsoleDb>;
 struct HostOptions {
   tunnel::HeartbeatTimers heartbeat;
   std::chrono::seconds detach_ttl{600};
+  unsigned handshakes_per_s = 250;       ///< What the doors take together: hosts are told to wait.
+  unsigned heartbeats_per_s = 4'000;     ///< Ours, to all hosts together.
+  unsigned snapshot_stores_per_s = 100;  ///< Of all hosts together.
+  std::size_t memory_bytes_max = 0;      ///< 0: no limit.
+  std::size_t db_jobs_max = 20'000;      ///< Waiting ones, above which nobody new is let in.
+};
+
+/// What the size of the fleet makes of the options; the fleet keeps it up to date for its hosts.
+struct FleetPace {
+  tunnel::HeartbeatTimers heartbeat;
+  Duration snapshot_store_period = std::chrono::seconds(5);
 };
 
 /// Counters over all hosts since the start, for /metrics.
@@ -51,11 +64,12 @@ class Host final : public ConnectionOwner {
  public:
   static constexpr std::size_t pending_max = 4096;
   static constexpr std::size_t events_waiting_max = 4096;
-  static constexpr std::chrono::seconds snapshot_store_period{5};
+  /// Of frames that are not complete, over all paths: one large result, and another on its way.
+  static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
   static constexpr std::chrono::seconds retry_period{2};
 
-  Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters, HostRow row,
-       const HostOptions& options, std::uint64_t seed);
+  Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters,
+       const FleetPace& pace, HostRow row, const HostOptions& options, std::uint64_t seed);
 
   const std::string& id() const { return row_.id; }
   bool online() const { return online_; }
@@ -84,8 +98,8 @@ class Host final : public ConnectionOwner {
 
   boost::json::object summary() const;  ///< For the list of hosts.
   boost::json::object details() const;
-  boost::json::array paths() const;
-  std::size_t path_count() const;
+  std::size_t path_count() const { return session_.path_count(); }
+  std::size_t connection_count() const { return connections_.size(); }
   const tunnel::SessionStats& stats() const { return session_.stats(); }
 
   /// GOAWAY with a spread, then closes everything.
@@ -94,6 +108,7 @@ class Host final : public ConnectionOwner {
   void on_frame(Connection& connection, tunnel::Frame frame) override;
   void on_garbage(Connection& connection, const Error& error) override;
   void on_closed(Connection& connection, const tunnel::PathError& error) override;
+  void on_partial(Connection& connection) override;
 
  private:
   struct Pending {
@@ -106,6 +121,9 @@ class Host final : public ConnectionOwner {
     std::string detail;
     WallTime time{};
   };
+
+  boost::json::array paths(const boost::json::object& snapshot) const;
+  boost::json::object summary(const boost::json::object& snapshot) const;
 
   // host.cpp: the session
   void pump();
@@ -124,17 +142,20 @@ class Host final : public ConnectionOwner {
   void on_result(const std::string& command_id, CommandState state, std::string text);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void on_event(const boost::json::object& message);
-  void on_snapshot(boost::json::object message);
+  void on_snapshot(const boost::json::object& message, std::string_view text);
+  boost::json::object snapshot_object() const;
   void store_snapshot();
   void flush_events();
   void flush_outgoing();
   void set_state(Pending& pending, CommandState state);
+  void complain(const std::string& what);
   void retry_later();
 
   boost::asio::io_context& io_;
   DbWorker& db_;
   Feed& feed_;
   FleetCounters& counters_;
+  const FleetPace& pace_;
   HostRow row_;
   tunnel::Session session_;
   /// A handler that was already queued when its timer went does not see the cancellation: it asks
@@ -156,8 +177,8 @@ class Host final : public ConnectionOwner {
 
   std::map<std::int64_t, Pending> pending_;  ///< By seq.
   std::map<std::string, std::int64_t, std::less<>> pending_by_id_;
-  std::deque<std::int64_t> unsent_;
-  std::deque<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
+  Fifo<std::int64_t> unsent_;
+  Fifo<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
   struct UnstoredResult {
     std::string command_id;
     CommandState state = CommandState::done;
@@ -165,7 +186,7 @@ class Host final : public ConnectionOwner {
   };
   std::vector<UnstoredResult> results_to_retry_;
 
-  std::deque<EventRow> events_waiting_;
+  Fifo<EventRow> events_waiting_;
   bool events_storing_ = false;
   bool events_overflow_ = false;  ///< Some were not taken: none is until the next session.
   std::int64_t event_seen_ = 0;   ///< Highest n taken, on disk or waiting.
@@ -175,12 +196,14 @@ class Host final : public ConnectionOwner {
   std::unique_ptr<HostStreams> streams_;             ///< None for the many hosts without a forward.
   std::optional<tunnel::StreamGrant> peer_streams_;  ///< Of the present session.
 
-  boost::json::object snapshot_;
+  std::string snapshot_;         ///< As it came: as an object it is five times as large.
+  boost::json::value revision_;  ///< In it.
   std::optional<WallTime> snapshot_time_;
   bool snapshot_dirty_ = false;
   MonoTime snapshot_stored_at_{};
   boost::asio::steady_timer retry_timer_;
   bool retry_armed_ = false;
+  Throttle complaints_{5, std::chrono::seconds(10)};  ///< About what it says: it fills no log.
 };
 
 }  // namespace edge::console

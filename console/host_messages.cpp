@@ -45,10 +45,8 @@ void Host::deliver(Channel channel, std::string_view text) {
   boost::system::error_code ec;
   json::value parsed = json::parse(text, ec, {}, {.max_depth = kDepthMax});
   if (ec || !parsed.is_object()) {
-    ++counters_.bad_messages;
-    spdlog::warn("message.malformed host={} channel={} bytes={} reason=\"not a JSON object\"",
-                 row_.id, static_cast<int>(channel), text.size());
-    return;
+    return complain(fmt::format("channel {}: {} bytes are not a JSON object",
+                                static_cast<int>(channel), text.size()));
   }
   json::object& message = parsed.get_object();
   const std::string_view type = text_of(message, "type");
@@ -57,7 +55,7 @@ void Host::deliver(Channel channel, std::string_view text) {
   } else if (channel == Channel::events && type == "event") {
     on_event(message);
   } else if (channel == Channel::telemetry && type == "snapshot") {
-    on_snapshot(std::move(message));
+    on_snapshot(message, text);
   } else {
     spdlog::debug("message.unknown host={} channel={} type={}", row_.id, static_cast<int>(channel),
                   type);
@@ -88,11 +86,8 @@ void Host::on_command_message(const json::object& message, std::string_view text
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
     on_result(id, *state, std::string(text));
   } else {
-    ++counters_.bad_messages;
-    spdlog::warn(
-        "message.malformed host={} type={} reason=\"expected stored, state or result with a known "
-        "state\"",
-        row_.id, type.substr(0, 32));
+    complain(fmt::format("type \"{}\": expected stored, state or result with a known state",
+                         type.substr(0, 32)));
   }
 }
 
@@ -160,10 +155,8 @@ void Host::on_event(const json::object& message) {
   const std::string_view kind = text_of(message, "kind");
   const auto time = parse_iso8601(text_of(message, "time"));
   if (number <= 0 || kind.empty() || kind.size() > kKindBytesMax || !time) {
-    ++counters_.bad_messages;
-    spdlog::warn("event.malformed host={} n={} kind=\"{}\"", row_.id, number,
-                 kind.substr(0, kKindBytesMax));
-    return;
+    return complain(fmt::format("event n={} kind=\"{}\": expected n, kind and time", number,
+                                kind.substr(0, kKindBytesMax)));
   }
   const std::int64_t n = row_.event_base + number;
   if (n <= event_seen_) {
@@ -206,8 +199,7 @@ void Host::flush_events() {
               return retry_later();
             }
             counters_.events_stored += count;
-            events_waiting_.erase(events_waiting_.begin(),
-                                  events_waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+            events_waiting_.pop_front(count);
             event_stored_ = last;
             row_.last_event = last;
             event_ack_due_ = std::max(event_ack_due_, last - row_.event_base);
@@ -231,20 +223,39 @@ void Host::retry_later() {
   });
 }
 
-void Host::on_snapshot(json::object message) {
+void Host::on_snapshot(const json::object& message, std::string_view text) {
   ++counters_.snapshots;
-  message.erase("type");
-  snapshot_ = std::move(message);
+  snapshot_.assign(text);
+  snapshot_.shrink_to_fit();
+  const json::value* revision = message.if_contains("revision");
+  const bool small = revision != nullptr && !revision->is_structured();
+  revision_ = small ? *revision : json::value(nullptr);
   snapshot_time_ = wall_now();
   snapshot_dirty_ = true;
-  if (mono_now() - snapshot_stored_at_ >= snapshot_store_period) { store_snapshot(); }
+  if (mono_now() - snapshot_stored_at_ >= pace_.snapshot_store_period) { store_snapshot(); }
   announce();
+}
+
+json::object Host::snapshot_object() const {
+  boost::system::error_code ec;
+  json::value parsed = json::parse(snapshot_, ec, {}, {.max_depth = kDepthMax});
+  if (ec || !parsed.is_object()) { return {}; }
+  json::object out = std::move(parsed.get_object());
+  out.erase("type");
+  return out;
+}
+
+void Host::complain(const std::string& what) {
+  ++counters_.bad_messages;
+  const auto more = complaints_.pass(mono_now());
+  if (!more) { return; }
+  spdlog::warn("message.malformed host={} reason=\"{}\" unsaid_before={}", row_.id, what, *more);
 }
 
 void Host::store_snapshot() {
   snapshot_dirty_ = false;
   snapshot_stored_at_ = mono_now();
-  db_.run([host = row_.id, text = json::serialize(snapshot_),
+  db_.run([host = row_.id, text = snapshot_,
            now = wall_now()](ConsoleDb& db) { return db.put_snapshot(host, text, now); },
           [](const Result<void>&) {});  // The next snapshot comes anyway.
 }

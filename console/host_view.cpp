@@ -40,8 +40,8 @@ std::map<std::string, json::object> reported_paths(const json::object& snapshot)
 
 }  // namespace
 
-json::array Host::paths() const {
-  auto known = reported_paths(snapshot_);
+json::array Host::paths(const json::object& snapshot) const {
+  auto known = reported_paths(snapshot);
   const MonoTime now = mono_now();
   const auto live = session_.paths(now);
   // What the host says of a path that we do not hear is out of date at best.
@@ -78,7 +78,9 @@ json::array Host::paths() const {
   return out;
 }
 
-json::object Host::summary() const {
+json::object Host::summary() const { return summary(snapshot_object()); }
+
+json::object Host::summary(const json::object& snapshot) const {
   json::object out{{"host", row_.id},
                    {"online", online_},
                    {"since", to_iso8601(row_.changed)},
@@ -86,11 +88,10 @@ json::object Host::summary() const {
                    {"session", session_.established() ? json::value(to_hex(session_.id()))
                                                       : json::value(nullptr)},
                    {"software", row_.software},
-                   {"paths", paths()},
+                   {"paths", paths(snapshot)},
                    {"commands_pending", pending_.size()},
                    {"last_event", event_stored_}};
-  const json::value* revision = snapshot_.if_contains("revision");
-  out["revision"] = revision == nullptr ? json::value(nullptr) : *revision;
+  out["revision"] = revision_;
   if (clone_) {
     out["clone_refused"] =
         json::object{{"install_id", clone_->first}, {"time", to_iso8601(clone_->second)}};
@@ -99,11 +100,12 @@ json::object Host::summary() const {
 }
 
 json::object Host::details() const {
-  json::object out = summary();
+  const json::object snapshot = snapshot_object();
+  json::object out = summary(snapshot);
   out["install_id"] = row_.install_id;
   out["boot_id"] = row_.boot_id;
   out["snapshot_time"] = or_null(snapshot_time_);
-  for (const auto& [key, value] : snapshot_) {
+  for (const auto& [key, value] : snapshot) {
     if (!out.contains(key)) { out[key] = value; }
   }
   for (const char* key : {"ports", "networks", "interfaces", "gateway"}) {

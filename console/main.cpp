@@ -1,6 +1,7 @@
 // uplink-console: ends the tunnels of hosts, keeps their commands and events, serves the HTTP API.
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/throttle.hpp"
 #include "console/api.hpp"
 #include "console/clock.hpp"
 #include "console/config.hpp"
@@ -23,8 +25,13 @@ namespace edge::console {
 namespace {
 
 constexpr int kExitUsage = 2;
+/// For the goodbyes on their way: they are short, but many.
 constexpr std::chrono::milliseconds kGoodbye{300};
+constexpr std::chrono::microseconds kGoodbyePerPath{250};
+constexpr std::chrono::milliseconds kGoodbyeStep{20};
 constexpr std::chrono::minutes kPrunePeriod{10};
+/// Waiting for one connection's kernel: a command of 1 MiB and all of a session's other channels.
+constexpr std::size_t session_bytes_max = 2U << 20;
 
 int complain(const std::string& what) {
   spdlog::error("{}", what);
@@ -52,14 +59,28 @@ void set_up_logging(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
-/// Each path is a descriptor: the soft limit of 1024 is 300 hosts.
+/// Each path is a descriptor: the usual soft limit of 1024 is 400 hosts. Root may go beyond the
+/// hard limit; everybody else gets that.
 void raise_descriptor_limit() {
+  constexpr rlim_t wanted = 262'144;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) { return; }
+  const rlimit more{.rlim_cur = std::max(limit.rlim_max, wanted),
+                    .rlim_max = std::max(limit.rlim_max, wanted)};
+  if (::setrlimit(RLIMIT_NOFILE, &more) == 0) { return; }
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    spdlog::warn("descriptors.limited at={}", limit.rlim_cur);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) { ::getrlimit(RLIMIT_NOFILE, &limit); }
+  if (limit.rlim_cur < wanted) {
+    spdlog::warn("descriptors.limited at={}: enough for {} hosts with two paths", limit.rlim_cur,
+                 limit.rlim_cur / 2);
   }
+}
+
+std::size_t resident_bytes() {
+  std::size_t pages_all = 0;
+  std::size_t pages_resident = 0;
+  std::ifstream("/proc/self/statm") >> pages_all >> pages_resident;
+  return pages_resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 Result<ConsoleDb> open_database(const std::string& folder) {
@@ -91,6 +112,7 @@ class Program {
         db_(io_, std::move(db)),
         feed_(io_),
         prune_timer_(io_),
+        memory_timer_(io_),
         end_timer_(io_),
         signals_(io_, SIGINT, SIGTERM) {
     feed_.set_last_seq(last_seq);
@@ -101,6 +123,9 @@ class Program {
                          .standby = std::chrono::milliseconds(config.timers.heartbeat_ms * 4),
                          .dead_after = config.timers.dead_after};
     options.detach_ttl = std::chrono::seconds(config.timers.detach_ttl_s);
+    options.handshakes_per_s = config.limits.handshakes_per_s;
+    options.heartbeats_per_s = config.limits.heartbeats_per_s;
+    options.memory_bytes_max = std::size_t{config.limits.memory_mib} << 20;
     fleet_ = std::make_unique<Fleet>(io_, db_, feed_, options, seed, std::move(hosts),
                                      std::move(unfinished));
     forwards_ = std::make_unique<Forwards>(io_, *fleet_);
@@ -129,6 +154,7 @@ class Program {
       if (!ec) { stop(signal); }
     });
     arm_prune();
+    if (config_.limits.memory_mib != 0) { watch_memory(); }
     io_.run();
     return 0;
   }
@@ -141,18 +167,33 @@ class Program {
     callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
       fleet_->admit(std::move(stream));
     };
-    callbacks.on_refused = [](const IpAddress& from, const tunnel::PathError& why) {
-      spdlog::info("handshake.refused address={} cause={} reason=\"{}\"", to_string(from),
-                   to_string(why.cause), why.text);
+    callbacks.on_refused = [this](const IpAddress& from, const tunnel::PathError& why) {
+      const auto unsaid = refusals_.pass(mono_now());
+      if (!unsaid) { return; }
+      spdlog::info("handshake.refused address={} cause={} reason=\"{}\" unsaid_before={}",
+                   to_string(from), to_string(why.cause), why.text, *unsaid);
     };
     tunnel::ListenerOptions options;
     options.address = address;
     options.port = where.port;
+    const unsigned rate = std::max<unsigned>(
+        1, config_.limits.handshakes_per_s / static_cast<unsigned>(config_.listen.tunnel.size()));
+    options.limits.handshakes_per_s = rate;
+    options.limits.backlog = static_cast<int>(2 * rate);  // Who waits longer has given up.
+    options.stream.queue_bytes_max = session_bytes_max;
     EDGE_ASSIGN(auto door,
                 tunnel::Listener::open(io_.get_executor(), tls, options, std::move(callbacks)));
     spdlog::info("tunnel.listening at={}", to_string(where));
     doors_.push_back(std::move(door));
     return {};
+  }
+
+  void watch_memory() {
+    fleet_->set_memory(resident_bytes());
+    memory_timer_.expires_after(std::chrono::seconds(1));
+    memory_timer_.async_wait([this](boost::system::error_code ec) {
+      if (!ec) { watch_memory(); }
+    });
   }
 
   void arm_prune() {
@@ -177,8 +218,17 @@ class Program {
     feed_.end();
     fleet_->stop();
     prune_timer_.cancel();
-    end_timer_.expires_after(kGoodbye);  // For the goodbyes on their way.
-    end_timer_.async_wait([this](boost::system::error_code) { io_.stop(); });
+    memory_timer_.cancel();
+    wait_for_goodbyes(std::chrono::steady_clock::now() + kGoodbye +
+                      kGoodbyePerPath * fleet_->connection_count());
+  }
+
+  void wait_for_goodbyes(std::chrono::steady_clock::time_point end) {
+    if (fleet_->connection_count() == 0 || std::chrono::steady_clock::now() >= end) {
+      return io_.stop();
+    }
+    end_timer_.expires_after(kGoodbyeStep);
+    end_timer_.async_wait([this, end](boost::system::error_code) { wait_for_goodbyes(end); });
   }
 
   boost::asio::io_context io_{1};
@@ -191,8 +241,10 @@ class Program {
   std::vector<std::unique_ptr<tunnel::Listener>> doors_;
   std::unique_ptr<HttpServer> http_;
   boost::asio::steady_timer prune_timer_;
+  boost::asio::steady_timer memory_timer_;
   boost::asio::steady_timer end_timer_;
   boost::asio::signal_set signals_;
+  Throttle refusals_{20, std::chrono::seconds(1)};  ///< What anybody can cause fills no log.
 };
 
 int run(const Config& config) {

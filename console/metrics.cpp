@@ -56,6 +56,12 @@ std::string Api::metrics() const {
          fleet_.doorstep().waiting());
   metric(out, "connections_refused_total", "counter", "Connections refused at HELLO.",
          fleet_.doorstep().refused());
+  metric(out, "connections_told_later_total", "counter",
+         "Connections asked to come again later, before any session work.",
+         fleet_.doorstep().told_later());
+  metric(out, "heartbeat_active_ms", "gauge",
+         "Interval of heartbeats that hosts are offered for their active path.",
+         static_cast<std::uint64_t>(fleet_.pace().heartbeat.active.count()));
   metric(out, "frames_sent_total", "counter", "DATA frames, first transmissions.", sum.sent);
   metric(out, "frames_mirrored_total", "counter",
          "DATA frames also sent over a second path at once.", sum.mirrored);

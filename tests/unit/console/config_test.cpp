@@ -17,6 +17,8 @@ key = "console.key"
 token = "0123456789"
 [timers]
 heartbeat_ms = 100
+[limits]
+handshakes_per_s = 400
 )";
 
 TEST(ConsoleConfig, ReadsAllAndResolvesFileNames) {
@@ -29,6 +31,8 @@ TEST(ConsoleConfig, ReadsAllAndResolvesFileNames) {
   EXPECT_EQ(config->tls.certificate, "/etc/console.pem");
   EXPECT_EQ(config->timers.heartbeat_ms, 100U);
   EXPECT_EQ(config->timers.dead_after, 3U);
+  EXPECT_EQ(config->limits.handshakes_per_s, 400U);
+  EXPECT_EQ(config->limits.memory_mib, 0U);
 }
 
 TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
@@ -47,7 +51,7 @@ TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
   };
   EXPECT_TRUE(said("c.toml:2: ", "console.example"));
   EXPECT_TRUE(said("c.toml:3: ", "expected a string"));
-  EXPECT_TRUE(said("c.toml:4: ", "allowed are http, listen, log, paths, timers, tls"));
+  EXPECT_TRUE(said("c.toml:4: ", "allowed are http, limits, listen, log, paths, timers, tls"));
   EXPECT_TRUE(said("c.toml:7: ", "8..256"));
   EXPECT_TRUE(said("c.toml:9: ", "5 is out of range 50..10000"));
   EXPECT_TRUE(said("c.toml:10: ", "timers.heartbeats"));

@@ -254,12 +254,12 @@ class FakeHost {
 class TestConsole {
  public:
   TestConsole(boost::asio::io_context& io, const TestCa& ca, const std::string& database,
-              std::uint16_t port)
+              std::uint16_t port, const HostOptions& options = {})
       : io_(io),
         start_(ConsoleDb::open(database).value()),
         db_(io, std::move(start_.db)),
         feed_(io),
-        fleet_(io, db_, feed_, {}, next_seed(), std::move(start_.hosts),
+        fleet_(io, db_, feed_, options, next_seed(), std::move(start_.hosts),
                std::move(start_.unfinished)),
         forwards_(io, fleet_),
         api(io, db_, feed_, fleet_, forwards_, std::string(kToken)) {
@@ -269,13 +269,13 @@ class TestConsole {
     callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
       fleet_.admit(std::move(stream));
     };
-    tunnel::ListenerOptions options;
-    options.address = IpAddress::v4(127, 0, 0, 1);
-    options.port = port;
+    tunnel::ListenerOptions door;
+    door.address = IpAddress::v4(127, 0, 0, 1);
+    door.port = port;
     listener_ =
         tunnel::Listener::open(io.get_executor(),
                                tls_of(tunnel::TlsRole::server, ca, ca.console("DNS:console.test")),
-                               options, std::move(callbacks))
+                               door, std::move(callbacks))
             .value();
   }
   std::uint16_t port() const { return listener_->port(); }
@@ -325,8 +325,8 @@ class ConsoleTest : public testing::Test {
     }
     return true;
   }
-  void start(std::uint16_t port = 0) {
-    console = std::make_unique<TestConsole>(io, ca, folder.file("console.db"), port);
+  void start(std::uint16_t port = 0, const HostOptions& options = {}) {
+    console = std::make_unique<TestConsole>(io, ca, folder.file("console.db"), port, options);
   }
   /// As `kill -9` would, but for what is queued for the disk.
   void stop() {

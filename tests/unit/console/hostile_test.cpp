@@ -1,0 +1,219 @@
+// Hosts with a good certificate and bad manners: each loses its connection, learns why, costs
+// little, and disturbs nobody.
+#include <list>
+
+#include "console_fixture.hpp"
+
+namespace edge::console {
+namespace {
+
+using tunnel::FrameType;
+
+/// A bare authenticated connection: says what the test wants, keeps what it hears.
+class Rude {
+ public:
+  Rude(boost::asio::io_context& io, const TestCa& ca, const std::string& id, std::uint16_t port) {
+    tunnel::DialRequest request;
+    request.endpoint = {"127.0.0.1", port};
+    dial_ = std::make_unique<tunnel::Dial>(
+        io.get_executor(), tls_of(tunnel::TlsRole::client, ca, ca.host(id)), std::move(request),
+        [this](tunnel::DialResult result) {
+          ASSERT_TRUE(result) << result.error().error.text;
+          stream_ = std::move(result->stream);
+          stream_->start({.on_bytes =
+                              [this](std::span<const std::byte> bytes) {
+                                EXPECT_TRUE(decoder_.feed(bytes, heard));
+                              },
+                          .on_closed = [this](const tunnel::PathError&) { closed = true; },
+                          .on_drained = {}});
+        });
+  }
+  bool connected() const { return stream_ != nullptr; }
+  void say(tunnel::Bytes bytes) {
+    EXPECT_TRUE(stream_->send(std::make_shared<const tunnel::Bytes>(std::move(bytes))));
+  }
+  std::size_t count(FrameType type) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        heard, [type](const tunnel::Frame& frame) { return frame.header.type == type; }));
+  }
+  /// Of the last frame of this type.
+  tunnel::Bytes payload(FrameType type) const {
+    for (auto it = heard.rbegin(); it != heard.rend(); ++it) {
+      if (it->header.type == type) { return it->payload; }
+    }
+    return {};
+  }
+
+  std::vector<tunnel::Frame> heard;
+  bool closed = false;
+
+ private:
+  std::unique_ptr<tunnel::Dial> dial_;
+  std::unique_ptr<tunnel::TlsStream> stream_;
+  tunnel::FrameDecoder decoder_;
+};
+
+tunnel::Hello hello_of(const std::string& host, std::uint32_t path) {
+  tunnel::Hello hello;
+  hello.host = host;
+  hello.install_id = "install-1";
+  hello.boot_id = "boot";
+  hello.instance = tunnel::InstanceId{7};
+  hello.path.wire_id = path;
+  hello.path.port = hello.path.adapter = fmt::format("eth{}", path);
+  hello.path.endpoint = "console.test:1";
+  hello.path.label = hello.path.adapter + "/console.test:1";
+  hello.heartbeat = {.active = 60s, .standby = 60s, .dead_after = 3};  // It answers no PING.
+  return hello;
+}
+
+/// A header that announces so much, and nothing behind it.
+tunnel::Bytes header_only(FrameType type, std::uint16_t channel, std::uint32_t length,
+                          std::uint64_t seq) {
+  const auto raw = tunnel::encode_header({.type = type,
+                                          .flags = tunnel::flag_critical,
+                                          .channel = channel,
+                                          .length = length,
+                                          .seq = seq});
+  return {raw.begin(), raw.end()};
+}
+
+class HostileHostTest : public ConsoleTest {
+ protected:
+  Rude& barge_in(const std::string& id = "hv-66") {
+    Rude& one = rude.emplace_back(io, ca, id, console->port());
+    EXPECT_TRUE(run_until([&] { return one.connected(); }));
+    return one;
+  }
+  Rude& welcomed(std::uint32_t path, const std::string& id = "hv-66") {
+    Rude& one = barge_in(id);
+    one.say(encode(hello_of(id, path)));
+    EXPECT_TRUE(run_until([&] { return one.count(FrameType::welcome) == 1; }));
+    return one;
+  }
+  /// A host with manners is served while all that goes on.
+  void expect_service() {
+    good_host.emplace(io, ca, "hv-01");
+    good_host->connect(console->port(), "eth0");
+    EXPECT_TRUE(joined(*good_host));
+    good_host->event(1);
+    EXPECT_TRUE(run_until([&] { return good_host->event_acked == 1; }));
+  }
+  std::list<Rude> rude;
+  std::optional<FakeHost> good_host;
+};
+
+TEST_F(HostileHostTest, AFrameThatClaimsToBeHugeIsRefusedBeforeAByteOfItIsKept) {
+  start();
+  Rude& one = barge_in();
+  one.say(header_only(FrameType::hello, 0, 0xffffffff, 0));
+  ASSERT_TRUE(run_until([&] { return one.closed; }));
+  EXPECT_EQ(tunnel::decode_error(one.payload(FrameType::error))->code, tunnel::ErrorCode::protocol);
+  Rude& other = welcomed(1);
+  other.say(header_only(FrameType::data, 2, 0xffffffff, 1));
+  ASSERT_TRUE(run_until([&] { return other.closed; }));
+  EXPECT_EQ(other.count(FrameType::error), 1U);
+  expect_service();
+}
+
+TEST_F(HostileHostTest, ThirtyTwoConnectionsMayWaitForOneHostsHelloAndNoMore) {
+  start();
+  for (std::size_t i = 0; i < Doorstep::waiting_per_host_max; ++i) { barge_in(); }
+  ASSERT_TRUE(run_until(
+      [&] { return console->fleet().doorstep().waiting() == Doorstep::waiting_per_host_max; }));
+  Rude& one_more = barge_in();
+  ASSERT_TRUE(run_until([&] { return one_more.closed; }));
+  EXPECT_EQ(tunnel::decode_error(one_more.payload(FrameType::error))->code,
+            tunnel::ErrorCode::retry_later);
+  expect_service();
+}
+
+TEST_F(HostileHostTest, AHelloThatComesByteByByteEndsWithItsTimer) {
+  start();
+  const tunnel::Bytes whole = encode(hello_of("hv-66", 1));
+  std::vector<Rude*> slow;
+  for (int i = 0; i < 10; ++i) {
+    slow.push_back(&barge_in());
+    slow.back()->say({whole.begin(), whole.begin() + 3});
+  }
+  expect_service();
+  EXPECT_EQ(console->host("hv-66"), nullptr) << "no work for a session before HELLO";
+  ASSERT_TRUE(run_until(
+      [&] { return std::ranges::all_of(slow, [](const Rude* one) { return one->closed; }); }));
+  EXPECT_EQ(console->fleet().doorstep().waiting(), 0U);
+}
+
+TEST_F(HostileHostTest, UnfinishedFramesOverAllPathsAreBounded) {
+  start();
+  std::vector<Rude*> paths;
+  for (std::uint32_t i = 0; i < 4; ++i) { paths.push_back(&welcomed(i + 1)); }
+  const tunnel::Bytes most(900UZ * 1024);
+  for (Rude* one : paths) {
+    one->say(header_only(FrameType::data, 1, tunnel::command_bytes_max, 1));
+    one->say(most);
+  }
+  ASSERT_TRUE(run_until(
+      [&] { return std::ranges::any_of(paths, [](const Rude* one) { return one->closed; }); }));
+  const auto ended = std::ranges::find_if(paths, [](const Rude* one) { return one->closed; });
+  EXPECT_NE(tunnel::decode_error((*ended)->payload(FrameType::error))->what.find("unfinished"),
+            std::string::npos);
+  expect_service();
+}
+
+TEST_F(HostileHostTest, PathsBeyondTheLimitTakeThePlaceOfTheQuietestOne) {
+  start();
+  for (std::uint32_t i = 0; i < tunnel::Session::paths_max + 8; ++i) { welcomed(i + 1); }
+  EXPECT_LE(console->host("hv-66")->path_count(), tunnel::Session::paths_max);
+  expect_service();
+}
+
+TEST_F(HostileHostTest, WhenMemoryIsFullNewHostsAreToldToComeLaterAndOldOnesGoOn) {
+  HostOptions options;
+  options.memory_bytes_max = 1000;
+  start(0, options);
+  FakeHost good(io, ca, "hv-01");
+  good.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(good));
+  console->fleet().set_memory(1001);
+  Rude& late = barge_in();
+  ASSERT_TRUE(run_until([&] { return late.closed; }));
+  const auto goaway = tunnel::decode_goaway(late.payload(FrameType::goaway));
+  ASSERT_TRUE(goaway);
+  EXPECT_GE(goaway->reconnect_in + goaway->spread, 10s);
+  EXPECT_EQ(console->host("hv-66"), nullptr);
+  good.connect(console->port(), "eth1");
+  EXPECT_TRUE(joined(good, 2)) << "who is there may have another path";
+  console->fleet().set_memory(999);
+  welcomed(1);
+}
+
+TEST_F(HostileHostTest, AFleetBeyondTheBudgetIsOfferedSlowerHeartbeats) {
+  HostOptions options;
+  options.heartbeats_per_s = 5;  // One host's worth.
+  start(0, options);
+  const auto offered = [&](const std::string& id) {
+    Rude& one = barge_in(id);
+    tunnel::Hello hello = hello_of(id, 1);
+    hello.heartbeat = {};
+    one.say(encode(hello));
+    EXPECT_TRUE(run_until([&] { return one.count(FrameType::welcome) == 1; }));
+    return tunnel::decode_welcome(one.payload(FrameType::welcome))->heartbeat;
+  };
+  EXPECT_EQ(offered("hv-01").active, 250ms);
+  EXPECT_EQ(offered("hv-02").active, 500ms);
+  EXPECT_EQ(offered("hv-03").standby, 3000ms);
+}
+
+TEST_F(HostileHostTest, NonsenseInAFloodIsCountedAndItsHostServed) {
+  start();
+  FakeHost noisy(io, ca, "hv-01");
+  noisy.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(noisy));
+  for (int i = 0; i < 200; ++i) { noisy.say(tunnel::Channel::commands, {{"type", "nonsense"}}); }
+  ASSERT_TRUE(run_until([&] { return console->fleet().counters().bad_messages == 200; }));
+  noisy.event(1);
+  EXPECT_TRUE(run_until([&] { return noisy.event_acked == 1; }));
+}
+
+}  // namespace
+}  // namespace edge::console
