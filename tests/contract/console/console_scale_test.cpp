@@ -15,12 +15,14 @@ using namespace std::chrono_literals;
 class ConsoleScaleTest : public testing::Test {
  protected:
   static constexpr unsigned hosts = 50;
-  static constexpr Duration limit = 60s;  // Seconds in truth; a loaded machine is no failure.
+  static constexpr Duration limit = 120s;  // Seconds in truth; a loaded machine is no failure.
 
   void SetUp() override {
     const std::string program = console_beside_this_program();
     ASSERT_FALSE(program.empty()) << "uplink-console is not beside this program";
-    console = std::make_unique<ConsoleProcess>(program);
+    // Slow heartbeats: that a path falls silent while this machine is busy is not what is tested.
+    console = std::make_unique<ConsoleProcess>(program,
+                                               "[timers]\nheartbeat_ms = 5000\ndead_after = 10\n");
     console->start();
     swarm = std::make_unique<Swarm>(*console, SwarmOptions{.hosts = hosts});
     ASSERT_TRUE(swarm->wait_for_console(limit)) << console->log();
