@@ -101,6 +101,13 @@ void PathEngine::remove_port(const std::string& port, MonoTime now) {
   ports_.erase(found);
 }
 
+void PathEngine::tell(Path& path, const PathBreak& why) {
+  path.status.broken = why.step;
+  path.status.cause = why.text;
+  path.status.answered = why.answered;
+  path.status.refused = why.refused;
+}
+
 void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTime now) {
   for (std::size_t e = 0; e < endpoint_count_; ++e) {
     Path& path = paths_.at(PathKey{port, e});
@@ -112,8 +119,7 @@ void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTi
     const bool changed = path.status.state != PathState::down || path.status.broken != why.step;
     if (changed) { path.status.since = now; }
     path.status.state = PathState::down;
-    path.status.broken = why.step;
-    path.status.cause = why.text;
+    tell(path, why);
     path.status.next_dial.reset();
     path.dial_at.reset();
     path.up_since.reset();
@@ -136,8 +142,7 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
       dial(path, now);
     } else {
       path.status.state = PathState::waiting;
-      path.status.broken = Step::carrier;
-      path.status.cause = port.facts.name + " flaps: dialling with back-off";
+      tell(path, {Step::carrier, port.facts.name + " flaps: dialling with back-off"});
       path.dial_at = now + 1s + path.backoff.next(random_);
       path.status.next_dial = path.dial_at;
     }
@@ -149,9 +154,9 @@ void PathEngine::dial(Path& path, MonoTime now) {
   path.told = false;
   path.status.next_dial.reset();
   path.status.state = PathState::dialing;
-  if (!path.status.last_failure) {
-    path.status.broken = Step::tcp;
-    path.status.cause = "dialling";
+  // Nothing is dialled without carrier and address: what was broken there is so no more.
+  if (!path.status.last_failure || path.status.broken < Step::gateway) {
+    tell(path, {Step::tcp, "dialling"});
   }
   ++path.status.dials;
   path.status.since = now;
@@ -160,8 +165,7 @@ void PathEngine::dial(Path& path, MonoTime now) {
 
 void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.status.state = PathState::waiting;
-  path.status.broken = why.step;
-  path.status.cause = why.text;
+  tell(path, why);
   path.status.last_failure = why;
   path.status.last_failure_at = now;
   path.status.since = now;
@@ -183,12 +187,8 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   if (up_count() == 0) { hurry(now); }
   path->status.state = PathState::up;
-  path->status.broken = Step::none;
-  path->status.cause.clear();
+  tell(*path, {.step = Step::none, .text = {}});
   path->status.since = now;
-  if (path->status.last_failure) {  // Told on, but no sign of the next outage.
-    path->status.last_failure->answered = path->status.last_failure->refused = false;
-  }
   path->up_since = now;
 }
 
@@ -212,8 +212,7 @@ void PathEngine::redial(const PathKey& key, MonoTime now) {
       {PathAction::Kind::close, key, {.step = Step::none, .text = "dialled anew for a proof"}});
   path->up_since.reset();
   path->backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
-  path->status.broken = Step::tcp;
-  path->status.cause = "dialling anew for a proof";
+  tell(*path, {Step::tcp, "dialling anew for a proof"});
   dial(*path, now);
 }
 
@@ -265,6 +264,7 @@ std::vector<PathStatus> PathEngine::status() const {
     if (above_gateway && facts.gateway_reachable == false) {
       status.broken = Step::gateway;
       status.cause = "the gateway of " + facts.name + " does not answer ARP";
+      status.answered = status.refused = false;
     }
     out.push_back(std::move(status));
   }

@@ -67,6 +67,8 @@ struct PathStatus {
   PathState state = PathState::down;
   Step broken = Step::none;  ///< none exactly when state is up.
   std::string cause;
+  bool answered = false;  ///< Of `broken`, as in PathBreak: not of an earlier failure.
+  bool refused = false;   ///< As well.
   MonoTime since{};
   std::optional<PathBreak> last_failure;
   std::optional<MonoTime> last_failure_at;
@@ -140,6 +142,8 @@ class PathEngine {
   static bool usable(const PortFacts& facts);
   void hurry(MonoTime now);
   static PathBreak blocker(const PortFacts& facts);
+  /// What is broken now.
+  static void tell(Path& path, const PathBreak& why);
   void dial(Path& path, MonoTime now);
   void dial_at_once(Port& port, MonoTime now);
   void close_all(const std::string& port, const PathBreak& why, MonoTime now);

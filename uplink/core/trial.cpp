@@ -94,6 +94,7 @@ Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
 }
 
 Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
+  if (aborted_) { return {Verdict::take_back, {*aborted_}}; }
   const Finding found = look(sights);
   const Away away = console_is_away(sights);
   const bool was_away = std::exchange(away_, away == Away::surely);

@@ -68,6 +68,9 @@ class Trial {
   Trial(TrialTerms terms, MonoTime now);
 
   void on_confirm() { confirmed_ = true; }
+  /// Somebody who may ends it: taken back, whatever the paths do, and also while the Console is
+  /// away.
+  void on_abort(std::string why) { aborted_ = std::move(why); }
   /// The verdict is final once it is not `wait`.
   Judgement judge(const std::vector<PathSight>& sights, MonoTime now);
   /// When judge has to be asked at the latest.
@@ -98,6 +101,7 @@ class Trial {
   MonoTime deadline_;
   bool confirmed_ = false;
   bool away_ = false;
+  std::optional<std::string> aborted_{};
 };
 
 }  // namespace edge::uplink

@@ -31,26 +31,6 @@ store::Sha256 digest_of(const json::object& message) {
   return store::sha256(json::serialize(essence));
 }
 
-json::array problems_json(const std::vector<netmodel::Problem>& problems, std::size_t dropped) {
-  json::array out;
-  for (const auto& problem : problems) {
-    json::object row{{"what", problem.what}};
-    if (problem.op) { row["op"] = *problem.op; }
-    if (!problem.field.empty()) { row["field"] = problem.field; }
-    out.push_back(std::move(row));
-  }
-  if (dropped > 0) {
-    out.push_back(json::object{{"what", fmt::format("and {} more problems", dropped)}});
-  }
-  return out;
-}
-
-json::array texts(const std::vector<std::string>& lines) {
-  json::array out;
-  for (const auto& line : lines) { out.emplace_back(line); }
-  return out;
-}
-
 constexpr std::string_view local_class = "local";
 
 std::string class_of(const netmodel::Command& command) {
@@ -76,7 +56,8 @@ Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& ev
       hooks_(std::move(hooks)),
       boot_id_(std::move(boot_id)),
       revision_(revision),
-      retry_timer_(io) {}
+      retry_timer_(io),
+      disk_timer_(io) {}
 
 void Commands::refuse(Decision& decision, std::string what) {
   decision.state = CommandState::refused;
@@ -86,6 +67,9 @@ void Commands::refuse(Decision& decision, std::string what) {
 }
 
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
+  // An undo goes before everything else: nothing is dialled until it is through.
+  std::ranges::stable_partition(unfinished,
+                                [](const auto& record) { return !record.undo.empty(); });
   for (auto& record : unfinished) {
     spdlog::info("command.recovered id={} state={}", record.id, store::to_string(record.state));
     enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo,
@@ -119,6 +103,14 @@ void Commands::on_message(std::string_view text) {
   } else if (type->as_string() == "confirm") {
     if (!trials_.confirm(command_id)) {
       spdlog::info("command.not_confirmed id={} reason=\"no trial of it runs\"", command_id);
+    }
+  } else if (type->as_string() == "history") {
+    answer_history(command_id, *message);
+  } else if (type->as_string() == "abort") {
+    if (command_id == trying_) {
+      trials_.abort("ended by the Console");
+    } else {
+      spdlog::info("command.not_aborted id={} reason=\"no trial of it runs\"", command_id);
     }
   } else {
     spdlog::warn("command.unknown_type type={}", std::string_view(type->as_string()));
@@ -198,7 +190,24 @@ void Commands::take_up_again(const std::string& id) {
              });
 }
 
+void Commands::tell_waiters(const std::string& id, const json::object& result) {
+  const auto [first, last] = waiters_.equal_range(id);
+  std::vector<std::function<void(json::object)>> told;
+  for (auto it = first; it != last; ++it) { told.push_back(std::move(it->second)); }
+  waiters_.erase(first, last);
+  for (const auto& done : told) { done(result); }
+}
+
+bool Commands::abort_trial(std::string why, std::function<void(json::object)> done) {
+  if (trying_.empty()) { return false; }
+  spdlog::warn("trial.abort command={} reason=\"{}\"", trying_, why);
+  waiters_.emplace(trying_, std::move(done));
+  trials_.abort(std::move(why));
+  return true;
+}
+
 void Commands::answer(const std::string& id, const std::string& result_json) {
+  if (waiters_.contains(id)) { tell_waiters(id, json::parse(result_json).as_object()); }
   if (const auto local = local_.find(id); local != local_.end()) {
     const auto done = std::move(local->second);
     local_.erase(local);
@@ -264,18 +273,28 @@ asio::awaitable<void> Commands::run() {
     if (!whole && batch->size() > 1) {
       // One of them is to blame: put them back in order and go on singly until this batch is
       // through.
-      for (auto it = batch->rbegin(); it != batch->rend(); ++it) {
-        it->item.began = it->item.began || it->touches_kernel();
-        queue_.push_front(std::move(it->item));
-      }
+      put_back(*batch);
       singly_ = batch->size();
       size_max = 1;
       continue;
     }
-    co_await execute(batch);
+    const bool ended = co_await execute(batch);
+    if (stopped_) { break; }
+    if (!ended) {
+      put_back(*batch);
+      continue;
+    }
     if (singly_ > 0 && --singly_ == 0) { size_max = batch_max; }
   }
   running_ = false;
+}
+
+/// To the head of the queue, in order.
+void Commands::put_back(Batch& batch) {
+  for (auto it = batch.rbegin(); it != batch.rend(); ++it) {
+    it->item.began = it->item.began || it->touches_kernel();
+    queue_.push_front(std::move(it->item));
+  }
 }
 
 Commands::Batch Commands::take_batch(std::size_t size_max) {
@@ -471,97 +490,6 @@ asio::awaitable<Result<void>> Commands::act(netmodel::HostAction action) {
   boost::system::error_code ec;
   while (!*answer) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
   co_return std::move(**answer);
-}
-
-std::string Commands::result_text(Decision& decision, std::int64_t revision) const {
-  if (decision.plan.size() > plan_lines_max) {
-    const std::size_t more = decision.plan.size() - plan_lines_max;
-    decision.plan.resize(plan_lines_max);
-    decision.plan.push_back(fmt::format("... and {} more lines", more));
-  }
-  json::object result{
-      {"type", "result"},
-      {"id", decision.item.id},
-      {"state", std::string(store::to_string(decision.state))},
-      {"problems", problems_json(decision.problems, decision.problems_dropped)},
-      {"revision", revision},
-      {"plan", texts(decision.plan)},
-      {"changed", decision.state == CommandState::done && decision.model && !decision.dry_run},
-      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
-  if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
-  if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
-  if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
-  return json::serialize(result);
-}
-
-asio::awaitable<void> Commands::execute(std::shared_ptr<Batch> batch) {
-  struct End {
-    std::string id;
-    CommandState state;
-    std::string result;
-    std::optional<store::Revision> revision;
-  };
-  auto ends = std::make_shared<std::vector<End>>();
-  const std::optional<store::Revision> none;
-  std::int64_t revision = revision_;
-  for (Decision& decision : *batch) {
-    std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
-    if (decision.dry_run || decision.state != CommandState::done) { actions.clear(); }
-    for (const netmodel::HostAction& action : actions) {
-      if (const auto why = decision.force ? std::nullopt : cuts_all(action)) {
-        refuse(decision, *why);
-        break;
-      }
-      const Result<void> acted = co_await act(action);
-      if (!acted) { refuse(decision, acted.error().what); }
-    }
-    std::optional<store::Revision> made = none;
-    if (decision.made_for) { decision.difference = co_await difference_to(*decision.made_for); }
-    if (decision.landed) {
-      made = store::Revision{++revision, netmodel::to_json_text(*decision.landed), decision.item.id,
-                             wall_now()};
-    } else if (decision.model && !decision.dry_run && decision.state == CommandState::done) {
-      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,
-                             wall_now()};
-    }
-    std::string result = result_text(decision, revision);
-    ends->push_back({decision.item.id, decision.state, std::move(result), std::move(made)});
-  }
-  // One job: all of the batch in one commit, model and results together.
-  auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
-    for (const End& end : *ends) {
-      EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
-    }
-    return {};
-  };
-  const auto stored = co_await store_.call(std::move(commit));
-  for (const End& end : *ends) { queued_.erase(end.id); }
-  executed_ += ends->size();
-  if (!stored) {
-    // Nothing new may stand without its record: the network goes back to what the store says.
-    spdlog::error("command.not_finished id={} reason={}", ends->front().id, stored.error().what);
-    events_.add("store.trouble", {{"what", stored.error().what}, {"command", ends->front().id}});
-    auto newest = [](store::Store& s) { return s.newest_revision(); };
-    const auto kept = co_await store_.call(std::move(newest));
-    if (kept && *kept) {
-      if (auto model = netmodel::model_from_json((*kept)->model)) {
-        revision_ = (*kept)->number;
-        reconciler_.set_model(std::move(*model));
-        reconciler_.request("the store refused a result");
-      }
-    }
-    for (const End& end : *ends) { local_.erase(end.id); }
-    co_return;
-  }
-  if (revision != revision_) {
-    revision_ = revision;
-    hooks_.changed();
-  }
-  for (const End& end : *ends) {
-    spdlog::info("command.end id={} state={} revision={}", end.id, store::to_string(end.state),
-                 end.revision ? end.revision->number : revision_);
-    answer(end.id, end.result);
-  }
 }
 
 }  // namespace edge::uplink

@@ -22,6 +22,9 @@
 
 namespace edge::uplink {
 
+/// `{"revision","cause","time","bytes"}`
+boost::json::object to_json(const store::RevisionSummary& revision);
+
 /// Role: the one executor of commands, from the Console and from uplinkctl alike.
 ///
 /// What makes it exactly once: the payload is on disk before "stored" is said; model operations are
@@ -46,7 +49,12 @@ class Commands {
                        std::function<void(std::vector<std::string>)>)>
         advise;
     std::function<void()> changed;  ///< Model or revision changed.
+    /// A trial that a former life left is taken back, as far as the kernel lets it: dialling may
+    /// begin.
+    std::function<void()> undone{};
   };
+  /// A disk that did not take a command's end is asked again so often.
+  static constexpr std::chrono::seconds disk_period{2};
   static constexpr std::chrono::seconds retry{1};
   static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;
@@ -69,8 +77,23 @@ class Commands {
   /// A command of a person at the machine: the same way, the result comes back here.
   void run_local(boost::json::object command, std::function<void(boost::json::object)> done);
 
+  /// Ends the trial that is under way: it is taken back, or not begun; `done` hears its result when
+  /// that is stored. False: there is none, and `done` is not called.
+  ///
+  /// There is no confirm beside it: only the Console can say that it still reaches this host. Who
+  /// wants to keep what the Console tried ends it and applies it himself.
+  bool abort_trial(std::string why, std::function<void(boost::json::object)> done);
+
   /// Tells the Console again which command waits for its confirm.
   void say_confirming();
+
+  // commands_history.cpp
+  static constexpr std::size_t revisions_shown = 16;  ///< In each snapshot.
+  static constexpr std::int64_t revisions_told_max = 200;
+  /// The newest revisions, newest first, as a start finds them.
+  void remember(std::vector<store::RevisionSummary> newest);
+  /// `[{"revision","cause","time","bytes"}]`, newest first.
+  boost::json::array newest_revisions() const;
 
   std::int64_t revision() const { return revision_; }
   std::uint64_t executed() const { return executed_; }
@@ -78,6 +101,7 @@ class Commands {
   void stop() {
     stopped_ = true;
     retry_timer_.cancel();
+    disk_timer_.cancel();
   }
 
  private:
@@ -107,13 +131,17 @@ class Commands {
     std::vector<std::string> difference;    ///< Of superseded: between that one and the present.
     std::optional<netmodel::Model> model;   ///< Set: it changes the model to this.
     std::optional<netmodel::Model> landed;  ///< The undo was refused: this older one stands.
+    std::optional<netmodel::Model> before;  ///< Of a trial that has begun.
+    std::vector<std::string> known;         ///< Trouble from before it.
     std::vector<netmodel::HostAction> actions;
+    bool changes_model() const { return state == store::CommandState::done && model && !dry_run; }
     bool touches_kernel() const {
       return state == store::CommandState::done && (model || !actions.empty()) && !dry_run;
     }
   };
   using Batch = std::vector<Decision>;
 
+  void answer_history(const std::string& id, const boost::json::object& question);
   void receive(std::string id, std::string payload, boost::json::object message);
   void on_receipt(const store::IncomingCommand& command,
                   const Result<store::ReceiveOutcome>& outcome);
@@ -125,7 +153,27 @@ class Commands {
   /// Makes the kernel show the batch's last model. False: it refused, and shows the former model
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
-  boost::asio::awaitable<void> execute(std::shared_ptr<Batch> batch);
+  void put_back(Batch& batch);
+
+  // commands_end.cpp
+  struct End {
+    std::string id;
+    store::CommandState state;
+    std::string result;
+    std::optional<store::Revision> revision;
+  };
+  using Ends = std::shared_ptr<const std::vector<End>>;
+  /// False: the disk did not take it, and takes again now; what it changed does not stand any more:
+  /// run it again.
+  boost::asio::awaitable<bool> execute(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<Ends> ends_of(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<Result<void>> store_ends(Ends ends);
+  boost::asio::awaitable<netmodel::Model> stored_model();
+  boost::asio::awaitable<void> show_stored();
+  boost::asio::awaitable<void> undo_for(Decision& decision, std::string why);
+  boost::asio::awaitable<void> disk_healed();
+  void tell_unstored(const std::vector<End>& ends, const Error& error);
+  void tell_waiters(const std::string& id, const boost::json::object& result);
   boost::asio::awaitable<bool> dry_run(Decision& decision);
   boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
 
@@ -137,8 +185,11 @@ class Commands {
   };
   /// Leaves in the decision what became of it; nothing is stored yet but the begin and the undo.
   boost::asio::awaitable<void> try_out(std::shared_ptr<Batch> batch);
-  boost::asio::awaitable<void> judge(Decision& decision, const netmodel::Model& before,
-                                     TrialTerms terms, std::vector<std::string> known);
+  boost::asio::awaitable<void> undo(Decision& decision);
+  boost::asio::awaitable<void> begin_trial(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<void> judge(Decision& decision, TrialTerms terms);
+  /// It was applied and does not stay. Pre: decision.before.
+  boost::asio::awaitable<void> take_back(Decision& decision, std::vector<std::string> reasons);
   /// The kernel did not take it: refused, and taken back.
   boost::asio::awaitable<void> refuse_applied(Decision& decision, const netmodel::Model& before,
                                               std::vector<std::string> reasons,
@@ -168,11 +219,15 @@ class Commands {
   Hooks hooks_;
   std::string boot_id_;
   std::int64_t revision_;
+  std::deque<store::RevisionSummary> newest_;
   std::deque<Item> queue_;
   std::set<std::string>
       queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
   std::map<std::string, std::function<void(boost::json::object)>> local_;
+  std::multimap<std::string, std::function<void(boost::json::object)>> waiters_;  ///< By id.
+  std::string trying_;  ///< The command whose trial is under way, from its first look on.
   boost::asio::steady_timer retry_timer_;
+  boost::asio::steady_timer disk_timer_;
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
   bool stopped_ = false;

@@ -78,18 +78,30 @@ TrialTerms Commands::terms_of(const Decision& decision, const netmodel::PortImpa
 }
 
 asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
+  trying_ = batch->front().item.id;
+  if (batch->front().item.undo.empty()) {
+    co_await begin_trial(batch);
+  } else {
+    co_await undo(batch->front());
+  }
+  trials_.forget();
+  trying_.clear();
+}
+
+/// A former life left it. The start has shown the stored revision, if the kernel let it.
+asio::awaitable<void> Commands::undo(Decision& decision) {
+  netmodel::Model stored = co_await stored_model();
+  std::vector<std::string> before_it = known_trouble(decision.item.undo);
+  Landing landing = co_await go_back(std::move(stored), std::move(before_it));
+  decision.landed = std::move(landing.model);
+  if (decision.landed) { decision.problems.push_back({std::nullopt, "", landing.where}); }
+  if (hooks_.undone) { hooks_.undone(); }
+}
+
+asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   Decision& decision = batch->front();
   const netmodel::Model before = reconciler_.model();
   std::vector<std::string> known = reconciler_.trouble();
-  if (!decision.item.undo
-           .empty()) {  // The start has shown the stored revision, if the kernel let it.
-    netmodel::Model stored = before;
-    std::vector<std::string> before_it = known_trouble(decision.item.undo);
-    Landing landing = co_await go_back(std::move(stored), std::move(before_it));
-    decision.landed = std::move(landing.model);
-    if (decision.landed) { decision.problems.push_back({std::nullopt, "", landing.where}); }
-    co_return;
-  }
   netmodel::Model candidate = *decision.model;
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
   decision.consequences = netmodel::to_lines(planned.consequences);
@@ -103,10 +115,16 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
   }
   co_await trials_.steady(!decision.item.local);
   if (stopped_) { co_return; }
+  if (trials_.aborted()) {
+    refuse(decision, *trials_.aborted() + " before it was applied");
+    co_return;
+  }
   TrialTerms terms = terms_of(decision, planned.impact);
   std::string undo = undo_text(revision_, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
   if (!begun) { co_return; }
+  decision.before = before;
+  decision.known = known;
   netmodel::Model now = before;
   candidate = *decision.model;
   decision.warnings = co_await advice(std::move(now), std::move(candidate));
@@ -118,7 +136,6 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
   decision.plan = turn.plan;
   std::vector<std::string> reasons = turn.trouble_beside(known);
   if (!turn.shows_but(known)) {
-    trials_.forget();
     co_await refuse_applied(decision, before, std::move(reasons), std::move(known));
     co_return;
   }
@@ -128,11 +145,10 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
       if (sight.key == now_sight.key) { sight.welcomes = now_sight.welcomes; }
     }
   }
-  co_await judge(decision, before, std::move(terms), std::move(known));
+  co_await judge(decision, std::move(terms));
 }
 
-asio::awaitable<void> Commands::judge(Decision& decision, const netmodel::Model& before,
-                                      TrialTerms terms, std::vector<std::string> known) {
+asio::awaitable<void> Commands::judge(Decision& decision, TrialTerms terms) {
   const std::string id = decision.item.id;
   auto confirming = [id](store::Store& s) {
     return s.mark(id, CommandState::confirming, "applied");
@@ -156,7 +172,12 @@ asio::awaitable<void> Commands::judge(Decision& decision, const netmodel::Model&
     events_.add("trial.kept", {{"command", id}, {"lost", array_of(judgement.reasons)}});
     co_return;
   }
-  netmodel::Model wanted = before;
+  co_await take_back(decision, std::move(judgement.reasons));
+}
+
+asio::awaitable<void> Commands::take_back(Decision& decision, std::vector<std::string> reasons) {
+  netmodel::Model wanted = *decision.before;
+  std::vector<std::string> known = decision.known;
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
   decision.state = CommandState::rolled_back;
   decision.model.reset();
@@ -164,10 +185,8 @@ asio::awaitable<void> Commands::judge(Decision& decision, const netmodel::Model&
   decision.landed = std::move(landing.model);
   events_.add(
       "trial.taken_back",
-      {{"command", id}, {"where", landing.where}, {"reasons", array_of(judgement.reasons)}});
-  for (auto& line : judgement.reasons) {
-    decision.problems.push_back({std::nullopt, "", std::move(line)});
-  }
+      {{"command", decision.item.id}, {"where", landing.where}, {"reasons", array_of(reasons)}});
+  for (auto& line : reasons) { decision.problems.push_back({std::nullopt, "", std::move(line)}); }
   decision.problems.push_back({std::nullopt, "", "taken back: " + landing.where});
 }
 
@@ -225,6 +244,10 @@ asio::awaitable<bool> Commands::shows(netmodel::Model model,
 }
 
 asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t revision) {
+  if (revision > revision_) {
+    co_return std::vector<std::string>{
+        fmt::format("revision {} was never made: nothing to compare with", revision)};
+  }
   auto read = [revision](store::Store& s) { return s.revision(revision); };
   const auto made_for = co_await store_.call(std::move(read));
   if (!made_for || !*made_for) {

@@ -116,6 +116,10 @@ std::map<std::string, IpPrefix> subnets_of(const std::string& text) {
   return out;
 }
 
+bool has_undo(const std::vector<store::CommandRecord>& commands) {
+  return std::ranges::any_of(commands, [](const auto& command) { return !command.undo.empty(); });
+}
+
 }  // namespace
 
 Result<Memory> remember(store::Store& store) {
@@ -133,11 +137,12 @@ Result<Memory> remember(store::Store& store) {
   if (!newest) {
     EDGE_TRY(store.add_revision({1, netmodel::to_json_text(out.model), "default", wall_now()}));
     out.revision = 1;
+    EDGE_ASSIGN(out.revisions, store.revisions(1));
     return out;
   }
   out.revision = newest->number;
-  EDGE_ASSIGN(const auto summaries, store.revisions(50));
-  for (const auto& summary : summaries) {
+  EDGE_ASSIGN(out.revisions, store.revisions(50));
+  for (const auto& summary : out.revisions) {
     EDGE_ASSIGN(const auto revision, store.revision(summary.number));
     if (!revision) { continue; }
     auto model = netmodel::model_from_json(revision->model);
@@ -192,6 +197,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   remembered->store.file = store_path(config);
   remembered->store.folder = config.paths.state;
   // What is not on disk as begun cannot be ended either: it waits for the disk.
+  remembered->in_trial = has_undo(remembered->unfinished);
   if (!opened->standing().durable) {
     remembered->unfinished.clear();
     config.paths.state = config.paths.runtime + "/state";  // For the files of the children.
@@ -301,7 +307,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                       std::function<void(std::vector<std::string>)> done) {
                  group_check_.check_new(before, after, std::move(done));
                },
-           .changed = [this] { changed(); }},
+           .changed = [this] { changed(); },
+           .undone = [this] { tunnel_.release(); }},
           boot_id_, memory_.revision),
       outbox_(
           io, store_,
@@ -316,9 +323,9 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
         fmt::format("taps.owner: no user \"{}\"; taps belong to root", config_.taps.owner));
   }
   ports_.remember(memory_.adapters, memory_.leases, memory_.own_mtus);
-  const bool in_trial = std::ranges::any_of(
-      memory_.unfinished, [](const auto& command) { return !command.undo.empty(); });
-  if (in_trial) { tunnel_.hold(); }  // Until the network is that of the stored revision again.
+  commands_.remember(std::move(memory_.revisions));
+  // Until the network is that of the stored revision again.
+  if (memory_.in_trial) { tunnel_.hold(); }
   events_.listen([this](const store::EventRecord& event) {
     outbox_.pump();
     const json::object line{{"exit", 0}, {"data", json::array{to_json(event)}}};
@@ -485,7 +492,10 @@ void Daemon::on_turn(const TurnResult& turn) {
   }
   listening();  // What listens is told from a question in flight by how long it is there.
   if (!std::exchange(recovered_, true)) {
-    tunnel_.release();
+    // A trial from before may have been undone by this turn; if the kernel refused, Commands looks
+    // for a state that it takes, and nothing is dialled before that.
+    const bool refused = !turn.errors.empty() || !turn.conflicts.empty();
+    if (!refused || !has_undo(memory_.unfinished)) { tunnel_.release(); }
     commands_.recover(std::move(memory_.unfinished));
     notify_systemd("READY=1");
   }

@@ -41,8 +41,10 @@ struct Memory {
   std::vector<store::AdapterRecord> adapters;
   std::vector<store::LeaseRecord> leases;
   std::vector<store::CommandRecord> unfinished;
+  bool in_trial = false;  ///< One of them was being tried out.
   netmodel::Model model;
   std::int64_t revision = 0;
+  std::vector<store::RevisionSummary> revisions;  ///< Newest first.
   std::map<std::string, IpPrefix> automatic_subnets;
   std::string own_mtus;
   std::vector<std::string> notes;  ///< To be said as events once the log stands.
@@ -100,6 +102,7 @@ class Daemon {
   void control_history(std::shared_ptr<ControlClient> client);
   void control_apply(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_rollback(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void roll_back_to(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_plan(std::shared_ptr<ControlClient> client);
   boost::asio::awaitable<void> plan_now(std::shared_ptr<ControlClient> client);
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);

@@ -34,13 +34,6 @@ bool flag_arg(const json::object& args, std::string_view key) {
   return value != nullptr && value->is_bool() && value->as_bool();
 }
 
-json::object revision_row(const store::RevisionSummary& revision) {
-  return {{"revision", revision.number},
-          {"cause", revision.cause},
-          {"time", to_iso8601(revision.time)},
-          {"bytes", revision.model_bytes}};
-}
-
 json::object command_row(const store::CommandRecord& command) {
   json::object row{{"id", command.id},
                    {"state", std::string(store::to_string(command.state))},
@@ -156,7 +149,7 @@ void Daemon::control_history(ClientPtr client) {
         EDGE_ASSIGN(const auto revisions, s.revisions(50));
         EDGE_ASSIGN(const auto commands, s.recent_commands(50));
         json::array revision_rows;
-        for (const auto& revision : revisions) { revision_rows.push_back(revision_row(revision)); }
+        for (const auto& revision : revisions) { revision_rows.push_back(to_json(revision)); }
         json::array command_rows;
         for (const auto& command : commands) { command_rows.push_back(command_row(command)); }
         return json::object{{"revisions", std::move(revision_rows)},
@@ -215,7 +208,23 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
                               {"revision", commands_.revision()}});
 }
 
+/// While a trial is under way it is that which is ended, at once; a revision is gone to after it.
 void Daemon::control_rollback(const json::object& args, ClientPtr client) {
+  const bool further = args.contains("revision");
+  const bool ended = commands_.abort_trial(
+      "ended by a person at the machine", [this, args, further, client](json::object result) {
+        if (further) {
+          roll_back_to(args, client);
+          return;
+        }
+        const auto& state = result.at("state").as_string();
+        const bool back = state == "rolled_back" || state == "refused";
+        client->answer(std::move(result), back ? 0 : 1);
+      });
+  if (!ended) { roll_back_to(args, std::move(client)); }
+}
+
+void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
   const std::int64_t wanted = number_arg(args, "revision", commands_.revision() - 1);
   store_.run(
       [wanted](store::Store& s) { return s.revision(wanted); },

@@ -120,7 +120,7 @@ void Outbox::send_snapshot() {
   // Telemetry frames are small; what does not fit is named, not cut in the middle.
   json::array left_out;
   std::string text = json::serialize(message);
-  for (const char* section : {"model", "gateway", "interfaces", "networks"}) {
+  for (const char* section : {"model", "gateway", "interfaces", "networks", "revisions"}) {
     if (text.size() <= snapshot_bytes_max) { break; }
     message.erase(section);
     left_out.emplace_back(section);

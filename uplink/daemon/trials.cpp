@@ -20,7 +20,7 @@ asio::awaitable<void> Trials::steady(bool from_console) {
   const MonoTime until = mono_now() + steady_max;
   boost::system::error_code ec;
   waiting_ = true;
-  while (!stopped_ && mono_now() < until) {
+  while (!stopped_ && !aborted_ && mono_now() < until) {
     const std::vector<PathSight> sights = hooks_.sights();
     // Up again, or broken by something that no change of ours brought: a cable, a person.
     const auto up = [&](const PathKey& key) {
@@ -44,6 +44,7 @@ asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms)
     if (sight.up()) { were_up_.push_back(sight.key); }
   }
   trial_.emplace(std::move(terms), mono_now());
+  if (aborted_) { trial_->on_abort(*aborted_); }
   Judgement judgement;
   boost::system::error_code ec;
   while (!stopped_) {
@@ -90,6 +91,12 @@ bool Trials::confirm(std::string_view command_id) {
   trial_->on_confirm();
   poke();
   return true;
+}
+
+void Trials::abort(std::string why) {
+  if (trial_) { trial_->on_abort(why); }
+  aborted_ = std::move(why);
+  poke();
 }
 
 void Trials::poke() {

@@ -40,13 +40,20 @@ class Trials {
   boost::asio::awaitable<void> steady(bool from_console);
   /// From before the first kernel change on. Pre: run() follows, or forget().
   void prepare(const TrialTerms& terms) { hooks_.prove(terms.affected); }
-  void forget() { hooks_.prove({}); }
+  void forget() {
+    aborted_.reset();
+    hooks_.prove({});
+  }
 
   /// Until the change is to be kept or taken back; `wait` only when the daemon stops. Pre: no other
   /// one runs.
   boost::asio::awaitable<Judgement> run(std::string command_id, TrialTerms terms);
   /// False: no trial of this command runs.
   bool confirm(std::string_view command_id);
+  /// Ends the trial that runs or is about to: it is taken back, or not begun.
+  void abort(std::string why);
+  /// Set from abort() to the end of the trial that it is about.
+  const std::optional<std::string>& aborted() const { return aborted_; }
   /// A path changed.
   void poke();
   bool running() const { return trial_.has_value(); }
@@ -64,6 +71,7 @@ class Trials {
   std::string command_id_;
   std::vector<std::string> waits_for_;
   std::vector<PathKey> were_up_;  ///< Before the last trial, if it was taken back.
+  std::optional<std::string> aborted_;
   bool waiting_ = false;
   bool poked_ = false;
   bool stopped_ = false;

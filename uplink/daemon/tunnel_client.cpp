@@ -637,8 +637,8 @@ std::vector<PathSight> TunnelClient::sights() const {
                    .name = path_name(status.key),
                    .broken = status.broken,
                    .cause = status.cause,
-                   .answered = status.last_failure && status.last_failure->answered,
-                   .refused = status.last_failure && status.last_failure->refused,
+                   .answered = status.answered,
+                   .refused = status.refused,
                    .dialing = status.state == PathState::dialing,
                    .welcomes = welcomes_.contains(status.key) ? welcomes_.at(status.key) : 0});
   }

@@ -261,7 +261,8 @@ json::object snapshot_view(const ViewSources& s) {
           {"networks", networks_view(s)},
           {"interfaces", interfaces_view(s)},
           {"gateway", gateway_view(s)},
-          {"model", netmodel::to_json(s.reconciler.model())}};
+          {"model", netmodel::to_json(s.reconciler.model())},
+          {"revisions", s.commands.newest_revisions()}};
 }
 
 std::string metrics_view(const ViewSources& s) {

@@ -59,6 +59,31 @@ TEST_F(PathEngineTest, ARedialEndsAPathThatIsUpAndDialsItAtOnce) {
   EXPECT_EQ(engine.up_count(), 1U);
 }
 
+TEST_F(PathEngineTest, WhoRefusedIsToldOfThePresentBreakOnly) {
+  engine.set_port(up("a"), now);
+  engine.on_dial_failed({"a", 0}, {.step = Step::tcp, .text = "refused", .refused = true}, now);
+  EXPECT_TRUE(status("a").refused);
+  now += 20s;
+  engine.on_deadline(now);
+  EXPECT_TRUE(status("a").refused) << "dialled again: the last word still stands";
+  PortFacts silent = up("a");
+  silent.gateway_reachable = false;
+  engine.set_port(silent, now);
+  EXPECT_FALSE(status("a").refused) << "that a dead gateway is broken was not said by the Console";
+  engine.set_port(up("a"), now);
+  engine.on_dial_failed({"a", 0}, {.step = Step::console, .text = "full", .answered = true}, now);
+  EXPECT_TRUE(status("a").answered);
+  EXPECT_FALSE(status("a").refused);
+  engine.set_port(dark("a"), now);
+  EXPECT_FALSE(status("a").answered) << "the cable is out now";
+  engine.set_port(up("a"), now);
+  EXPECT_FALSE(status("a").answered);
+  EXPECT_EQ(status("a").broken, Step::tcp) << "carrier and address are there: it is dialled";
+  engine.on_welcome({"a", 0}, now);
+  engine.redial({"a", 0}, now);
+  EXPECT_FALSE(status("a").answered);
+}
+
 TEST_F(PathEngineTest, TheFirstWelcomeAfterAnOutageHurriesTheOtherPaths) {
   for (const char* port : {"a", "b"}) { engine.set_port(up(port), now); }
   for (int i = 0; i < 8; ++i) {

@@ -118,6 +118,20 @@ TEST(TrialTest, AConsoleThatIsAwayTakesNothingBackAndTheClockRunsFromItsReturn) 
   EXPECT_EQ(verdict(trial, back, t0 + 701s), Verdict::keep);
 }
 
+TEST(TrialTest, WhoEndsItGetsItBackWhateverThePathsSay) {
+  Trial trial(terms(), t0);
+  trial.on_confirm();
+  trial.on_abort("ended by a person at the machine");
+  const Judgement judged = trial.judge({path("eth0", 2), path("eth1")}, t0 + 1s);
+  EXPECT_EQ(judged.verdict, Verdict::take_back);
+  EXPECT_THAT(judged.reasons, ElementsAre("ended by a person at the machine"));
+
+  Trial away(terms(), t0);
+  away.on_abort("ended by a person at the machine");
+  EXPECT_EQ(verdict(away, {broken("eth0", Step::tcp), broken("eth1", Step::tcp)}, t0 + 1s),
+            Verdict::take_back);
+}
+
 TEST(TrialTest, ARefusalMayBeAFirewallsAndPutsTheVerdictOffOnlyToTheDeadline) {
   TrialTerms wanted = terms();
   wanted.before = {path("eth0")};

@@ -129,6 +129,61 @@ TEST(CommandsTest, AGroupIsMadeWithTheWarningsThatItsMembersGave) {
   EXPECT_THAT(boost::json::serialize(life.sent.back()), testing::Not(HasSubstr("warnings")));
 }
 
+TEST(CommandsTest, AnActionThatFailsTakesBackWhatItsCommandChanged) {
+  Machine machine;
+  Life life(machine);
+  life.act_fails = true;
+  life.send(Life::command(1, make_blue + "," + blink));
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("no light"));
+  EXPECT_FALSE(has_link(machine, "n-blue"));
+  EXPECT_FALSE(life.model().networks.contains("blue"));
+  EXPECT_EQ(life.commands().revision(), 0);
+}
+
+TEST(CommandsTest, WhatTheDiskDoesNotTakeIsUndoneAndRunAgainWhenItDoes) {
+  store::FaultVfs disk;
+  test::Death death;
+  death.disk = &disk;
+  death.mortal = false;
+  Machine machine;
+  Life life(machine, &death);
+  life.send(Life::command(1, make_blue));
+  ASSERT_TRUE(life.until([&] { return life.heard("state", 1).has_value(); }));
+  disk.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
+  ASSERT_TRUE(life.until([&] { return disk.fired() && !life.model().networks.contains("blue"); }));
+  EXPECT_FALSE(life.heard("result", 1));
+  disk.disarm();
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_EQ(life.commands().revision(), 1);
+  EXPECT_EQ(life.results_of(1), 1U);
+}
+
+TEST(CommandsTest, TheConsoleAsksForTheRevisionsThatAreKeptAndForOneWithItsModel) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  life.send(Life::command(2, make_red));
+  ASSERT_EQ(life.result_of(2), "done");
+  life.send(fmt::format(R"({{"type":"history","id":"{}","limit":10}})", Life::id(7)));
+  ASSERT_TRUE(life.until([&] { return life.heard("history", 7).has_value(); }));
+  const auto list = life.heard("history", 7)->at("revisions").as_array();
+  ASSERT_EQ(list.size(), 2U);
+  EXPECT_EQ(list[0].at("revision"), 2);
+  EXPECT_EQ(list[0].at("cause").as_string(), Life::id(2));
+  EXPECT_EQ(life.commands().newest_revisions(), list);
+  life.send(fmt::format(R"({{"type":"history","id":"{}","revision":1}})", Life::id(8)));
+  ASSERT_TRUE(life.until([&] { return life.heard("history", 8).has_value(); }));
+  const auto one = life.heard("history", 8)->at("revision").as_object();
+  EXPECT_THAT(boost::json::serialize(one.at("model")), HasSubstr("blue"));
+  EXPECT_THAT(boost::json::serialize(one.at("model")), testing::Not(HasSubstr("red")));
+  life.send(fmt::format(R"({{"type":"history","id":"{}","revision":99}})", Life::id(9)));
+  ASSERT_TRUE(life.until([&] { return life.heard("history", 9).has_value(); }));
+  EXPECT_THAT(boost::json::serialize(*life.heard("history", 9)), HasSubstr("is not kept"));
+}
+
 TEST(CommandsTest, WhatTheKernelRefusesLeavesModelAndNetworkAsTheyWere) {
   Machine machine;
   Life life(machine);

@@ -17,9 +17,19 @@ using test::Machine;
 struct Way {
   std::string operation;
   std::string more;
-  bool confirmed;        ///< The Console answers a new dial and confirms what it hears of.
-  std::string expected;  ///< State of a life that nobody kills.
+  bool confirmed;            ///< The Console answers a new dial and confirms what it hears of.
+  std::string expected;      ///< State of a life that nobody kills.
+  bool interrupted = false;  ///< A life before it was killed in the trial: this one undoes it.
 };
+
+/// Ends in the middle of the trial.
+void interrupt(Machine& machine, const Way& way) {
+  Life life(machine);
+  life.path_up();
+  ASSERT_TRUE(life.start());
+  life.send(Life::command(1, way.operation, way.more));
+  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+}
 
 /// Lives until the command has its end, or death came.
 std::string live(Life& life, const Way& way, Death* death) {
@@ -27,7 +37,7 @@ std::string live(Life& life, const Way& way, Death* death) {
   life.answers = way.confirmed;
   life.confirms = way.confirmed;
   if (!life.start()) { return "no start"; }
-  life.send(Life::command(1, way.operation, way.more));
+  if (!way.interrupted) { life.send(Life::command(1, way.operation, way.more)); }
   const bool ended = life.until(
       [&] { return (death != nullptr && death->come()) || life.heard("result", 1).has_value(); });
   if (!ended) { return "no end"; }
@@ -61,6 +71,7 @@ int all_points(const Way& way, bool of_the_kernel) {
     death.disk = &disk;
     netmodel::Model before;
     std::string ended;
+    if (way.interrupted) { interrupt(machine, way); }
     {
       Life life(machine, &death);
       if (of_the_kernel) {
@@ -89,8 +100,8 @@ void die_everywhere(const Way& way) {
   const int store = all_points(way, false);
   EXPECT_GT(kernel, 0);
   EXPECT_GT(store, 0);
-  fmt::print("{} {}: {} points of the kernel, {} of the store\n", way.operation, way.more, kernel,
-             store);
+  fmt::print("{} {}{}: {} points of the kernel, {} of the store\n", way.operation, way.more,
+             way.interrupted ? ", its undo at the next start" : "", kernel, store);
 }
 
 TEST(CrashPointsTest, OfANetwork) {
@@ -106,6 +117,11 @@ TEST(CrashPointsTest, OfATrialThatIsKept) {
 TEST(CrashPointsTest, OfATrialThatIsTakenBack) {
   die_everywhere({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", R"(,"confirm_within_s":1)",
                   false, "rolled_back"});
+}
+
+TEST(CrashPointsTest, OfTheUndoOfATrialInWhichTheDaemonWasKilled) {
+  die_everywhere(
+      {R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", "", false, "rolled_back", true});
 }
 
 }  // namespace

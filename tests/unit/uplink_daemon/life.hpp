@@ -34,7 +34,9 @@ struct Death {
   std::atomic<int> kernel_points = 0;  ///< Passed so far.
   std::atomic<bool> struck = false;
 
-  bool come() const { return struck || (disk != nullptr && disk->fired()); }
+  bool mortal = true;  ///< false: a fault of the disk is no death, only a fault.
+
+  bool come() const { return mortal && (struck || (disk != nullptr && disk->fired())); }
   void pass() {
     if (++kernel_points != kernel_point) { return; }
     struck = true;
@@ -122,6 +124,7 @@ class Life {
                    .act =
                        [this](const netmodel::HostAction&, std::function<void(Result<void>)> done) {
                          ++actions;
+                         if (act_fails) { return done(fail(Errc::unsupported, "no light")); }
                          done({});
                        },
                    .send = [this](std::string_view text) -> Result<void> {
@@ -136,7 +139,8 @@ class Life {
                           std::function<void(std::vector<std::string>)> done) {
                          done({"eth0 does not hear eth1"});
                        },
-                   .changed = [] {}},
+                   .changed = [] {},
+                   .undone = [this] { ++undone; }},
                   "boot-1", revision_) {}
   /// As kill -9: what waits is never done.
   ~Life() {
@@ -232,6 +236,8 @@ class Life {
   std::vector<boost::json::object> sent;
   bool online = true;
   int actions = 0;
+  bool act_fails = false;
+  int undone = 0;
   std::vector<PathSight> paths;
   bool confirms = false;  ///< The Console, what it hears of.
   bool answers = true;    ///< The Console, to a path that is dialled anew.

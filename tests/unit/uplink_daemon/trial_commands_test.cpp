@@ -151,6 +151,119 @@ TEST(TrialCommandsTest, AnUndoThatTheKernelRefusesLandsInTheRescueState) {
   EXPECT_EQ(life.commands().revision(), 1);
 }
 
+TEST(TrialCommandsTest, APersonAtTheMachineEndsATrialAtOnce) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  const std::uint32_t before = mtu_of(machine);
+  EXPECT_FALSE(life.commands().abort_trial("ended", [](const boost::json::object&) { FAIL(); }));
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  std::string told;
+  EXPECT_TRUE(life.commands().abort_trial("ended by a person", [&](boost::json::object result) {
+    told = boost::json::serialize(result);
+  }));
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_THAT(told, HasSubstr("rolled_back"));
+  EXPECT_THAT(boost::json::serialize(*life.heard("result", 1)), HasSubstr("ended by a person"));
+  EXPECT_EQ(mtu_of(machine), before);
+  life.send(Life::command(2, jumbo));
+  life.confirms = true;
+  EXPECT_EQ(life.result_of(2), "done") << "the next trial is not ended with it";
+}
+
+TEST(TrialCommandsTest, ATrialThatStillWaitsForAPathIsEndedBeforeItIsApplied) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.paths[0].broken = Step::tcp;
+  const auto writes = machine.kernel.writes();
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] {
+    return life.commands().abort_trial("ended by a person", [](const boost::json::object&) {});
+  }));
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_EQ(machine.kernel.writes(), writes);
+}
+
+TEST(TrialCommandsTest, TheConsoleEndsItsTrialAndNoOther) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  life.send(fmt::format(R"({{"type":"abort","id":"{}"}})", Life::id(2)));
+  EXPECT_TRUE(life.trials().running());
+  life.send(fmt::format(R"({{"type":"abort","id":"{}"}})", Life::id(1)));
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+}
+
+TEST(TrialCommandsTest, ALandingThatTheDiskDoesNotTakeStandsAndIsStoredWhenItDoes) {
+  store::FaultVfs disk;
+  test::Death death;
+  death.disk = &disk;
+  death.mortal = false;
+  Machine machine;
+  Life life(machine, &death);
+  life.path_up();
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  machine.kernel.refuse("mtu 1500");
+  disk.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
+  std::string told;
+  ASSERT_TRUE(life.commands().abort_trial("ended by a person", [&](boost::json::object result) {
+    told = boost::json::serialize(result);
+  }));
+  ASSERT_TRUE(life.until([&] { return !told.empty(); }));
+  EXPECT_THAT(told, HasSubstr("its end could not be stored"));
+  const netmodel::Model landed = life.model();
+  EXPECT_FALSE(life.heard("result", 1));
+  disk.disarm();
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_THAT(boost::json::serialize(*life.heard("result", 1)), HasSubstr("the rescue state"));
+  EXPECT_EQ(life.commands().revision(), 1);
+  EXPECT_EQ(life.model(), landed);
+}
+
+TEST(TrialCommandsTest, AKeptTrialThatTheDiskDoesNotTakeIsTakenBackAndSaysWhy) {
+  store::FaultVfs disk;
+  test::Death death;
+  death.disk = &disk;
+  death.mortal = false;
+  Machine machine;
+  Life life(machine, &death);
+  life.path_up();
+  const std::uint32_t before = mtu_of(machine);
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  disk.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
+  life.send(confirm(1));
+  ASSERT_TRUE(life.until([&] { return disk.fired() && mtu_of(machine) == before; }));
+  disk.disarm();
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_THAT(boost::json::serialize(*life.heard("result", 1)),
+              HasSubstr("its end could not be stored"));
+  EXPECT_EQ(mtu_of(machine), before);
+  EXPECT_EQ(life.commands().revision(), 0);
+}
+
+TEST(TrialCommandsTest, AnInterruptedTrialIsUndoneBeforeAnythingElseAndThenSaysSo) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.path_up();
+    life.send(Life::command(1, jumbo));
+    ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  }
+  machine.kernel.refuse("mtu 1500");
+  Life life(machine);
+  ASSERT_TRUE(life.start());
+  EXPECT_EQ(life.undone, 0) << "the first turn was refused: it is not undone yet";
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_EQ(life.undone, 1);
+  EXPECT_THAT(boost::json::serialize(*life.heard("result", 1)), HasSubstr("the rescue state"));
+}
+
 TEST(TrialCommandsTest, TheModelThatStandsAlreadyChangesNothingAndSaysSo) {
   Machine machine;
   Life life(machine);

@@ -1,0 +1,69 @@
+"""U49, T32. Two commands in flight, the first one fails: the second, made for the revision that the first would have made,
+is not applied on a wrong base but answered superseded, with both revisions. An older generation after a newer one has no
+effect and is told what changed. Both also behind a trial that is taken back."""
+import uuid
+
+from lablib.product import HOST_ID
+
+TOPOLOGY = "one"
+
+
+def push(lab, operations, **fields):
+    id = str(uuid.uuid4())
+    status, body = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands",
+                                       {"id": id, "operations": operations, **fields})
+    lab.check("it is taken", status == 202, body)
+    return id
+
+
+def end(lab, id, within=20):
+    final = ("done", "refused", "rolled_back", "superseded", "expired", "indeterminate")
+    lab.expect(within, "it has its end", lambda: lab.console.command_state(id)["state"] in final)
+    return lab.console.command_state(id)
+
+
+def network(name, number):
+    return [{"op": "network.create", "network": name, "kind": "nat", "subnet": f"10.{number}.0.0/24"}]
+
+
+def networks(lab):
+    return {n["network"] for n in lab.host.ctl("networks")}
+
+
+def run(lab):
+    lab.start(active="eth0")
+    lab.wait_paths()
+    base = lab.host.ctl("status")["revision"]
+
+    lab.step("the first is refused by the kernel")
+    lab.host.node.ip("link", "add", "n-red", "type", "bridge")
+    first = push(lab, network("red", 51), revision=base)
+    second = push(lab, network("blue", 50), revision=base + 1)
+    lab.check("the first is refused", end(lab, first)["state"] == "refused", lab.console.command_state(first))
+    stale = end(lab, second)
+    lab.check("the second is not applied on a wrong base", stale["state"] == "superseded" and "blue" not in networks(lab), stale)
+    lab.check("both revisions are named", f"made for revision {base + 1}, the host is at {base}" in str(stale["problems"]), stale)
+    lab.check("and that its base was never made", "was never made" in str(stale.get("difference")), stale)
+    lab.host.node.ip("link", "delete", "n-red")
+
+    lab.step("both made for the same revision")
+    first = push(lab, network("red", 51), revision=base)
+    second = push(lab, network("blue", 50), revision=base)
+    lab.check("the first is done", end(lab, first)["state"] == "done")
+    stale = end(lab, second)
+    lab.check("the second is superseded, with what changed", stale["state"] == "superseded"
+              and "+ networks red" in str(stale["difference"]) and "blue" not in networks(lab), stale)
+
+    lab.step("behind a trial that is taken back")
+    base = lab.host.ctl("status")["revision"]
+    first = push(lab, [{"op": "adapter.set", "adapter": "eth0", "mtu": 3000}], revision=base, confirm="manual",
+                 confirm_within_s=3)
+    second = push(lab, network("blue", 50), revision=base + 1)
+    third = push(lab, network("green", 52), revision=base)
+    lab.check("the trial is taken back", end(lab, first)["state"] == "rolled_back")
+    lab.check("what builds on it is superseded", end(lab, second)["state"] == "superseded" and "blue" not in networks(lab))
+    lab.check("what builds on the revision from before is done", end(lab, third)["state"] == "done" and "green" in networks(lab))
+
+    lab.step("T32: an old generation after a newer one")
+    old = push(lab, [{"op": "network.delete", "network": "green"}], revision=base)
+    lab.check("it has no effect", end(lab, old)["state"] == "superseded" and "green" in networks(lab))

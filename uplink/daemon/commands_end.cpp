@@ -1,0 +1,253 @@
+// Commands: how they end. A result is on disk before it is said. What the disk does not take is not
+// left standing, and tried again.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/commands.hpp"
+
+namespace edge::uplink {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using store::CommandState;
+
+namespace {
+
+json::array problems_json(const std::vector<netmodel::Problem>& problems, std::size_t dropped) {
+  json::array out;
+  for (const auto& problem : problems) {
+    json::object row{{"what", problem.what}};
+    if (problem.op) { row["op"] = *problem.op; }
+    if (!problem.field.empty()) { row["field"] = problem.field; }
+    out.push_back(std::move(row));
+  }
+  if (dropped > 0) {
+    out.push_back(json::object{{"what", fmt::format("and {} more problems", dropped)}});
+  }
+  return out;
+}
+
+json::array texts(const std::vector<std::string>& lines) {
+  json::array out;
+  for (const auto& line : lines) { out.emplace_back(line); }
+  return out;
+}
+
+/// The disk may take later what it does not take now.
+bool may_heal(const Error& error) {
+  switch (error.code) {
+    case Errc::transient:
+    case Errc::denied:
+    case Errc::corrupt:
+    case Errc::no_space: return true;
+    case Errc::invalid_input:
+    case Errc::not_found:
+    case Errc::conflict:
+    case Errc::unsupported: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string Commands::result_text(Decision& decision, std::int64_t revision) const {
+  if (decision.plan.size() > plan_lines_max) {
+    const std::size_t more = decision.plan.size() - plan_lines_max;
+    decision.plan.resize(plan_lines_max);
+    decision.plan.push_back(fmt::format("... and {} more lines", more));
+  }
+  json::object result{
+      {"type", "result"},
+      {"id", decision.item.id},
+      {"state", std::string(store::to_string(decision.state))},
+      {"problems", problems_json(decision.problems, decision.problems_dropped)},
+      {"revision", revision},
+      {"plan", texts(decision.plan)},
+      {"changed", decision.state == CommandState::done && decision.model && !decision.dry_run},
+      {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
+  if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
+  if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
+  if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
+  return json::serialize(result);
+}
+
+/// Does the actions that are still to be done, and puts the results into words.
+asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) {
+  auto ends = std::make_shared<std::vector<End>>();
+  const std::optional<store::Revision> none;
+  std::int64_t revision = revision_;
+  for (Decision& decision : *batch) {
+    std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
+    if (decision.dry_run || decision.state != CommandState::done) { actions.clear(); }
+    for (const netmodel::HostAction& action : actions) {
+      std::optional<std::string> why = decision.force ? std::nullopt : cuts_all(action);
+      if (!why) {
+        const Result<void> acted = co_await act(action);
+        if (!acted) { why = acted.error().what; }
+      }
+      if (!why) { continue; }
+      co_await undo_for(decision, std::move(*why));
+      break;
+    }
+    std::optional<store::Revision> made = none;
+    if (decision.made_for && decision.difference.empty()) {
+      decision.difference = co_await difference_to(*decision.made_for);
+    }
+    if (decision.landed) {
+      made = store::Revision{++revision, netmodel::to_json_text(*decision.landed), decision.item.id,
+                             wall_now()};
+    } else if (decision.changes_model()) {
+      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,
+                             wall_now()};
+    }
+    std::string result = result_text(decision, revision);
+    ends->push_back({decision.item.id, decision.state, std::move(result), std::move(made)});
+  }
+  co_return Ends(std::move(ends));
+}
+
+/// An action was refused: what the same command changed does not stay.
+asio::awaitable<void> Commands::undo_for(Decision& decision, std::string why) {
+  const bool changed = decision.changes_model();
+  refuse(decision, std::move(why));
+  if (!changed) { co_return; }
+  netmodel::Model stored = co_await stored_model();
+  std::vector<std::string> known = decision.known;
+  Landing landing = co_await go_back(std::move(stored), std::move(known));
+  decision.landed = std::move(landing.model);
+  decision.problems.push_back({std::nullopt, "", "the network is back at " + landing.where});
+}
+
+/// One job: all of the batch in one commit, model and results together.
+asio::awaitable<Result<void>> Commands::store_ends(Ends ends) {
+  auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
+    for (const End& end : *ends) {
+      EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
+    }
+    return {};
+  };
+  Result<void> stored = co_await store_.call(std::move(commit));
+  co_return stored;
+}
+
+asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
+  Ends ends = co_await ends_of(batch);
+  Result<void> stored = co_await store_ends(ends);
+  if (!stored) {
+    tell_unstored(*ends, stored.error());
+    const bool changed = std::ranges::any_of(*batch, &Decision::changes_model);
+    const bool trial = changed && batch->front().before.has_value();
+    if (changed && !trial) { co_await show_stored(); }
+    if (!may_heal(stored.error())) {
+      for (const End& end : *ends) { queued_.erase(end.id); }
+      co_return true;  // Taken up again when the Console repeats it, or at the next start.
+    }
+    if (changed && !trial) {
+      co_await disk_healed();
+      co_return false;
+    }
+    if (trial) {
+      std::vector<std::string> reasons{"its end could not be stored: " + stored.error().what};
+      co_await take_back(batch->front(), std::move(reasons));
+      ends = co_await ends_of(batch);
+    }
+    // What stands now is what the end says: only the record is missing, and the next command waits
+    // for it.
+    while (!stored && !stopped_) {
+      co_await disk_healed();
+      if (stopped_) { co_return true; }
+      stored = co_await store_ends(ends);
+      if (!stored && !may_heal(stored.error())) { break; }
+    }
+    if (!stored) {
+      for (const End& end : *ends) { queued_.erase(end.id); }
+      co_return true;
+    }
+  }
+  for (const End& end : *ends) { queued_.erase(end.id); }
+  executed_ += ends->size();
+  bool made = false;
+  for (const End& end : *ends) {
+    if (!end.revision) { continue; }
+    made = true;
+    revision_ = end.revision->number;
+    newest_.push_front({.number = end.revision->number,
+                        .cause = end.revision->cause,
+                        .time = end.revision->time,
+                        .model_bytes = static_cast<std::int64_t>(end.revision->model.size())});
+    if (newest_.size() > revisions_shown) { newest_.pop_back(); }
+  }
+  if (made) { hooks_.changed(); }
+  for (const End& end : *ends) {
+    spdlog::info("command.end id={} state={} revision={}", end.id, store::to_string(end.state),
+                 end.revision ? end.revision->number : revision_);
+    answer(end.id, end.result);
+  }
+  co_return true;
+}
+
+/// The newest revision on disk; without any the model that a host begins with; that in force, if
+/// the disk does not tell.
+asio::awaitable<netmodel::Model> Commands::stored_model() {
+  auto newest = [](store::Store& s) { return s.newest_revision(); };
+  const auto kept = co_await store_.call(std::move(newest));
+  if (kept && !*kept) { co_return netmodel::Model::defaults(); }
+  if (kept) {
+    if (auto model = netmodel::model_from_json((*kept)->model)) {
+      revision_ = (*kept)->number;
+      co_return std::move(*model);
+    }
+  }
+  co_return reconciler_.model();
+}
+
+/// Nothing new may stand without its record: the network goes back to what the store says.
+asio::awaitable<void> Commands::show_stored() {
+  netmodel::Model stored = co_await stored_model();
+  reconciler_.set_model(std::move(stored));
+  reconciler_.request("the store refused a result");
+}
+
+/// Until the disk takes a mark, or the daemon stops.
+asio::awaitable<void> Commands::disk_healed() {
+  boost::system::error_code ec;
+  while (!stopped_) {
+    disk_timer_.expires_after(disk_period);
+    co_await disk_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    if (stopped_) { break; }
+    auto mark = [now = wall_now()](store::Store& s) { return s.probe(now); };
+    const auto marked = co_await store_.call(std::move(mark));
+    if (marked) { break; }
+  }
+}
+
+/// The Console is told when it is stored; a person at the machine does not wait for a disk.
+void Commands::tell_unstored(const std::vector<End>& ends, const Error& error) {
+  spdlog::error("command.not_finished id={} reason={}", ends.front().id, error.what);
+  events_.add("store.trouble", {{"what", error.what}, {"command", ends.front().id}});
+  for (const End& end : ends) {
+    const json::object said{
+        {"type", "result"},
+        {"id", end.id},
+        {"state", "applying"},
+        {"problems", json::array{json::object{
+                         {"what", fmt::format("its end could not be stored: {}; see \"uplinkctl "
+                                              "history\" for what became of it",
+                                              error.what)}}}},
+        {"revision", revision_}};
+    tell_waiters(end.id, said);
+    if (const auto local = local_.find(end.id); local != local_.end()) {
+      const auto done = std::move(local->second);
+      local_.erase(local);
+      done(said);
+    }
+  }
+}
+
+}  // namespace edge::uplink

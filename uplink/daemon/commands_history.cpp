@@ -1,0 +1,100 @@
+// Commands: the revisions that are kept, for a person and for the Console.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "tunnel/core/frame.hpp"
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/commands.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+
+namespace {
+
+/// A message is one frame; the rest is for its own words.
+constexpr std::size_t model_bytes_max = tunnel::command_bytes_max - 4096;
+
+std::int64_t number_of(const json::object& question, std::string_view key, std::int64_t fallback) {
+  const auto* value = question.if_contains(key);
+  return value != nullptr && value->is_int64() ? value->get_int64() : fallback;
+}
+
+/// The revision with its model, or why there is none.
+json::object told(std::int64_t number, const Result<std::optional<store::Revision>>& kept) {
+  if (!kept) { return {{"problem", kept.error().what}}; }
+  if (!*kept) { return {{"problem", fmt::format("revision {} is not kept", number)}}; }
+  const store::Revision& revision = **kept;
+  if (revision.model.size() > model_bytes_max) {
+    return {{"problem", fmt::format("the model of revision {} has {} bytes, a message at most {}: "
+                                    "read it at the host",
+                                    number, revision.model.size(), model_bytes_max)}};
+  }
+  boost::system::error_code ec;
+  json::value model = json::parse(revision.model, ec);
+  if (ec) {
+    return {{"problem", fmt::format("revision {} cannot be read: {}", number, ec.message())}};
+  }
+  json::object row = to_json(
+      store::RevisionSummary{.number = revision.number,
+                             .cause = revision.cause,
+                             .time = revision.time,
+                             .model_bytes = static_cast<std::int64_t>(revision.model.size())});
+  row["model"] = std::move(model);
+  return {{"revision", std::move(row)}};
+}
+
+}  // namespace
+
+json::object to_json(const store::RevisionSummary& revision) {
+  return {{"revision", revision.number},
+          {"cause", revision.cause},
+          {"time", to_iso8601(revision.time)},
+          {"bytes", revision.model_bytes}};
+}
+
+void Commands::remember(std::vector<store::RevisionSummary> newest) {
+  for (auto& summary : newest) {
+    if (newest_.size() == revisions_shown) { break; }
+    newest_.push_back(std::move(summary));
+  }
+}
+
+json::array Commands::newest_revisions() const {
+  json::array out;
+  for (const auto& summary : newest_) { out.push_back(to_json(summary)); }
+  return out;
+}
+
+void Commands::answer_history(const std::string& id, const json::object& question) {
+  if (id.size() > 64) { return; }
+  const std::int64_t number = number_of(question, "revision", -1);
+  if (number >= 0) {
+    store_.run([number](store::Store& s) { return s.revision(number); },
+               [this, id, number](const Result<std::optional<store::Revision>>& kept) {
+                 json::object answer = told(number, kept);
+                 answer["type"] = "history";
+                 answer["id"] = id;
+                 say(answer);
+               });
+    return;
+  }
+  const auto limit = static_cast<std::size_t>(std::clamp<std::int64_t>(
+      number_of(question, "limit", revisions_told_max), 1, revisions_told_max));
+  store_.run([limit](store::Store& s) { return s.revisions(limit); },
+             [this, id](const Result<std::vector<store::RevisionSummary>>& revisions) {
+               json::object answer{{"type", "history"}, {"id", id}};
+               if (revisions) {
+                 json::array rows;
+                 for (const auto& revision : *revisions) { rows.push_back(to_json(revision)); }
+                 answer["revisions"] = std::move(rows);
+               } else {
+                 answer["problem"] = revisions.error().what;
+               }
+               say(answer);
+             });
+}
+
+}  // namespace edge::uplink
