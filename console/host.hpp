@@ -139,7 +139,7 @@ class Host final : public ConnectionOwner {
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
   void on_command_message(const boost::json::object& message, std::string_view text);
-  void on_result(const std::string& command_id, CommandState state, std::string text);
+  void on_result(const std::string& command_id, CommandState state, const std::string& text);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void on_event(const boost::json::object& message);
   void on_snapshot(const boost::json::object& message, std::string_view text);

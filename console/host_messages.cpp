@@ -99,7 +99,7 @@ void Host::set_state(Pending& pending, CommandState state) {
                    {"host", row_.id}, {"id", pending.row.id}, {"state", to_string(state)}}));
 }
 
-void Host::on_result(const std::string& command_id, CommandState state, std::string text) {
+void Host::on_result(const std::string& command_id, CommandState state, const std::string& text) {
   if (const auto found = pending_by_id_.find(command_id); found != pending_by_id_.end()) {
     Pending& pending = pending_.at(found->second);
     if (pending.finishing) { return; }  // Said twice; the first one is being stored.

@@ -19,7 +19,9 @@ std::string_view to_string(tunnel::PathState state) {
   return "standby";
 }
 
-double to_ms(Duration duration) { return static_cast<double>(duration.count() / 1000) / 1000.0; }
+double to_ms(Duration duration) {
+  return static_cast<double>(duration / std::chrono::microseconds(1)) / 1000.0;
+}
 
 json::value or_null(const std::optional<WallTime>& time) {
   return time ? json::value(to_iso8601(*time)) : json::value(nullptr);

@@ -2,6 +2,7 @@
 #include "dhcp/io/child.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -174,6 +175,7 @@ Result<std::unique_ptr<Child>> Child::spawn(asio::io_context& io, const ChildCom
   const SpawnPlan plan(write_end.get());
   std::vector<std::string> arguments = arguments_of(command);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) { argv.push_back(argument.data()); }
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";

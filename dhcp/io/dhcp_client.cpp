@@ -1,7 +1,9 @@
 // DHCP on one layer-3 interface: a supervised dhcpcd and the engine that judges its events.
 #include "dhcp/io/dhcp_client.hpp"
 
+#include <fmt/format.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -1,7 +1,9 @@
 // DHCP and DNS for one VM network: a supervised dnsmasq.
 #include "dhcp/io/dnsmasq.hpp"
 
+#include <fmt/format.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>

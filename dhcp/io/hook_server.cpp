@@ -1,6 +1,7 @@
 // Receives the messages of one child's hook.
 #include "dhcp/io/hook_server.hpp"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

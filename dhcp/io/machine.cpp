@@ -1,4 +1,6 @@
 // What the machine runs beside us: other DHCP clients; and the removal of all that is ours.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 

@@ -18,8 +18,8 @@ struct CarrierPoller::State : std::enable_shared_from_this<State> {
     Clock::time_point due;
   };
 
-  State(boost::asio::any_io_executor executor, Callback callback)
-      : timer(std::move(executor)), on_change(std::move(callback)) {}
+  State(const boost::asio::any_io_executor& executor, Callback callback)
+      : timer(executor), on_change(std::move(callback)) {}
 
   void arm();
   void on_timer();

@@ -54,11 +54,11 @@ Result<UniqueFd> open_socket(const LinkMonitorOptions& options) {
 
 /// The reading loop. Handlers run inside drain(), so `stopped` is looked at after each of them.
 struct LinkMonitor::State : std::enable_shared_from_this<State> {
-  State(boost::asio::any_io_executor executor, LinkMonitorHandlers on, LinkMonitorOptions with,
-        UniqueFd fd)
+  State(const boost::asio::any_io_executor& executor, LinkMonitorHandlers on,
+        LinkMonitorOptions with, UniqueFd fd)
       : handlers(std::move(on)),
         options(with),
-        socket(std::move(executor), fd.release()),
+        socket(executor, fd.release()),
         buffer(receive_bytes) {}
 
   void request_dump();

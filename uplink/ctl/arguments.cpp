@@ -119,7 +119,7 @@ std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, co
   return made;
 }
 
-std::unexpected<Error> refuse(std::string what) { return fail(Errc::invalid_input, what); }
+std::unexpected<Error> refuse(const std::string& what) { return fail(Errc::invalid_input, what); }
 
 /// "line 3, column 7" of an offset.
 std::string place_of(std::string_view text, std::size_t offset) {

@@ -21,8 +21,6 @@
 #include "uplink/ctl/client.hpp"
 #include "uplink/ctl/render.hpp"
 
-extern "C" char** environ;
-
 namespace edge::uplink::ctl {
 
 namespace fs = std::filesystem;

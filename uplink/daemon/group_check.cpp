@@ -1,6 +1,8 @@
 // Sends check frames between the members of groups and keeps the verdict.
 #include "uplink/daemon/group_check.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 
 #include "uplink/core/group_check.hpp"
@@ -139,7 +141,7 @@ void GroupCheck::ask(const std::string& id, std::vector<std::string> members, Do
         for (const auto& pair : result->heard) { heard.push_back({pair.from, pair.by, pair.vlan}); }
         verdict.lines = split_lines(id, members, heard);
         for (const auto& trouble : result->troubles) {
-          verdict.lines.push_back("group \"" + id + "\": " + trouble);
+          verdict.lines.push_back(fmt::format("group \"{}\": {}", id, trouble));
         }
         done(verdict);
       });

@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
+#include <boost/json.hpp>
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"

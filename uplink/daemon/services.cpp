@@ -32,6 +32,7 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
 
 void Services::end_leftovers(const std::vector<netmodel::NetworkService>& wanted) {
   std::vector<std::string> keep;
+  keep.reserve(wanted.size());
   for (const auto& service : wanted) { keep.push_back(service.network); }
   if (const auto ended = dhcp::end_leftovers(config_.paths.runtime, keep); !ended) {
     events_.add("network.trouble", {{"what", ended.error().what}});
