@@ -1,7 +1,6 @@
 #include "console/api.hpp"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -11,6 +10,7 @@
 
 #include "console/clock.hpp"
 #include "console/page.hpp"
+#include "console/uuid.hpp"
 
 namespace edge::console {
 
@@ -48,17 +48,6 @@ HttpResponse forward_problem(const Error& error) {
                              .detail = "listen: " + error.what,
                              .problems = {{"listen", error.what}},
                              .allow = {}});
-}
-
-/// A random UUID, version 4.
-std::string random_uuid() {
-  std::array<unsigned char, 16> b{};
-  RAND_bytes(b.data(), static_cast<int>(b.size()));
-  b[6] = static_cast<unsigned char>((b[6] & 0x0fU) | 0x40U);
-  b[8] = static_cast<unsigned char>((b[8] & 0x3fU) | 0x80U);
-  const std::string hex = fmt::format("{:02x}", fmt::join(b, ""));
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
-                     hex.substr(16, 4), hex.substr(20));
 }
 
 json::value parse_or_null(const std::string& text) {
@@ -162,6 +151,14 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
       out = co_await show_command(route.host, route.command_id, 202);
       co_return out;
     }
+    case Call::abort: {
+      const auto aborted = fleet_.find(route.host)->abort(route.command_id);
+      if (!aborted) { co_return problem(409, aborted.error().what); }
+      out = co_await show_command(route.host, route.command_id, 202);
+      co_return out;
+    }
+    case Call::revisions: out = co_await list_revisions(std::move(route)); co_return out;
+    case Call::revision: out = co_await show_revision(std::move(route)); co_return out;
     case Call::post_forward:
       out = co_await post_forward(std::move(route), std::move(body));
       co_return out;

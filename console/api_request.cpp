@@ -59,11 +59,11 @@ bool parse_listen(std::string_view text) {
 
 struct Pattern {
   std::string_view method;
-  std::string_view path;  ///< {host} and {id} match one segment.
+  std::string_view path;  ///< {host} and {id} match one segment, {n} one that is a number.
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 16> kPatterns{{
+constexpr std::array<Pattern, 19> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
@@ -80,6 +80,9 @@ constexpr std::array<Pattern, 16> kPatterns{{
     {"POST", "/api/v1/hosts/{host}/revoke", Call::not_yet, ""},
     {"GET", "/api/v1/hosts/{host}/commands/{id}", Call::command, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/confirm", Call::confirm, ""},
+    {"POST", "/api/v1/hosts/{host}/commands/{id}/abort", Call::abort, ""},
+    {"GET", "/api/v1/hosts/{host}/revisions", Call::revisions, "limit"},
+    {"GET", "/api/v1/hosts/{host}/revisions/{n}", Call::revision, ""},
 }};
 
 bool matches(const Pattern& pattern, const std::vector<std::string_view>& segments, Route& out) {
@@ -90,6 +93,10 @@ bool matches(const Pattern& pattern, const std::vector<std::string_view>& segmen
       out.host = segments[i];
     } else if (wanted[i] == "{id}") {
       out.command_id = segments[i];
+    } else if (wanted[i] == "{n}") {
+      const auto n = number(segments[i], 0, INT64_MAX);
+      if (!n) { return false; }
+      out.revision = *n;
     } else if (wanted[i] != segments[i]) {
       return false;
     }
@@ -209,6 +216,8 @@ std::string_view title_of(unsigned status) {
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 501: return "Not Implemented";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
     case 507: return "Insufficient Storage";
     default: return "Internal Server Error";
   }

@@ -32,6 +32,9 @@ enum class Call : std::uint8_t {
   commands,
   command,
   confirm,
+  abort,
+  revisions,
+  revision,
   host_events,
   event_stream,
   metrics,
@@ -45,7 +48,8 @@ enum class Call : std::uint8_t {
 struct Route {
   Call call = Call::page;
   std::string host;
-  std::string command_id;   ///< Or a forward's.
+  std::string command_id;  ///< Or a forward's.
+  std::int64_t revision = -1;
   std::int64_t after = -1;  ///< ?after=N; -1: not given.
   unsigned limit = 500;     ///< ?limit=1..1000
   unsigned wait_s = 0;      ///< ?wait=0..300

@@ -89,6 +89,24 @@ class Host final : public ConnectionOwner {
                     const std::shared_ptr<boost::asio::steady_timer>& timer);
   /// Tells the host that the Console confirms the command's effect.
   Result<void> confirm(std::string_view command_id);
+  /// Tells the host to end the trial of this command now.
+  Result<void> abort(std::string_view command_id);
+
+  // host_history.cpp
+  static constexpr std::size_t questions_max = 64;
+  /// What the host answers to a question.
+  struct Answer {
+    explicit Answer(boost::asio::io_context& io) : timer(io) {}
+    boost::asio::steady_timer timer;  ///< Cancelled when it is there; the deadline is the asker's.
+    std::optional<boost::json::object> said;
+  };
+  /// Asks; at most questions_max wait for an answer. Errors: transient (offline), no_space.
+  Result<void> ask(const std::string& id, const boost::json::object& question,
+                   std::shared_ptr<Answer> answer);
+  void forget(const std::string& id) { questions_.erase(id); }
+  /// Its newest revisions as its last snapshot has them.
+  boost::json::array kept_revisions() const;
+  std::optional<WallTime> snapshot_time() const { return snapshot_time_; }
 
   /// For connections of forwards; made at the first call.
   HostStreams& streams();
@@ -139,6 +157,7 @@ class Host final : public ConnectionOwner {
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
   void on_command_message(const boost::json::object& message, std::string_view text);
+  void on_answer(const std::string& id, const boost::json::object& message);
   void on_result(const std::string& command_id, CommandState state, const std::string& text);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void on_event(const boost::json::object& message);
@@ -178,6 +197,7 @@ class Host final : public ConnectionOwner {
   std::map<std::int64_t, Pending> pending_;  ///< By seq.
   std::map<std::string, std::int64_t, std::less<>> pending_by_id_;
   Fifo<std::int64_t> unsent_;
+  std::map<std::string, std::shared_ptr<Answer>> questions_;  ///< By id.
   Fifo<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
   struct UnstoredResult {
     std::string command_id;

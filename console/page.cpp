@@ -26,7 +26,7 @@ th{font-weight:600;color:var(--dim)}td.n{text-align:right;font-variant-numeric:t
 <script>
 "use strict";
 const $ = id => document.getElementById(id);
-const hosts = new Map(), commands = new Map();
+const hosts = new Map(), commands = new Map(), revisions = new Map();
 let token = location.hash.slice(1) || sessionStorage.getItem("token") || "";
 if (location.hash) history.replaceState(null, "", location.pathname);
 function el(tag, text, cls) { const e = document.createElement(tag); if (text !== undefined && text !== null) e.textContent = text; if (cls) e.className = cls; return e; }
@@ -68,6 +68,14 @@ function paint() {
       }
       box.append(el("h2", "Commands"), t);
     }
+    const more = el("button", "Revisions");
+    more.onclick = () => revisions.delete(h.host) ? draw() : load_revisions(h.host).catch(() => {});
+    box.append(el("p"), more);
+    if (revisions.has(h.host)) {
+      const [t, body] = table(["Revision", "Made", "By", "Bytes"]);
+      for (const r of revisions.get(h.host)) body.append(row([r.revision, when(r.time), r.cause, r.bytes]));
+      box.append(t);
+    }
     out.push(box);
   }
   if (!out.length) out.push(el("p", "No host was seen yet.", "dim"));
@@ -76,6 +84,9 @@ function paint() {
 async function load_commands(host) {
   const list = (await (await get("/api/v1/hosts/" + encodeURIComponent(host) + "/commands?limit=12")).json()).commands;
   commands.set(host, new Map(list.map(c => [c.id, c]))); draw();
+}
+async function load_revisions(host) {
+  revisions.set(host, (await (await get("/api/v1/hosts/" + encodeURIComponent(host) + "/revisions?limit=12")).json()).revisions); draw();
 }
 const stale = new Set();
 setInterval(() => { for (const h of stale) load_commands(h).catch(() => {}); stale.clear(); }, 500);

@@ -27,6 +27,10 @@ TEST(ApiRoute, FindsEachCallOfTheInterface) {
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/revoke")->call, Call::not_yet);
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/forwards")->call, Call::post_forward);
   EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/forwards")->call, Call::forwards);
+  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/commands/" + std::string(kId) + "/abort")->call,
+            Call::abort);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/revisions?limit=5")->call, Call::revisions);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/revisions/12")->revision, 12);
   const std::string one = "/api/v1/hosts/hv-01/forwards/" + std::string(kId);
   EXPECT_EQ(route("GET", one)->call, Call::forward);
   EXPECT_EQ(route("DELETE", one)->call, Call::delete_forward);

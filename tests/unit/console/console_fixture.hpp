@@ -110,6 +110,8 @@ class FakeHost {
   std::vector<tunnel::Bytes> stream_frames;
   std::set<std::string> result_acks;
   std::set<std::string> confirms;
+  std::set<std::string> aborts;
+  bool deaf = false;  ///< To questions.
   std::int64_t event_acked = 0;
   int sessions_started = 0;
   int closed = 0;
@@ -224,6 +226,19 @@ class FakeHost {
       result_acks.insert(id);
     } else if (type == "confirm") {
       confirms.insert(id);
+    } else if (type == "abort") {
+      aborts.insert(id);
+    } else if (type == "history" && !deaf) {
+      boost::asio::post(io_, [this, id, wants = message.contains("revision")] {
+        json::object answer{{"type", "history"}, {"id", id}};
+        const json::object row{{"revision", 7}, {"cause", "x"}, {"model", json::object{}}};
+        if (wants) {
+          answer["revision"] = row;
+        } else {
+          answer["revisions"] = json::array{row};
+        }
+        say(tunnel::Channel::commands, answer);
+      });
     } else if (type == "command") {
       ++received[id];
       if (!executed_.contains(id)) { executed_[id] = static_cast<int>(executed_.size()) + 1; }

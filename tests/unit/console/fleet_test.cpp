@@ -237,5 +237,50 @@ TEST_F(ConsoleTest, WithoutTheTokenNothingButThePageIsShown) {
   EXPECT_EQ(call("POST", "/api/v1/enrolment-tokens").status, 501U);
 }
 
+TEST_F(ConsoleTest, TheRevisionsOfAHostAreAskedForAndRememberedWhileItIsAway) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  host.say(
+      tunnel::Channel::telemetry,
+      {{"type", "snapshot"},
+       {"revision", 7},
+       {"revisions", json::array{json::object{{"revision", 7}}, json::object{{"revision", 6}}}}});
+  const std::string revisions = "/api/v1/hosts/hv-01/revisions";
+  auto live = get(revisions);
+  EXPECT_TRUE(live.at("live").as_bool());
+  EXPECT_EQ(live.at("revisions").as_array().at(0).at("revision"), 7);
+  EXPECT_EQ(get(revisions + "/7").at("cause"), "x");
+  EXPECT_EQ(call("GET", revisions + "/seven").status, 404U);
+  ASSERT_TRUE(run_until([&] { return get("/api/v1/hosts/hv-01").contains("revisions"); }));
+  host.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); }));
+  auto kept = get(revisions + "?limit=1");
+  EXPECT_FALSE(kept.at("live").as_bool());
+  EXPECT_EQ(kept.at("revisions").as_array().size(), 1U);
+  EXPECT_EQ(call("GET", revisions + "/7").status, 503U);
+}
+
+TEST_F(ConsoleTest, ATrialIsEndedOnDemandAndOnlyOneThatTheHostHas) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/abort").status, 409U);
+  host.mute = true;
+  auto tried = command(1);
+  tried["confirm"] = "manual";
+  ASSERT_EQ(call("POST", kCommands, json::serialize(tried)).status, 202U);
+  ASSERT_TRUE(run_until([&] { return host.received.contains(id_of(1)); }));
+  host.say(tunnel::Channel::commands,
+           {{"type", "state"}, {"id", id_of(1)}, {"state", "confirming"}});
+  ASSERT_TRUE(
+      run_until([&] { return get(kCommands + "/" + id_of(1)).at("state") == "confirming"; }));
+  EXPECT_TRUE(host.confirms.empty());
+  EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/abort").status, 202U);
+  EXPECT_TRUE(run_until([&] { return host.aborts.contains(id_of(1)); }));
+}
+
 }  // namespace
 }  // namespace edge::console

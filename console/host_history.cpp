@@ -1,0 +1,53 @@
+// Host: the end of a trial on demand, and questions that the host answers.
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "console/host.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+
+Result<void> Host::abort(std::string_view command_id) {
+  const auto state = live_state(command_id);
+  if (!state) {
+    return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
+  }
+  if (*state < CommandState::stored) {
+    return fail(Errc::conflict,
+                fmt::format("command {} is {}: only one that the host has can be ended", command_id,
+                            to_string(*state)));
+  }
+  replies_.push_back(json::serialize(json::object{{"type", "abort"}, {"id", command_id}}));
+  pump();
+  return {};
+}
+
+Result<void> Host::ask(const std::string& id, const json::object& question,
+                       std::shared_ptr<Answer> answer) {
+  if (!online_) { return fail(Errc::transient, fmt::format("host {} is offline", row_.id)); }
+  if (questions_.size() >= questions_max) {
+    return fail(Errc::no_space,
+                fmt::format("{} questions to host {} wait for an answer", questions_max, row_.id));
+  }
+  questions_[id] = std::move(answer);
+  replies_.push_back(json::serialize(question));
+  pump();
+  return {};
+}
+
+json::array Host::kept_revisions() const {
+  json::object snapshot = snapshot_object();
+  json::value* kept = snapshot.if_contains("revisions");
+  return kept != nullptr && kept->is_array() ? std::move(kept->get_array()) : json::array();
+}
+
+void Host::on_answer(const std::string& id, const json::object& message) {
+  const auto asked = questions_.find(id);
+  if (asked == questions_.end()) { return; }  // Too late.
+  asked->second->said = message;
+  asked->second->timer.cancel();
+  questions_.erase(asked);
+}
+
+}  // namespace edge::console
