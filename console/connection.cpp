@@ -20,6 +20,8 @@ void Connection::on_bytes(std::span<const std::byte> bytes) {
     if (alive.expired() || closing) { return; }
   }
   if (!fed) { return owner_->on_garbage(*this, fed.error()); }
+  if (frames.empty()) { owner_->on_part(*this); }
+  if (alive.expired() || closing) { return; }
   if (partial_bytes() > partial_bytes_told) { owner_->on_partial(*this); }
 }
 

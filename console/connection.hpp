@@ -17,6 +17,8 @@ class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
   virtual void on_frame(Connection& connection, tunnel::Frame frame) = 0;
+  /// Bytes came, of a frame that is not complete yet.
+  virtual void on_part(Connection& connection) = 0;
   /// The bytes are no frames; nothing more is delivered.
   virtual void on_garbage(Connection& connection, const Error& error) = 0;
   virtual void on_closed(Connection& connection, const tunnel::PathError& error) = 0;

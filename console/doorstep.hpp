@@ -43,6 +43,7 @@ class Doorstep final : public ConnectionOwner {
   }
 
   void on_frame(Connection& connection, tunnel::Frame frame) override;
+  void on_part(Connection& /*connection*/) override {}  // It has its time for HELLO, not more.
   void on_garbage(Connection& connection, const Error& error) override;
   void on_closed(Connection& connection, const tunnel::PathError& error) override;
   void on_partial(Connection&) override {}  ///< A HELLO is smaller.

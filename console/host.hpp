@@ -124,6 +124,7 @@ class Host final : public ConnectionOwner {
   void stop(const tunnel::Goaway& goaway);
 
   void on_frame(Connection& connection, tunnel::Frame frame) override;
+  void on_part(Connection& connection) override;
   void on_garbage(Connection& connection, const Error& error) override;
   void on_closed(Connection& connection, const tunnel::PathError& error) override;
   void on_partial(Connection& connection) override;

@@ -86,8 +86,12 @@ class Faults:
             raise LabError(f"loss {percent} is out of range 0..100 percent")
         self._fault_rules(path, [f"numgen random mod 100 < {percent} drop"] if percent else [])
 
+    def swallow_large(self, path, above):
+        """Forwarded IPv4 packets of more than so many bytes vanish, and no ICMP tells: a broken path MTU."""
+        self._fault_rules(path, [f"ip length > {above} drop"])
+
     def heal(self, path):
-        """Ends cut, loss and a dead gateway."""
+        """Ends cut, loss, swallowed packets and a dead gateway."""
         self.revive_gateway(path)
         self._fault_rules(path, [])
 

@@ -21,7 +21,7 @@ def run(lab):
             lab.cut(active, way)
             lab.expect(3, "the tunnel is elsewhere", lambda: lab.host.active_port() not in (active, None))
             if way == "both":
-                lab.expect(3, "the cause is silence", lambda: any(
+                lab.expect(10, "the cause is silence", lambda: any(
                     w in str(lab.host.path(active)["cause"]) + str(lab.host.path(active).get("last_failure"))
                     for w in ("silen", "heartbeat", "no answer")))
             lab.lasts(0.3)

@@ -13,7 +13,7 @@ def run(lab):
     usage, first = lab.host.usage(), lab.events_arrived()
     lab.pull("eth0")
     lab.pull("eth1")
-    lab.expect(5, "the Console sees the host offline", lambda: not lab.console.online())
+    lab.expect(10, "the Console sees the host offline", lambda: not lab.console.online())
     lab.step("12 s of plugging into dead switches")
     end = time.monotonic() + 12
     while time.monotonic() < end:

@@ -9,7 +9,7 @@ def run(lab):
     lab.kill_gateway("a")
     took = lab.expect(3, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
     lab.figure("switch", took * 1000)
-    lab.expect(10, "the first broken step is the gateway", lambda: lab.host.path("eth0")["broken_step"] == "gateway")
+    lab.expect(20, "the first broken step is the gateway", lambda: lab.host.path("eth0")["broken_step"] == "gateway")
     lab.check("carrier is still there", lab.host.port("eth0")["carrier"], lab.host.port("eth0"))
     lab.revive_gateway("a")
     took = lab.expect(8, "A is standby", lambda: lab.host.path_states()["eth0"] == "standby")

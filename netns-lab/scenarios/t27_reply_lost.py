@@ -18,7 +18,7 @@ def run(lab):
         lab.expect(3, "the host has executed it", lambda: f"r-{n}" in lab.rules())
         lab.check("the Console has no result", lab.console.command_state(id)["state"] in ("queued", "sent", "stored"),
                   lab.console.command_state(id))
-        lab.expect(5, "the path is found dead", lambda: lab.host.active_port() is None)
+        lab.expect(10, "the path is found dead", lambda: lab.host.active_port() is None)
         lab.heal("a")
         took = lab.expect(10, "the result is at the Console", lambda: lab.console.command_state(id)["state"] == "done")
         lab.figure(f"heal_to_result_{n}", took * 1000)

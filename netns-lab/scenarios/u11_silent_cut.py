@@ -11,7 +11,7 @@ def run(lab):
     lab.cut("a")
     idle = lab.expect(5, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
     lab.figure("idle", idle * 1000)
-    lab.expect(5, "A's path is down", lambda: lab.host.path_states()["eth0"] in ("down", "dialing"))
+    lab.expect(10, "A's path is down", lambda: lab.host.path_states()["eth0"] in ("down", "dialing"))
     path = lab.host.path("eth0")
     lab.check("A keeps carrier and lease", lab.host.port("eth0")["state"] == "leased", lab.host.port("eth0"))
     lab.check("the first broken step lies beyond the lease", path["broken_step"] in ("gateway", "tcp", "dns", "console"), path)

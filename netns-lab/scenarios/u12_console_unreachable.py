@@ -10,7 +10,7 @@ def run(lab):
     lab.cut_address("a", lab.console.address)
     took = lab.expect(5, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
     lab.figure("switch", took * 1000)
-    lab.expect(10, "A's first broken step is the Console's TCP", lambda: (
+    lab.expect(20, "A's first broken step is the Console's TCP", lambda: (
         lab.host.path("eth0")["state"] != "standby" and lab.host.path("eth0")["broken_step"] in ("tcp", "console")))
     lab.check("A is still leased", lab.host.port("eth0")["state"] == "leased")
     lab.check("and still carries a default route", any(

@@ -11,7 +11,7 @@ def run(lab):
     for arguments in (("addr", "flush", "dev", "wan"), ("addr", "add", "203.0.113.220/24", "dev", "wan")):
         router.ip(*arguments)
     router.run(["conntrack", "-F"], check=False)
-    lab.expect(10, "a new connection of the same session is up", lambda: (
+    lab.expect(20, "a new connection of the same session is up", lambda: (
         lab.host.active_port() == "eth0" and lab.console.online() and "203.0.113.220" in lab.console.node.run(
             ["ss", "-Htn", "state", "established", f"sport = :{lab.topology.console_port}"])))
     lab.check("it is the same session", lab.host.session() == session)

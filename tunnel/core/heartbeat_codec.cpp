@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t ping_bytes = 24;
 constexpr std::size_t pong_bytes = 32;
+constexpr std::size_t ack_channel_bytes = 12;  ///< Without ranges, as it is mostly.
 
 void put_reserved(Bytes& out) { out.insert(out.end(), 3, std::byte{0}); }
 
@@ -18,6 +19,7 @@ std::unexpected<Error> bad(std::string_view what) { return fail(Errc::corrupt, w
 
 Bytes encode(const Ping& ping) {
   Bytes payload;
+  payload.reserve(ping_bytes);
   put(payload, ping.nonce);
   put(payload, ping.send_time_us);
   put(payload, ping.active_serial);
@@ -42,6 +44,7 @@ Result<Ping> decode_ping(ByteSpan payload) {
 
 Bytes encode(const Pong& pong) {
   Bytes payload;
+  payload.reserve(pong_bytes);
   put(payload, pong.nonce);
   put(payload, pong.send_time_us);
   put(payload, pong.active_serial);
@@ -69,6 +72,7 @@ Result<Pong> decode_pong(ByteSpan payload) {
 Bytes encode(const Ack& ack) {
   EDGE_ASSERT(ack.channels.size() <= channel_count);
   Bytes payload;
+  payload.reserve(2 + ack.channels.size() * ack_channel_bytes);
   put(payload, static_cast<std::uint16_t>(ack.channels.size()));
   for (const ChannelAck& channel : ack.channels) {
     EDGE_ASSERT(channel.sacks.size() <= sack_ranges_max);

@@ -100,6 +100,7 @@ struct Welcome {
 
 inline constexpr std::uint8_t view_active = 0x01;  ///< The sender uses this path as the active one.
 inline constexpr std::uint8_t view_suspect = 0x02;  ///< The sender has heard little on this path.
+inline constexpr std::uint8_t view_silent = 0x04;   ///< ... nothing for dead_after heartbeats.
 
 /// `u64 nonce | u64 send_time_us | u32 active_serial | u8 view | u8[3] 0`: 24 bytes.
 struct Ping {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace edge::tunnel {
 namespace {
@@ -11,8 +12,14 @@ namespace {
 auto preference(const PathCandidate& path) { return std::tuple(path.path_class, path.rank); }
 
 auto order(const PathCandidate& path) {
-  return std::tuple(path.draining, path.suspect, preference(path),
+  return std::tuple(path.silent, path.draining, path.suspect, preference(path),
                     path.srtt.value_or(Duration::max()), path.steady_since, path.path);
+}
+
+/// At once, without a hold.
+bool gives_way_to(const PathCandidate& active, const PathCandidate& best) {
+  if (active.silent) { return !best.suspect; }
+  return active.draining && !best.draining;
 }
 
 const PathCandidate* find(std::span<const PathCandidate> paths, PathId id) {
@@ -34,8 +41,8 @@ std::optional<PathId> best_path(std::span<const PathCandidate> paths) {
 std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active) {
   const PathCandidate* first = find(paths, active);
   const auto rank = [first](const PathCandidate& path) {
-    return std::tuple(path.draining, path.suspect, first != nullptr && !disjoint(*first, path),
-                      order(path));
+    return std::tuple(path.silent, path.draining, path.suspect,
+                      first != nullptr && !disjoint(*first, path), order(path));
   };
   const PathCandidate* best = nullptr;
   for (const PathCandidate& path : paths) {
@@ -61,8 +68,9 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
   deadline_.reset();
   const PathCandidate* active = active_ ? find(paths, *active_) : nullptr;
   const auto best = best_path(paths);
-  const bool give_way = active != nullptr && active->draining && !find(paths, *best)->draining;
-  if (active == nullptr || give_way) {
+  const bool gives_way = active != nullptr && gives_way_to(*active, *find(paths, *best));
+  if (active == nullptr || gives_way) {
+    if (gives_way && active->silent) { on_active_failed(active->adapter, now); }
     const SwitchReason reason = active_ ? SwitchReason::lost : SwitchReason::first;
     faster_since_.clear();
     if (active_ == best) { return {active_, SwitchReason::none}; }
@@ -94,7 +102,8 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
 /// When `rival` may take over from a healthy active path, if it stays as it is; nullopt: never.
 std::optional<MonoTime> PathChooser::rival_due(const PathCandidate& rival,
                                                const PathCandidate& active, MonoTime now) {
-  const bool usable = rival.path != active.path && !rival.draining && !rival.suspect;
+  const bool usable =
+      rival.path != active.path && !rival.draining && !rival.suspect && !rival.silent;
   if (usable && preference(rival) < preference(active)) {
     return rival.steady_since + failback_hold(rival.adapter, now);
   }
@@ -111,19 +120,40 @@ bool PathChooser::faster(const PathCandidate& rival, const PathCandidate& active
          *rival.srtt + limits_.quality_margin <= *active.srtt;
 }
 
-void PathChooser::on_active_failed(std::string_view adapter, MonoTime now) {
-  auto it = failures_.find(adapter);
-  if (it == failures_.end()) {
-    if (failures_.size() >= failures_max_) {
-      failures_.erase(std::ranges::min_element(
-          failures_, {}, [](const auto& entry) { return entry.second.last; }));
-    }
-    it = failures_.emplace(adapter, Failures{}).first;
+PathChooser::Failures& PathChooser::failures_of(std::string_view adapter) {
+  const auto it = failures_.find(adapter);
+  if (it != failures_.end()) { return it->second; }
+  if (failures_.size() >= failures_max_) {
+    failures_.erase(std::ranges::min_element(failures_, {},
+                                             [](const auto& entry) { return entry.second.last; }));
   }
-  Failures& failures = it->second;
+  return failures_.emplace(adapter, Failures{}).first->second;
+}
+
+void PathChooser::on_active_failed(std::string_view adapter, MonoTime now) {
+  Failures& failures = failures_of(adapter);
   if (now - failures.last > limits_.failback_hold_max) { failures.count = 0; }
   ++failures.count;
   failures.last = now;
+  failures.changed = any_changed_ = true;
+}
+
+void PathChooser::restore(const Reputation& known, MonoTime now) {
+  const Duration age = std::max(known.since_last, Duration{});
+  if (known.failures <= 0 || age > limits_.failback_hold_max) { return; }
+  Failures& failures = failures_of(known.adapter);
+  failures.count = std::max(failures.count, known.failures);
+  failures.last = std::max(failures.last, now - age);
+}
+
+std::vector<Reputation> PathChooser::take_changed(MonoTime now) {
+  std::vector<Reputation> changed;
+  if (!std::exchange(any_changed_, false)) { return changed; }
+  for (auto& [adapter, failures] : failures_) {
+    if (!std::exchange(failures.changed, false)) { continue; }
+    changed.push_back({adapter, failures.count, now - failures.last});
+  }
+  return changed;
 }
 
 Duration PathChooser::failback_hold(std::string_view adapter, MonoTime now) const {

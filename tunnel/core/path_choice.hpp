@@ -20,12 +20,13 @@ struct PathCandidate {
   std::uint32_t rank = 0;
   bool draining = false;
   bool suspect = false;
+  bool silent = false;  ///< Nothing gets through: it is left for any other that is not.
   std::optional<Duration> srtt;
   MonoTime steady_since{};  ///< Attached, and not suspect, since then.
 };
 
-/// Strict weak order for a choice made now: not draining, not suspect, class, rank, srtt (unknown
-/// last), then the older path, then the id.
+/// Strict weak order for a choice made now: not silent, not draining, not suspect, class, rank,
+/// srtt (unknown last), then the older path, then the id.
 bool better(const PathCandidate& a, const PathCandidate& b);
 
 /// The best of all; nullopt when there is none.
@@ -50,7 +51,7 @@ struct ChoiceLimits {
 enum class SwitchReason : std::uint8_t {
   none,
   first,      ///< There was no active path.
-  lost,       ///< The active path is gone or draining.
+  lost,       ///< The active path is gone, silent or draining.
   preferred,  ///< A path of a better class or rank was steady for long enough.
   faster,     ///< A path of the same class and rank was faster for long enough.
   told,       ///< Console only: the host said so.
@@ -61,6 +62,14 @@ struct Choice {
   std::optional<PathId> active;
   SwitchReason reason = SwitchReason::none;  ///< none exactly when `active` did not change.
   bool operator==(const Choice&) const = default;
+};
+
+/// What is held against an adapter. Kept by the application over a restart, which forgives nothing.
+struct Reputation {
+  std::string adapter;
+  int failures = 0;  ///< While active, since the last forgiveness.
+  Duration since_last{};
+  bool operator==(const Reputation&) const = default;
 };
 
 /// Picks the active path: after a failure at once, for preference or speed only after a hold.
@@ -74,6 +83,10 @@ class PathChooser {
   Choice choose(std::span<const PathCandidate> paths, MonoTime now);
   /// The active path over this adapter failed: its next fail-back waits longer.
   void on_active_failed(std::string_view adapter, MonoTime now);
+  /// What was known before a restart. What has happened since counts if it is more.
+  void restore(const Reputation& known, MonoTime now);
+  /// The reputations that on_active_failed() has changed since the last call.
+  std::vector<Reputation> take_changed(MonoTime now);
   /// When a hold ends; nullopt: no timer needed. Valid until the next choose().
   std::optional<MonoTime> next_deadline() const { return deadline_; }
   std::optional<PathId> active() const { return active_; }
@@ -84,7 +97,9 @@ class PathChooser {
   struct Failures {
     int count = 0;
     MonoTime last{};
+    bool changed = false;
   };
+  Failures& failures_of(std::string_view adapter);
   std::optional<MonoTime> rival_due(const PathCandidate& rival, const PathCandidate& active,
                                     MonoTime now);
   bool faster(const PathCandidate& rival, const PathCandidate& active) const;
@@ -92,6 +107,7 @@ class PathChooser {
   ChoiceLimits limits_;
   std::optional<PathId> active_;
   std::optional<MonoTime> deadline_;
+  bool any_changed_ = false;
   std::map<std::string, Failures, std::less<>> failures_;  ///< By adapter; at most failures_max_.
   std::map<PathId, MonoTime> faster_since_;                ///< Unbroken lead over the active path.
   static constexpr std::size_t failures_max_ = 64;

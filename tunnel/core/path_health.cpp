@@ -7,18 +7,23 @@ namespace edge::tunnel {
 namespace {
 
 constexpr std::chrono::seconds unknown_round_trip{1};
+/// A silent path is kept for a standby's patience, but with slow heartbeats for no longer than
+/// this: 3 s of a modem's queue and a heartbeat.
+constexpr std::chrono::seconds kept_max{4};
+constexpr std::chrono::seconds worst_rtt_max{10};
 
 }  // namespace
 
 PathHealth::PathHealth(const HeartbeatTimers& timers, MonoTime now)
-    : timers_(timers), heard_at_(now), ping_at_(now) {
+    : timers_(timers), heard_at_(now), waits_from_(now), ping_at_(now) {
   update_limits();
 }
 
 void PathHealth::set_active(bool active, MonoTime now) {
   if (active == active_) { return; }
+  left_ = left_ || (active_ && now - waits_from_ >= silent_after_);
   active_ = active;
-  heard_at_ = now;
+  waits_from_ = now;
   ping_at_ = now;
   update_limits();
 }
@@ -38,6 +43,7 @@ void PathHealth::on_pong(std::uint64_t nonce, MonoTime now) {
   if (nonce == 0 || sent.nonce != nonce) { return; }
   sent.nonce = 0;  // One sample per PING.
   const Duration rtt = now - sent.at;
+  worst_rtt_ = std::clamp(rtt, worst_rtt_, Duration(worst_rtt_max));
   // Source: RFC 6298 2.2, 2.3.
   if (!srtt_) {
     srtt_ = rtt;
@@ -52,28 +58,45 @@ void PathHealth::on_pong(std::uint64_t nonce, MonoTime now) {
 
 void PathHealth::forgive(Duration lateness, MonoTime now) {
   heard_at_ = std::min(now, heard_at_ + lateness);
+  waits_from_ = std::min(now, waits_from_ + lateness);
 }
 
 /// A path whose round trips vary much is given up to twice the time: a stall of a lossy TCP
 /// connection is not a death. Before the first round trip nothing is known of the path: the peer
 /// may not even have our WELCOME yet. Source of the second: RFC 6298 2.1.
-void PathHealth::update_limits() {
-  const Duration beat = interval();
-  const Duration silent = beat * timers_.dead_after;
-  dead_after_ = silent + (srtt_ ? std::min(4 * rttvar_, silent) : Duration(unknown_round_trip));
-  const Duration patient = std::max(beat + 4 * rttvar_, beat * 3 / 2);
-  suspect_after_ = std::min(patient, dead_after_ - beat / 4);
+Duration PathHealth::patience(Duration interval) const {
+  const Duration silent = interval * timers_.dead_after;
+  return silent + (srtt_ ? std::min(4 * rttvar_, silent) : Duration(unknown_round_trip));
 }
 
-Verdict PathHealth::judge(MonoTime now) const {
-  const Duration quiet = silence(now);
-  if (quiet >= dead_after_) { return Verdict::dead; }
+void PathHealth::update_limits() {
+  const Duration beat = interval();
+  silent_after_ = patience(beat);
+  const Duration kept =
+      std::min(patience(timers_.standby), std::max<Duration>(silent_after_, kept_max));
+  dead_after_ = active_ ? silent_after_ + kept : silent_after_;
+  const Duration patient = std::max(beat + 4 * rttvar_, beat * 3 / 2);
+  suspect_after_ = std::min(patient, silent_after_ - beat / 4);
+}
+
+Verdict PathHealth::judge(MonoTime now, PeerElsewhere peer) const {
+  const Duration quiet = now - waits_from_;
+  if (quiet >= dead_after(peer)) { return Verdict::dead; }
+  if (left_ || quiet >= silent_after_) { return Verdict::silent; }
   return quiet >= suspect_after_ ? Verdict::suspect : Verdict::alive;
 }
 
-MonoTime PathHealth::next_deadline(MonoTime now) const {
-  const bool suspect = judge(now) != Verdict::alive;
-  return std::min(ping_at_, heard_at_ + (suspect ? dead_after_ : suspect_after_));
+MonoTime PathHealth::next_deadline(MonoTime now, PeerElsewhere peer) const {
+  const auto until_next = [&] {
+    switch (judge(now, peer)) {
+      case Verdict::alive: return suspect_after_;
+      case Verdict::suspect: return silent_after_;
+      case Verdict::silent:
+      case Verdict::dead: return dead_after(peer);
+    }
+    return suspect_after_;
+  };
+  return std::min(ping_at_, waits_from_ + until_next());
 }
 
 }  // namespace edge::tunnel

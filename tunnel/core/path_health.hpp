@@ -1,6 +1,7 @@
 // Heartbeats of one path: when to ping, how long a round trip takes, and whether the path lives.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -13,45 +14,65 @@ namespace edge::tunnel {
 enum class Verdict : std::uint8_t {
   alive,
   suspect,  ///< Silent for about 1.5 heartbeats: worth a copy, not worth a switch.
-  dead,     ///< Silent for dead_after heartbeats.
+  silent,   ///< Active and silent for dead_after heartbeats: left at once, kept for a while.
+  dead,     ///< Silent for so long that no slow path is.
 };
 
+/// Is the peer known to live, because another path heard it while this one did not?
+enum class PeerElsewhere : std::uint8_t { heard, unheard };
+
 /// Any received frame is life. A heartbeat lost in our own stall is forgiven with forgive().
+/// Silence alone does not tell a dead path from one that has just become slow (a round trip of
+/// 800 ms, a queue of 3 s before a modem): the active path is therefore left early and closed late.
 ///
 /// Time: passed in. Threads: none.
 class PathHealth {
  public:
   PathHealth(const HeartbeatTimers& timers, MonoTime now);
 
-  void on_received(MonoTime now) { heard_at_ = now; }
-  /// Active paths ping faster. A change pings at once and starts the silence anew, because the peer
-  /// may have kept the slow pace until now.
+  void on_received(MonoTime now) {
+    heard_at_ = waits_from_ = now;
+    left_ = false;
+  }
+  /// Active paths ping faster. A change pings at once and starts the wait anew, because the peer
+  /// may have kept the slow pace until now. A path that was silent stays so until it is heard.
   void set_active(bool active, MonoTime now);
   /// A round trip ended. Nonces that were never sent, or sent too long ago, are ignored.
   void on_pong(std::uint64_t nonce, MonoTime now);
   /// The nonce of the PING that is due now; nullopt: not yet.
   std::optional<std::uint64_t> ping_due(MonoTime now, Random& random);
+  /// The next PING is due at once: the peer is to learn, or to prove, something.
+  void ping_now(MonoTime now) { ping_at_ = std::min(ping_at_, now); }
   /// The process stood still for `lateness`: nobody could have been heard.
   void forgive(Duration lateness, MonoTime now);
 
-  Verdict judge(MonoTime now) const;
+  Verdict judge(MonoTime now, PeerElsewhere peer) const;
   std::optional<Duration> srtt() const { return srtt_; }
   Duration rttvar() const { return rttvar_; }
   Duration silence(MonoTime now) const { return now - heard_at_; }
   /// The next moment at which ping_due() or judge() gives another answer.
-  MonoTime next_deadline(MonoTime now) const;
-  /// Silence after which judge() says suspect, and dead.
+  MonoTime next_deadline(MonoTime now, PeerElsewhere peer) const;
+  MonoTime heard_at() const { return heard_at_; }
+  /// Silence after which judge() says suspect, silent and dead.
   Duration suspect_after() const { return suspect_after_; }
-  Duration dead_after() const { return dead_after_; }
+  Duration silent_after() const { return silent_after_; }
+  /// Where nothing proves that the peer lives, by the worst round trip more.
+  Duration dead_after(PeerElsewhere peer) const {
+    return peer == PeerElsewhere::heard ? dead_after_ : dead_after_ + worst_rtt_;
+  }
 
  private:
   Duration interval() const { return active_ ? timers_.active : timers_.standby; }
+  /// Silence of dead_after such intervals, and more where round trips vary or are unknown.
+  Duration patience(Duration interval) const;
   /// After every change of what they depend on: they are asked for with every frame.
   void update_limits();
 
   HeartbeatTimers timers_;
   bool active_ = false;
   MonoTime heard_at_;
+  MonoTime waits_from_;  ///< Silence is judged from here: heard, or the role changed.
+  bool left_ = false;    ///< Was silent when it ceased to be active, and is since.
   MonoTime ping_at_;
   std::uint64_t nonce_ = 0;  ///< Of the last PING sent.
   struct Sent {
@@ -61,7 +82,9 @@ class PathHealth {
   std::array<Sent, 16> sent_{};  ///< Ring by nonce: RTTs up to about 16 heartbeats are measured.
   std::optional<Duration> srtt_;
   Duration rttvar_{};
+  Duration worst_rtt_{};
   Duration suspect_after_{};
+  Duration silent_after_{};
   Duration dead_after_{};
 };
 

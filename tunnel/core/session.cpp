@@ -266,6 +266,13 @@ void Session::shutdown(MonoTime now, const Goaway& goaway) {
   settle(now);
 }
 
+void Session::restore(const Reputation& known, MonoTime now) {
+  observe(now);
+  chooser_.restore(known, now);
+  choice_dirty_ = true;
+  settle(now);
+}
+
 void Session::on_local_stall(Duration lateness, MonoTime now) {
   observe(now);
   forgive(lateness, now);
@@ -296,6 +303,9 @@ void Session::settle(MonoTime now) {
   judge_paths(now);
   const auto due = chooser_.next_deadline();
   if (choice_dirty_ || (due && *due <= now)) { choose_active(now); }
+  for (Reputation& changed : chooser_.take_changed(now)) {
+    if (options_.role == Role::host) { emit(ReputationChanged{std::move(changed)}); }
+  }
   copy_late_frames(now);
   transmit(now);
   if (ack_pending_frames_ >= 2 || stream_bytes_unacked_ >= stream_ack_bytes ||
@@ -315,7 +325,9 @@ std::optional<MonoTime> Session::earliest_deadline() const {
   const auto consider = [&earliest](std::optional<MonoTime> due) {
     if (due && (!earliest || *due < *earliest)) { earliest = due; }
   };
-  for (const Path& path : paths_) { consider(path.health.next_deadline(last_now_)); }
+  for (const Path& path : paths_) {
+    consider(path.health.next_deadline(last_now_, peer_elsewhere(path)));
+  }
   for (const auto& due : copy_due_) { consider(due); }
   consider(ack_due_);
   if (options_.role == Role::host) { consider(chooser_.next_deadline()); }

@@ -118,6 +118,10 @@ struct PeerGoaway {
 struct CloneRefused {
   std::string install_id;
 };
+/// Host only: an adapter failed while active. To be remembered over a restart.
+struct ReputationChanged {
+  Reputation reputation;
+};
 /// This process stood still for so long; no path is blamed for it.
 struct LocalStall {
   Duration lateness{};
@@ -125,7 +129,7 @@ struct LocalStall {
 
 using Action = std::variant<SendBytes, Deliver, DeliverGap, PathDead, ActiveChanged, SessionStarted,
                             SessionResumed, SessionDetached, SessionExpired, PeerGoaway,
-                            CloneRefused, LocalStall>;
+                            CloneRefused, ReputationChanged, LocalStall>;
 
 // --- what there is to see
 // ---------------------------------------------------------------------------
@@ -188,6 +192,9 @@ class Session {
 
   /// A frame of an attached path, from its FrameDecoder. Frames of other paths are ignored.
   void on_frame(PathId path, Frame frame, MonoTime now);
+  /// Bytes of a frame that is not complete yet: a large one on a slow path takes seconds, and the
+  /// path lives meanwhile.
+  void on_bytes(PathId path, MonoTime now);
   /// The path's decoder failed: the session answers with ERROR and closes the path.
   void on_decode_error(PathId path, const Error& error, MonoTime now);
   /// The connection ended by itself. Ignored for paths that are not attached.
@@ -196,6 +203,8 @@ class Session {
   void on_carrier_lost(std::string_view adapter, MonoTime now);
   /// Prefer other paths from now on (operator, GOAWAY); nothing is closed.
   void drain(PathId path, bool draining, MonoTime now);
+  /// Host: what is remembered of an adapter from before a restart.
+  void restore(const Reputation& known, MonoTime now);
   /// The driver knows that it stood still (otherwise measured from late calls).
   void on_local_stall(Duration lateness, MonoTime now);
 
@@ -248,7 +257,11 @@ class Session {
     MonoTime attached_at{};
     MonoTime steady_since{};
     bool draining = false;
-    bool suspect = false;
+    Verdict verdict = Verdict::alive;  ///< Ours; the peer is told in every PING and PONG.
+    std::uint8_t peer_view = 0;        ///< Of the peer's last PING or PONG.
+    bool suspect = false;              ///< One of the two ends hears little,
+    bool silent = false;               ///< ... or nothing.
+    MonoTime suspect_since{};
     std::uint64_t ping_nonce = 0;                   ///< Of the peer's last PING.
     NextExpected acked_by_peer = nothing_received;  ///< Highest cumulative ack on this path.
     std::uint64_t rx_frames = 0;
@@ -269,7 +282,10 @@ class Session {
   void apply_peer_next(const NextExpected& next);
   void forgive(Duration lateness, MonoTime now);
   bool note_violation(MonoTime now);
-  void emit(Action action) { actions_.push_back(std::move(action)); }
+  void emit(Action action) {
+    if (actions_.empty()) { actions_.reserve(8); }  // One allocation for most inputs.
+    actions_.push_back(std::move(action));
+  }
 
   // session_paths.cpp
   Path* find(PathId path);
@@ -282,6 +298,8 @@ class Session {
   void remove_all(PathCause cause, MonoTime now);
   void violate(PathId path, std::string what, MonoTime now);
   void judge_paths(MonoTime now);
+  void judge(Path& path, Verdict verdict, MonoTime now);
+  PeerElsewhere peer_elsewhere(const Path& path) const;
   void ping(Path& path, std::uint64_t nonce, MonoTime now);
   std::uint8_t view_of(const Path& path) const;
   std::vector<PathCandidate> candidates() const;

@@ -179,7 +179,7 @@ void Session::violate(PathId path, std::string what, MonoTime now) {
 void Session::judge_paths(MonoTime now) {
   for (auto it = paths_.begin(); it != paths_.end();) {
     Path& path = *it++;
-    const Verdict verdict = path.health.judge(now);
+    const Verdict verdict = path.health.judge(now, peer_elsewhere(path));
     if (verdict == Verdict::dead) {
       remove_path(path.id, PathCause::silence, false,
                   fmt::format("nothing heard for {} ms",
@@ -189,23 +189,55 @@ void Session::judge_paths(MonoTime now) {
                   now);
       continue;
     }
-    if (path.suspect != (verdict == Verdict::suspect)) {
-      path.suspect = !path.suspect;
-      choice_dirty_ = true;
-      if (path.suspect) {
-        copy_off_suspects(now);
-      } else {
-        path.steady_since = now;
-      }
-    }
+    judge(path, verdict, now);
+  }
+  for (Path& path : paths_) {
     if (const auto nonce = path.health.ping_due(now, random_)) { ping(path, *nonce, now); }
   }
+}
+
+/// What an end does not hear only it knows: its verdict goes to the other with a PING at once, so
+/// that a cut in one direction is left as quickly as one in both.
+void Session::judge(Path& path, Verdict verdict, MonoTime now) {
+  if (verdict != path.verdict) {
+    path.verdict = verdict;
+    path.health.ping_now(now);
+  }
+  const bool silent = verdict == Verdict::silent || (path.peer_view & view_silent) != 0;
+  const bool suspect =
+      silent || verdict == Verdict::suspect || (path.peer_view & view_suspect) != 0;
+  const bool news = silent != path.silent || suspect != path.suspect;
+  if (!news) { return; }
+  choice_dirty_ = true;
+  if (suspect && !path.suspect) {
+    path.suspect_since = now;
+    for (Path& other : paths_) {
+      if (other.id != path.id) { other.health.ping_now(now); }  // Does the peer live?
+    }
+  }
+  path.suspect = suspect;
+  path.silent = silent;
+  if (suspect) {
+    copy_off_suspects(now);
+  } else {
+    path.steady_since = now;
+  }
+}
+
+/// Was it heard over another path after the last frame of this one, and since this one is suspect?
+PeerElsewhere Session::peer_elsewhere(const Path& path) const {
+  const MonoTime since = std::max(path.suspect_since, path.health.heard_at());
+  const bool heard = path.suspect && std::ranges::any_of(paths_, [&](const Path& other) {
+                       return other.id != path.id && other.health.heard_at() > since;
+                     });
+  return heard ? PeerElsewhere::heard : PeerElsewhere::unheard;
 }
 
 std::uint8_t Session::view_of(const Path& path) const {
   std::uint8_t view = 0;
   if (path.id == active_) { view |= view_active; }
-  if (path.suspect) { view |= view_suspect; }
+  if (path.verdict != Verdict::alive) { view |= view_suspect; }
+  if (path.verdict == Verdict::silent) { view |= view_silent; }
   return view;
 }
 
@@ -230,6 +262,7 @@ std::vector<PathCandidate> Session::candidates() const {
                    .rank = path.facts.rank,
                    .draining = path.draining,
                    .suspect = path.suspect,
+                   .silent = path.silent,
                    .srtt = path.health.srtt(),
                    .steady_since = path.steady_since});
   }

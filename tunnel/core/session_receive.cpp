@@ -17,6 +17,12 @@ void Session::on_frame(PathId id, Frame frame, MonoTime now) {
   settle(now);
 }
 
+void Session::on_bytes(PathId id, MonoTime now) {
+  observe(now);
+  if (Path* path = find(id)) { path->health.on_received(now); }
+  settle(now);
+}
+
 void Session::on_decode_error(PathId path, const Error& error, MonoTime now) {
   observe(now);
   if (find(path) != nullptr) { violate(path, error.what, now); }
@@ -54,6 +60,7 @@ Result<void> Session::on_ping(Path& path, ByteSpan payload, MonoTime now) {
     return fail(Errc::corrupt, fmt::format("PING nonce {} after {}", ping.nonce, path.ping_nonce));
   }
   path.ping_nonce = ping.nonce;
+  path.peer_view = ping.view;
   write(path.id, SendKind::control,
         std::make_shared<const Bytes>(encode(Pong{.nonce = ping.nonce,
                                                   .send_time_us = ping.send_time_us,
@@ -67,6 +74,7 @@ Result<void> Session::on_ping(Path& path, ByteSpan payload, MonoTime now) {
 Result<void> Session::on_pong(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(const Pong pong, decode_pong(payload));
   path.health.on_pong(pong.nonce, now);
+  path.peer_view = pong.view;
   choice_dirty_ = true;  // A new srtt may start or end a lead.
   return {};
 }

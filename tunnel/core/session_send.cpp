@@ -141,14 +141,16 @@ void Session::copy_once_more(std::size_t channel, InFlight& entry, MonoTime now)
   if (is_copied(channel)) { plan_copy(channel, entry, now); }
 }
 
-/// What only suspect paths carry is due for a copy now.
+/// What only suspect paths carry is due for a copy now; telemetry and bulk when they are silent.
 void Session::copy_off_suspects(MonoTime now) {
-  std::uint32_t healthy = 0;
+  std::uint32_t trusted = 0;
+  std::uint32_t heard = 0;
   for (const Path& path : paths_) {
-    if (!path.suspect) { healthy |= path.bit; }
+    if (!path.suspect) { trusted |= path.bit; }
+    if (!path.silent) { heard |= path.bit; }
   }
   for (std::size_t i = 0; i < channel_count; ++i) {
-    if (!is_copied(i) && !is_stream(i)) { continue; }
+    const std::uint32_t healthy = is_copied(i) || is_stream(i) ? trusted : heard;
     for (InFlight& entry : send_[i].in_flight()) {
       if (entry.sacked() || entry.carriers == 0 || (entry.carriers & healthy) != 0) { continue; }
       entry.copy_at = now;

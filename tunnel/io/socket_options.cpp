@@ -75,6 +75,9 @@ Result<void> tune_tcp(int fd, Family family, const TcpTuning& tuning) {
   EDGE_TRY(
       set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, tuning.notsent_lowat_bytes, "TCP_NOTSENT_LOWAT"));
   EDGE_TRY(set_int(fd, IPPROTO_TCP, TCP_SYNCNT, tuning.syn_count, "TCP_SYNCNT"));
+  if (tuning.segment_bytes_max > 0) {
+    EDGE_TRY(set_int(fd, IPPROTO_TCP, TCP_MAXSEG, tuning.segment_bytes_max, "TCP_MAXSEG"));
+  }
   return family == Family::v4 ? set_int(fd, IPPROTO_IP, IP_TOS, dscp_cs6, "IP_TOS")
                               : set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, dscp_cs6, "IPV6_TCLASS");
 }

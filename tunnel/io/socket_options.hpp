@@ -35,6 +35,8 @@ struct TcpTuning {
   int keepalive_count = 3;
   int notsent_lowat_bytes = 16 * 1024;
   int syn_count = 2;
+  /// TCP_MAXSEG, for both ends when set before connect(); 0: by the interface's MTU.
+  int segment_bytes_max = 0;
 };
 
 /// TCP_NODELAY, keepalive, TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT, TCP_SYNCNT, DSCP CS6.

@@ -102,6 +102,10 @@ tunnel::SessionOptions session_options(const Config& config, const TunnelIdentit
   return options;
 }
 
+/// What passes every path that carries IPv6 (MTU 1280): a path that swallows large packets, and
+/// says nothing, falls silent at the first large frame, and would with every new connection.
+constexpr int small_segment_bytes = 1200;
+
 std::string_view to_string(tunnel::PathState state) {
   switch (state) {
     case tunnel::PathState::standby: return "standby";
@@ -160,12 +164,48 @@ void TunnelClient::on_port(const Port& port, unsigned rank) {
                  if (known && !last_good_.contains(key)) { last_good_[key] = std::move(*known); }
                });
   }
+  if (fresh) { recall_reputation(port.key, port.base_mac); }
   engine_.set_port(ports_.path_facts(port, rank), mono_now());
   pump();
 }
 
+/// A restart of the daemon forgives an adapter nothing.
+void TunnelClient::recall_reputation(const std::string& key, const MacAddress& mac) {
+  store_.run([mac](store::Store& s) { return s.reputation(mac); },
+             [this, key](Result<std::optional<std::string>> text) {
+               if (!text || !*text) { return; }
+               boost::system::error_code ec;
+               const json::value parsed = json::parse(**text, ec);
+               const json::object* known = ec ? nullptr : parsed.if_object();
+               const auto number = [known](const char* name) -> std::int64_t {
+                 const json::value* value = known == nullptr ? nullptr : known->if_contains(name);
+                 return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+               };
+               const auto age = wall_now() - WallTime(std::chrono::milliseconds(number("last_ms")));
+               session_.restore(
+                   {.adapter = key,
+                    .failures = static_cast<int>(std::min<std::int64_t>(number("failures"), 64)),
+                    .since_last = age},
+                   mono_now());
+               pump();
+             });
+}
+
+void TunnelClient::keep_reputation(const tunnel::Reputation& reputation) {
+  const Port* port = ports_.find(reputation.adapter);
+  if (port == nullptr) { return; }
+  const auto last = std::chrono::duration_cast<std::chrono::milliseconds>(
+      (wall_now() - reputation.since_last).time_since_epoch());
+  store_.run(
+      [mac = port->base_mac, text = json::serialize(json::object{{"failures", reputation.failures},
+                                                                 {"last_ms", last.count()}})](
+          store::Store& s) { return s.put_reputation(mac, text); },
+      [](const Result<void>&) {});  // Without it a restart forgives; the next failure tries again.
+}
+
 void TunnelClient::on_port_gone(const Port& port) {
   engine_.remove_port(port.key, mono_now());
+  std::erase_if(fell_silent_, [&port](const PathKey& key) { return key.port == port.key; });
   ranks_.erase(port.key);
   pump();
 }
@@ -248,6 +288,7 @@ void TunnelClient::run(const tunnel::Action& action) {
                               {"detail", dead->detail},
                               {"by_peer", dead->by_peer}});
     const bool was_attached = c->attached;
+    if (dead->cause == tunnel::PathCause::silence) { fell_silent_.insert(key); }
     drop(key);
     if (was_attached) {
       engine_.on_closed(key, why, mono_now());
@@ -289,6 +330,8 @@ void TunnelClient::run(const tunnel::Action& action) {
       engine_.on_retry_later(c->key, goaway->goaway.reconnect_in, goaway->goaway.spread,
                              mono_now());
     }
+  } else if (const auto* failed = std::get_if<tunnel::ReputationChanged>(&action)) {
+    keep_reputation(failed->reputation);
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
     const auto late_ms = stall->lateness / std::chrono::milliseconds(1);
     spdlog::warn("local.stall late_ms={}", late_ms);
@@ -380,6 +423,9 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
   }
   if (const auto known = last_good_.find(key); known != last_good_.end()) {
     request.last_good = known->second;
+  }
+  if (fell_silent_.contains(key) && !proving_.contains(key.port)) {
+    request.tcp.segment_bytes_max = small_segment_bytes;
   }
   return request;
 }
@@ -503,6 +549,10 @@ void TunnelClient::on_bytes(Connection& c, std::span<const std::byte> bytes) {
     }
   }
   Connection* alive = by_id(id);
+  if (fed && frames.empty() && alive != nullptr && alive->attached) {
+    session_.on_bytes(id, mono_now());
+    pump();
+  }
   if (fed || alive == nullptr) { return; }
   if (alive->attached) {
     session_.on_decode_error(id, fed.error(), mono_now());

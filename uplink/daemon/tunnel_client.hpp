@@ -83,6 +83,8 @@ class TunnelClient {
   void stop();
 
  private:
+  void recall_reputation(const std::string& key, const MacAddress& mac);
+  void keep_reputation(const tunnel::Reputation& reputation);
   struct Connection;
 
   void pump();
@@ -119,6 +121,7 @@ class TunnelClient {
   std::map<PathKey, std::vector<IpAddress>> last_good_;
   std::map<PathKey, unsigned> attempts_;
   std::set<std::string> proving_;  ///< Ports of a trial: their HELLOs are as large as their links.
+  std::set<PathKey> fell_silent_;  ///< Dialled with small segments until their port is gone.
   std::map<PathKey, std::uint64_t> welcomes_;  ///< Outlives a port that moves.
   std::uint64_t welcome_count_ = 0;
   std::map<std::string, unsigned> ranks_;

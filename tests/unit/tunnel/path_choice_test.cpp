@@ -15,8 +15,10 @@ PathCandidate path(PathId id, std::string_view adapter, std::optional<Duration> 
   return {.path = id, .adapter = adapter, .srtt = srtt, .steady_since = t0};
 }
 
-TEST(BetterPathTest, DrainingThenSuspectThenClassThenRankThenRttThenAge) {
+TEST(BetterPathTest, SilentThenDrainingThenSuspectThenClassThenRankThenRttThenAge) {
   // Each line differs from the one below only in its own criterion, and is worse in all later ones.
+  PathCandidate silent = path(PathId{10}, "z", 0ms);
+  silent.silent = true;
   PathCandidate draining = path(kA, "a", 1ms);
   draining.draining = true;
   PathCandidate suspect = path(kB, "b", 2ms);
@@ -30,8 +32,8 @@ TEST(BetterPathTest, DrainingThenSuspectThenClassThenRankThenRttThenAge) {
   PathCandidate young = path(PathId{7}, "g", 20ms);
   young.steady_since = t0 + 1s;
   const PathCandidate best = path(PathId{9}, "h", 20ms);
-  const std::vector<PathCandidate> worst_first = {draining,   suspect, wifi,  second_rank,
-                                                  unmeasured, slow,    young, best};
+  const std::vector<PathCandidate> worst_first = {silent,     draining, suspect, wifi, second_rank,
+                                                  unmeasured, slow,     young,   best};
   for (std::size_t i = 0; i < worst_first.size(); ++i) {
     for (std::size_t j = 0; j < worst_first.size(); ++j) {
       EXPECT_EQ(better(worst_first[i], worst_first[j]), i > j) << i << " against " << j;
@@ -101,6 +103,31 @@ TEST_F(PathChooserTest, ASuspectActivePathIsKept) {
   choose();
   a().suspect = true;
   EXPECT_EQ(after(1h), (Choice{kA, SwitchReason::none}));
+}
+
+TEST_F(PathChooserTest, ASilentActivePathIsLeftAtOnce_ForOneThatIsHeard) {
+  choose();
+  a().suspect = a().silent = true;
+  b().suspect = true;
+  EXPECT_EQ(after(1s), (Choice{kA, SwitchReason::none})) << "nothing is known to be better";
+  b().suspect = false;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+  a().suspect = a().silent = false;
+  a().rank = 0;
+  b().rank = 1;
+  a().steady_since = now;
+  EXPECT_EQ(after(60s - 1ns), (Choice{kB, SwitchReason::none})) << "silence is a failure";
+  EXPECT_EQ(after(1ns), (Choice{kA, SwitchReason::preferred}));
+  a().suspect = a().silent = true;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+  EXPECT_EQ(chooser.failback_hold("eth0", now), 120s);
+}
+
+TEST_F(PathChooserTest, ADrainingPathIsBetterThanASilentOne) {
+  choose();
+  a().suspect = a().silent = true;
+  b().draining = true;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
 }
 
 TEST_F(PathChooserTest, ADrainingActivePathGivesWayAtOnce_UnlessAllDrain) {
@@ -195,6 +222,32 @@ TEST_F(PathChooserTest, EachFailureDoublesTheWaitUpTo15Minutes_AndCalmForgives) 
   EXPECT_EQ(chooser.failback_hold("eth0", now + 15min + 1ns), 60s);
   chooser.on_active_failed("eth0", now + 15min + 1ns);
   EXPECT_EQ(chooser.failback_hold("eth0", now + 15min + 1ns), 60s);
+}
+
+TEST_F(PathChooserTest, AFailureIsRememberedOverARestart) {
+  chooser.on_active_failed("eth0", now - 1min);
+  chooser.on_active_failed("eth0", now);
+  const auto changed = chooser.take_changed(now + 5s);
+  ASSERT_EQ(changed, (std::vector<Reputation>{{"eth0", 2, 5s}}));
+  EXPECT_TRUE(chooser.take_changed(now).empty()) << "told once";
+  PathChooser after;
+  after.restore(changed[0], now);
+  EXPECT_EQ(after.failback_hold("eth0", now), 120s);
+  EXPECT_TRUE(after.take_changed(now).empty()) << "nothing new";
+  EXPECT_EQ(after.failback_hold("eth0", now + 15min - 5s), 120s) << "the age counts";
+  EXPECT_EQ(after.failback_hold("eth0", now + 15min), 60s);
+}
+
+TEST_F(PathChooserTest, OldOrImpossibleReputationsAreNotRestored) {
+  chooser.restore({"eth0", 3, 16min}, now);
+  chooser.restore({"eth1", 0, 1s}, now);
+  chooser.restore({"eth2", 2, -1h}, now);  // The wall clock was set back.
+  EXPECT_EQ(chooser.failback_hold("eth0", now), 3s);
+  EXPECT_EQ(chooser.failback_hold("eth1", now), 3s);
+  EXPECT_EQ(chooser.failback_hold("eth2", now), 120s);
+  chooser.on_active_failed("eth2", now);
+  chooser.restore({"eth2", 1, 1min}, now);
+  EXPECT_EQ(chooser.failback_hold("eth2", now), 240s) << "what happened since is more";
 }
 
 TEST_F(PathChooserTest, TheDeadlineIsTheEarliestRival) {

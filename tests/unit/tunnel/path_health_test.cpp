@@ -27,6 +27,9 @@ class PathHealthTest : public testing::Test {
       }
     }
   }
+  Verdict judge(MonoTime at) const { return health.judge(at, PeerElsewhere::heard); }
+  MonoTime next_deadline() const { return health.next_deadline(now, PeerElsewhere::heard); }
+
   MonoTime now = t0;
   Random random{1};
   PathHealth health{{.active = 250ms, .standby = 1000ms, .dead_after = 3}, t0};
@@ -39,7 +42,7 @@ TEST_F(PathHealthTest, PingsAtOnce_ThenEvery75To100PercentOfTheInterval) {
   for (std::uint64_t nonce = 2; nonce < 300; ++nonce) {
     EXPECT_FALSE(health.ping_due(now, random));
     health.on_received(now);
-    const MonoTime due = health.next_deadline(now);
+    const MonoTime due = next_deadline();
     EXPECT_FALSE(health.ping_due(due - 1ns, random));
     ASSERT_EQ(health.ping_due(due, random), nonce);
     shortest = std::min(shortest, due - now);
@@ -52,44 +55,86 @@ TEST_F(PathHealthTest, PingsAtOnce_ThenEvery75To100PercentOfTheInterval) {
   EXPECT_GT(longest, 980ms);
 }
 
-TEST_F(PathHealthTest, SilenceMakesSuspectThenDead) {
+TEST_F(PathHealthTest, SilenceMakesSuspect_ThenSilent_AndMuchLaterDead) {
   settle_rtt(0ms);
   health.set_active(true, now);
-  EXPECT_EQ(health.judge(now + 375ms - 1ns), Verdict::alive);
-  EXPECT_EQ(health.judge(now + 375ms), Verdict::suspect);
-  EXPECT_EQ(health.judge(now + 750ms - 1ns), Verdict::suspect);
-  EXPECT_EQ(health.judge(now + 750ms), Verdict::dead);
+  EXPECT_EQ(judge(now + 375ms - 1ns), Verdict::alive);
+  EXPECT_EQ(judge(now + 375ms), Verdict::suspect);
+  EXPECT_EQ(judge(now + 750ms - 1ns), Verdict::suspect);
+  EXPECT_EQ(judge(now + 750ms), Verdict::silent);
+  EXPECT_EQ(judge(now + 3750ms - 1ns), Verdict::silent) << "as a standby from then on";
+  EXPECT_EQ(judge(now + 3750ms), Verdict::dead);
   health.on_received(now + 700ms);
-  EXPECT_EQ(health.judge(now + 750ms), Verdict::alive);
+  EXPECT_EQ(judge(now + 750ms), Verdict::alive);
   EXPECT_EQ(health.silence(now + 750ms), 50ms);
+}
+
+TEST_F(PathHealthTest, SilentIsWhoWasLeftSilent_UntilItIsHeard) {
+  settle_rtt(0ms);
+  health.set_active(true, now);
+  now += 800ms;
+  health.set_active(false, now);
+  EXPECT_EQ(judge(now), Verdict::silent) << "a standby would be alive";
+  EXPECT_EQ(health.silence(now), 800ms);
+  EXPECT_EQ(judge(now + 3s - 1ns), Verdict::silent);
+  EXPECT_EQ(judge(now + 3s), Verdict::dead);
+  health.set_active(true, now + 1s);
+  EXPECT_EQ(judge(now + 1s), Verdict::silent) << "active again, and still not heard";
+  health.on_received(now + 2s);
+  EXPECT_EQ(judge(now + 2s), Verdict::alive);
+}
+
+TEST_F(PathHealthTest, WithoutASignOfThePeerElsewhereTheWorstRoundTripIsWaitedForToo) {
+  settle_rtt(400ms);
+  EXPECT_EQ(health.dead_after(PeerElsewhere::unheard),
+            health.dead_after(PeerElsewhere::heard) + 400ms);
+  const MonoTime end = now + health.dead_after(PeerElsewhere::heard);
+  EXPECT_EQ(health.judge(end, PeerElsewhere::heard), Verdict::dead);
+  EXPECT_EQ(health.judge(end + 400ms - 1ns, PeerElsewhere::unheard), Verdict::silent);
+  EXPECT_EQ(health.judge(end + 400ms, PeerElsewhere::unheard), Verdict::dead);
+}
+
+TEST_F(PathHealthTest, SlowHeartbeatsDoNotKeepASilentPathForMinutes) {
+  PathHealth slow{{.active = 1s, .standby = 60s, .dead_after = 2}, t0};
+  slow.on_pong(*slow.ping_due(now, random), now);
+  slow.set_active(true, now);
+  EXPECT_EQ(slow.judge(now + 2s, PeerElsewhere::heard), Verdict::silent);
+  EXPECT_EQ(slow.judge(now + 6s - 1ns, PeerElsewhere::heard), Verdict::silent);
+  EXPECT_EQ(slow.judge(now + 6s, PeerElsewhere::heard), Verdict::dead);
 }
 
 // A Console over a satellite: its first PONG takes longer than three beats, and so does the news of
 // our WELCOME on the other side.
 TEST_F(PathHealthTest, BeforeTheFirstRoundTripSilenceHasASecondMore) {
   health.set_active(true, now);
-  EXPECT_EQ(health.judge(now + 375ms), Verdict::suspect);
-  EXPECT_EQ(health.judge(now + 1750ms - 1ns), Verdict::suspect);
-  EXPECT_EQ(health.judge(now + 1750ms), Verdict::dead);
+  EXPECT_EQ(judge(now + 375ms), Verdict::suspect);
+  EXPECT_EQ(judge(now + 1750ms - 1ns), Verdict::suspect);
+  EXPECT_EQ(judge(now + 1750ms), Verdict::silent);
 }
 
 TEST_F(PathHealthTest, AStandbyPathHasThreeSeconds) {
   settle_rtt(0ms);
-  EXPECT_EQ(health.judge(now + 3s - 1ns), Verdict::suspect);
-  EXPECT_EQ(health.judge(now + 3s), Verdict::dead);
+  EXPECT_EQ(judge(now + 3s - 1ns), Verdict::suspect);
+  EXPECT_EQ(judge(now + 3s), Verdict::dead);
 }
 
 TEST_F(PathHealthTest, TheDeadlineIsTheNextVerdictOrPing) {
   settle_rtt(0ms);
   health.set_active(true, now);
   ASSERT_TRUE(health.ping_due(now, random));
-  EXPECT_LE(health.next_deadline(now), now + 250ms);
+  EXPECT_LE(next_deadline(), now + 250ms);
   now += 370ms;
   ASSERT_TRUE(health.ping_due(now, random));
-  EXPECT_EQ(health.next_deadline(now), now + 5ms);  // Suspect.
+  EXPECT_EQ(next_deadline(), now + 5ms);  // Suspect.
   now += 250ms;
   ASSERT_TRUE(health.ping_due(now, random));
-  EXPECT_EQ(health.next_deadline(now), now + 130ms);  // Dead.
+  EXPECT_EQ(next_deadline(), now + 130ms);  // Silent.
+  now += 130ms;
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_LE(next_deadline(), now + 250ms);
+    now = next_deadline();
+    ASSERT_TRUE(health.ping_due(now, random)) << i;
+  }
 }
 
 TEST_F(PathHealthTest, BecomingActivePingsAtOnceAndStartsTheSilenceAnew) {
@@ -97,13 +142,13 @@ TEST_F(PathHealthTest, BecomingActivePingsAtOnceAndStartsTheSilenceAnew) {
   now += 700ms;
   EXPECT_FALSE(health.ping_due(now, random));
   health.set_active(true, now);
-  EXPECT_EQ(health.judge(now), Verdict::alive) << "700 ms were fine for a standby";
+  EXPECT_EQ(judge(now), Verdict::alive) << "700 ms were fine for a standby";
   EXPECT_TRUE(health.ping_due(now, random));
   now += 100ms;
   health.set_active(true, now);
-  EXPECT_EQ(health.silence(now), 100ms) << "no change, no new start";
+  EXPECT_EQ(judge(now + 275ms), Verdict::suspect) << "no change, no new start";
   health.set_active(false, now);
-  EXPECT_EQ(health.silence(now), 0ms);
+  EXPECT_EQ(judge(now + 275ms), Verdict::alive);
 }
 
 TEST_F(PathHealthTest, MeasuresRoundTripsByNonce_OncePerPing) {
@@ -135,7 +180,7 @@ TEST_F(PathHealthTest, ForgetsPingsBeyondSixteen) {
 TEST_F(PathHealthTest, AJitteryPathGetsMoreTime_ButAtMostTwice) {
   health.set_active(true, now);
   settle_rtt(20ms);
-  EXPECT_LT(health.dead_after(), 752ms);
+  EXPECT_LT(health.silent_after(), 752ms);
   const auto nonce = [&] {
     for (;;) {
       now += 10ms;
@@ -143,8 +188,8 @@ TEST_F(PathHealthTest, AJitteryPathGetsMoreTime_ButAtMostTwice) {
     }
   }();
   health.on_pong(nonce, now + 420ms);  // Deviation 400 ms: rttvar 100 ms.
-  EXPECT_GT(health.dead_after(), 1140ms);
-  EXPECT_LT(health.dead_after(), 1160ms);
+  EXPECT_GT(health.silent_after(), 1140ms);
+  EXPECT_LT(health.silent_after(), 1160ms);
   EXPECT_GT(health.suspect_after(), 640ms);  // 250 ms + 4 * rttvar
   EXPECT_LT(health.suspect_after(), 660ms);
   const auto later = [&] {
@@ -154,17 +199,17 @@ TEST_F(PathHealthTest, AJitteryPathGetsMoreTime_ButAtMostTwice) {
     }
   }();
   health.on_pong(later, now + 10s);
-  EXPECT_EQ(health.dead_after(), 1500ms);
-  EXPECT_LT(health.suspect_after(), health.dead_after());
+  EXPECT_EQ(health.silent_after(), 1500ms);
+  EXPECT_LT(health.suspect_after(), health.silent_after());
 }
 
 TEST_F(PathHealthTest, OurOwnStallIsForgiven_ButNotMoreThanThat) {
   health.set_active(true, now);
-  now += 5s;
-  EXPECT_EQ(health.judge(now), Verdict::dead);
-  health.forgive(4900ms, now);
+  now += 6s;
+  EXPECT_EQ(judge(now), Verdict::dead);
+  health.forgive(5900ms, now);
   EXPECT_EQ(health.silence(now), 100ms);
-  EXPECT_EQ(health.judge(now), Verdict::alive);
+  EXPECT_EQ(judge(now), Verdict::alive);
   health.forgive(10s, now);
   EXPECT_EQ(health.silence(now), 0ms);
 }

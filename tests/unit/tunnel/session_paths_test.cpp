@@ -92,10 +92,16 @@ TEST_F(PathsTest, ANewPathLearnsWhichOneIsActive) {
 TEST_F(PathsTest, SilenceIsFoundByBothEndsAndTheActivePathMoves) {
   two_paths();
   cut(1);
-  while (ends[kHost].seen<PathDead>().empty()) {
+  while (host().active() != PathId{2}) {
     ASSERT_LT(host().paths(now)[0].last_rx_age, 750ms);
     advance(1ms);
   }
+  EXPECT_THAT(switches(kHost), testing::ElementsAre(SwitchReason::lost));
+  EXPECT_EQ(console().active(), PathId{2}) << "told over the other path";
+  EXPECT_THAT(ends[kHost].seen<PathDead>(), IsEmpty()) << "it may only have become slow";
+  advance(2900ms);
+  EXPECT_EQ(host().paths(now)[0].state, PathState::suspect);
+  advance(200ms);
   EXPECT_EQ(dead(kHost).path, PathId{1});
   EXPECT_EQ(dead(kHost).cause, PathCause::silence);
   EXPECT_EQ(host().active(), PathId{2});
@@ -106,12 +112,105 @@ TEST_F(PathsTest, SilenceIsFoundByBothEndsAndTheActivePathMoves) {
 TEST_F(PathsTest, OneWayCutsAreToldByTheEndThatNoticed) {
   two_paths();
   cut(1, true, false);  // The host still hears the Console.
-  advance(1s);
+  advance(751ms);
+  EXPECT_EQ(host().active(), PathId{2}) << "the Console says in its PING that it hears nothing";
+  EXPECT_EQ(console().active(), PathId{2});
+  advance(3s);
   EXPECT_EQ(dead(kConsole).cause, PathCause::silence);
   EXPECT_FALSE(dead(kConsole).by_peer);
   EXPECT_EQ(dead(kHost).cause, PathCause::silence);
   EXPECT_TRUE(dead(kHost).by_peer);
   EXPECT_EQ(host().active(), PathId{2});
+}
+
+// Nothing moves for a while, then everything arrives: a round trip that stepped from 0 to that.
+class SlowPathTest : public PathsTest, public testing::WithParamInterface<int> {};
+
+TEST_P(SlowPathTest, IsLeftButNotClosed) {
+  two_paths();
+  for (auto& direction : wires[1].from) { direction.held = true; }
+  advance(std::chrono::milliseconds(GetParam()));
+  EXPECT_EQ(host().active(), PathId{2});
+  for (auto& direction : wires[1].from) { direction.held = false; }
+  advance(1ms);
+  EXPECT_THAT(ends[kHost].seen<PathDead>(), IsEmpty());
+  EXPECT_THAT(ends[kConsole].seen<PathDead>(), IsEmpty());
+  EXPECT_EQ(host().paths(now)[0].state, PathState::standby);
+  EXPECT_EQ(console().paths(now)[0].state, PathState::standby);
+  EXPECT_EQ(console().active(), PathId{2}) << "old announcements change nothing";
+  advance(58s);
+  EXPECT_EQ(host().active(), PathId{2});
+  advance(3s);
+  EXPECT_EQ(host().active(), PathId{1}) << "steady for 60 s";
+}
+INSTANTIATE_TEST_SUITE_P(Steps, SlowPathTest, testing::Values(800, 1500, 3400));
+
+TEST_F(PathsTest, TheOnlyPathIsKeptAsLong) {
+  connect(1, "eth0");
+  advance(10s);
+  forget();
+  for (auto& direction : wires[1].from) { direction.held = true; }
+  advance(3400ms);
+  for (auto& direction : wires[1].from) { direction.held = false; }
+  advance(1ms);
+  EXPECT_THAT(ends[kHost].seen<PathDead>(), IsEmpty());
+  EXPECT_EQ(host().active(), PathId{1});
+  EXPECT_EQ(host().paths(now)[0].state, PathState::active);
+}
+
+TEST_F(PathsTest, WithAllPathsSilentTheActiveOneStays) {
+  two_paths();
+  cut(1);
+  cut(2);
+  advance(2900ms);
+  EXPECT_THAT(switches(kHost), testing::SizeIs(testing::Le(1U)));
+  EXPECT_THAT(ends[kHost].seen<PathDead>(), IsEmpty());
+}
+
+TEST_F(PathsTest, ASuspicionAsksTheOtherPathsAtOnce) {
+  two_paths();
+  advance(2s);
+  cut(1);
+  while (host().paths(now)[0].state != PathState::suspect) {
+    forget();
+    advance(1ms);
+  }
+  EXPECT_THAT(written(kHost, 2, FrameType::ping), SizeIs(1));
+  EXPECT_THAT(written(kConsole, 2, FrameType::pong), SizeIs(1));
+}
+
+TEST_F(PathsTest, TheEndsDoNotConfirmEachOthersSuspicion) {
+  two_paths();
+  wires[1].from[kHost].held = true;  // Only the Console hears nothing.
+  advance(500ms);
+  EXPECT_EQ(console().paths(now)[0].state, PathState::suspect);
+  EXPECT_EQ(host().paths(now)[0].state, PathState::suspect) << "it was told";
+  wires[1].from[kHost].held = false;
+  advance(1ms);
+  EXPECT_EQ(console().paths(now)[0].state, PathState::active);
+  EXPECT_EQ(host().paths(now)[0].state, PathState::active);
+  EXPECT_THAT(switches(kHost), IsEmpty());
+}
+
+// Small frames pass, then a large one is sent and vanishes, and with it all that TCP has behind it.
+TEST_F(PathsTest, APathThatSwallowsLargeFramesIsLeft_AndTheFrameArrivesOverTheOther) {
+  two_paths();
+  cut(1, true, false);
+  send(kHost, Channel::events, "large", 30'000);
+  advance(60ms);
+  EXPECT_EQ(ends[kConsole].got(Channel::events), "large....... ");
+  advance(700ms);
+  EXPECT_EQ(host().active(), PathId{2});
+}
+
+TEST_F(PathsTest, TelemetryLeavesASilentPathBeforeItIsClosed) {
+  two_paths();
+  cut(1);
+  send(kHost, Channel::telemetry, "state");
+  advance(500ms);
+  EXPECT_EQ(ends[kConsole].got(Channel::telemetry), "");
+  advance(251ms);
+  EXPECT_EQ(ends[kConsole].got(Channel::telemetry), "state ");
 }
 
 TEST_F(PathsTest, ACarrierLossIsToldAtOnce) {
@@ -154,6 +253,19 @@ TEST_F(PathsTest, AnyFrameIsLife) {
   EXPECT_THAT(ends[kHost].seen<PathDead>(), IsEmpty());
 }
 
+TEST_F(PathsTest, APartOfALargeFrameIsLifeToo) {
+  two_paths();
+  for (auto& wire : wires) { wire.second.from[kConsole].held = true; }
+  for (int i = 0; i < 80; ++i) {
+    advance(100ms);
+    host().on_bytes(PathId{1}, now);
+    host().on_bytes(PathId{7}, now);
+  }
+  EXPECT_EQ(host().active(), PathId{1});
+  ASSERT_THAT(ends[kHost].seen<PathDead>(), SizeIs(1));
+  EXPECT_EQ(dead(kHost).path, PathId{2});
+}
+
 TEST_F(PathsTest, AfterItsDeathThePreferredPathIsUsedAgainAfter60s) {
   two_paths();
   host().on_path_lost(PathId{1}, PathCause::eof, {}, now);
@@ -184,6 +296,24 @@ TEST_F(PathsTest, OnlyAFailureMakesThePreferredPathWaitLong) {
     advance(200ms);
     EXPECT_EQ(host().active(), PathId{id}) << to_string(fault.cause);
   }
+}
+
+TEST_F(PathsTest, TheHostIsToldWhatToRemember_AndARestartForgivesNothing) {
+  two_paths();
+  host().on_path_lost(PathId{1}, PathCause::carrier, {}, now);
+  run();
+  const auto changed = ends[kHost].seen<ReputationChanged>();
+  ASSERT_THAT(changed, SizeIs(1));
+  EXPECT_EQ(changed[0].reputation, (Reputation{"eth0", 1, 0s}));
+  EXPECT_THAT(ends[kConsole].seen<ReputationChanged>(), IsEmpty());
+  ends[kHost] = TestEnd(host_options(), 5);
+  host().restore(changed[0].reputation, now);
+  connect(12, "eth1", 1);
+  connect(11, "eth0");
+  advance(59s);
+  EXPECT_EQ(host().active(), PathId{12});
+  advance(2s);
+  EXPECT_EQ(host().active(), PathId{11});
 }
 
 TEST_F(PathsTest, AnOperatorsDrainIsNoFailure) {

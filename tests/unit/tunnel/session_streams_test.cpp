@@ -111,6 +111,14 @@ TEST_F(SessionStreamsTest, ASuspectPathIsLeftByWhatItCarriesAndByWhatFollows) {
   EXPECT_EQ(ends[kConsole].got(Channel::streams), "1 2 3 ");
 }
 
+TEST_F(SessionStreamsTest, AOneWayCutIsLeftAsQuickly_ThoughTheSenderHearsThePeer) {
+  two_paths();
+  cut(1, true, false);
+  send(kHost, Channel::streams, "1");
+  advance(376ms);
+  EXPECT_EQ(ends[kConsole].got(Channel::streams), "1 ");
+}
+
 TEST_F(SessionStreamsTest, APathThatComesWhileTheOnlyOneIsSuspectTakesOver) {
   connect(1, "eth0");
   advance(100ms);
