@@ -80,13 +80,16 @@ int main(int argc, char** argv) {
     total.sessions += outcome.sessions;
     total.steps += outcome.steps;
     total.gaps_measured += outcome.gaps_measured;
+    total.strikes += outcome.strikes;
+    total.switches += outcome.switches;
     total.stream_bytes += outcome.stream_bytes;
     total.worst_gap = std::max(total.worst_gap, outcome.worst_gap);
   }
   fmt::print(
-      "{} commands and {} events in {} sessions, {} steps; worst gap with a whole second path {} "
+      "{} faults, {} switches; {} commands and {} events in {} sessions, {} steps; worst gap with "
+      "a whole second path {} "
       "ms ({} answers); {} MB of streams checked\n",
-      total.commands, total.events, total.sessions, total.steps,
+      total.strikes / 2, total.switches, total.commands, total.events, total.sessions, total.steps,
       std::chrono::duration_cast<std::chrono::milliseconds>(total.worst_gap).count(),
       total.gaps_measured, total.stream_bytes / 1'000'000);
   fmt::print("{} passed, {} failed\n", passed, failed);

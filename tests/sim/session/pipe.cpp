@@ -9,6 +9,24 @@ namespace {
 /// Unsent bytes that the socket buffer takes, as time on the line (TCP_NOTSENT_LOWAT).
 constexpr Duration socket_buffer = std::chrono::milliseconds(5);
 
+constexpr std::size_t large_packet_bytes = 1200;
+/// A frame that takes longer than this is seen to arrive in parts.
+constexpr Duration part_on_line = std::chrono::milliseconds(50);
+constexpr Duration retransmit_first = std::chrono::milliseconds(200);
+
+Duration lateness(const LinkDirection& link, Random& random) {
+  Duration late{};
+  if (link.jitter.count() > 0) {
+    late = Duration(
+        static_cast<Duration::rep>(random.below(static_cast<std::uint64_t>(link.jitter.count()))));
+  }
+  Duration lost{};
+  while (link.loss_percent > 0 && lost < link.loss_delay_max && random.chance(link.loss_percent)) {
+    lost = lost * 2 + retransmit_first;
+  }
+  return late + std::min(lost, link.loss_delay_max);
+}
+
 }  // namespace
 
 void Pipe::write(tunnel::SendKind kind, tunnel::SharedBytes bytes) {
@@ -31,14 +49,15 @@ std::vector<Arrival> Pipe::pump(const LinkDirection& link, MonoTime now, Random&
     queue_.pop_front();
     const auto on_line = Duration(bytes->size() * 1'000'000'000 / link.bytes_per_s);
     line_free_at_ = std::max(line_free_at_, now) + on_line;
-    if (link.cut) { broken_ = true; }
+    const bool large = bytes->size() > large_packet_bytes;
+    if (link.cut || (link.large_cut && large)) { broken_ = true; }  // TCP waits for it for ever.
     if (broken_) { continue; }
-    const auto jitter = link.jitter.count() == 0
-                            ? Duration{}
-                            : Duration(static_cast<Duration::rep>(
-                                  random.below(static_cast<std::uint64_t>(link.jitter.count()))));
-    last_arrival_ =
-        std::max({last_arrival_, line_free_at_ + link.delay + jitter, link.stalled_until});
+    const MonoTime whole = line_free_at_ + link.delay + link.step + lateness(link, random);
+    for (Duration ahead = on_line - part_on_line; ahead.count() > 0; ahead -= part_on_line) {
+      last_arrival_ = std::max({last_arrival_, whole - ahead, link.stalled_until});
+      arrivals.push_back({last_arrival_, nullptr});
+    }
+    last_arrival_ = std::max({last_arrival_, whole, link.stalled_until});
     arrivals.push_back({last_arrival_, std::move(bytes)});
   }
   return arrivals;

@@ -16,13 +16,17 @@ struct LinkDirection {
   Duration delay{};
   Duration jitter{};  ///< Uniform 0..jitter on top, order kept.
   std::uint64_t bytes_per_s = 12'500'000;
-  bool cut = false;          ///< Bytes vanish, and with them the connection's future.
-  MonoTime stalled_until{};  ///< Loss, as TCP shows it: nothing arrives before.
+  bool large_cut = false;     ///< So do large packets; small ones pass (a broken path MTU).
+  bool cut = false;           ///< Bytes vanish, and with them the connection's future.
+  MonoTime stalled_until{};   ///< Loss, as TCP shows it: nothing arrives before.
+  Duration step{};            ///< On top of delay, for a while: a detour, a modem's queue.
+  unsigned loss_percent = 0;  ///< Lost again and again, each time TCP waits twice as long,
+  Duration loss_delay_max{};  ///< ... up to this.
 };
 
 struct Arrival {
   MonoTime at{};
-  tunnel::SharedBytes bytes;
+  tunnel::SharedBytes bytes;  ///< Null: a part of what comes later.
 };
 
 /// Models what tunnel/io does: control frames overtake queued data, an ack replaces a queued ack.

@@ -51,8 +51,8 @@ class StreamApp {
   void act(const tunnel::StreamAction& action);
   void on_data(const tunnel::StreamData& data);
   void write(tunnel::StreamId id, Flow& flow);
-  std::byte byte_at(tunnel::StreamId id, std::uint64_t offset, bool ours,
-                    std::uint64_t total) const;
+  tunnel::ByteSpan piece(tunnel::StreamId id, std::uint64_t offset, std::size_t size,
+                         bool ours) const;
 
   tunnel::StreamMux mux_;
   tunnel::StreamGrant own_;

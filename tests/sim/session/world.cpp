@@ -49,7 +49,7 @@ void World::schedule(Duration after, What what, std::size_t a, std::uint64_t b,
 }
 
 void World::build() {
-  const std::size_t link_count = 2 + random_.below(3);
+  const std::size_t link_count = random_.chance(40) ? 2 : 2 + random_.below(5);
   for (std::size_t i = 0; i < link_count; ++i) {
     Link link{.adapter = fmt::format("eth{}", i), .direction = {}, .connection = std::nullopt};
     link.path_class = static_cast<tunnel::PathClass>(random_.chance(25) ? random_.below(3) : 0);
@@ -99,7 +99,7 @@ Outcome World::run() {
   start(End::host);
   schedule(0ms, What::tick);
   while (!events_.empty() && outcome_.problems.empty()) {
-    const Event event = events_.top();
+    const Event event = std::move(const_cast<Event&>(events_.top()));  // Popped at once.
     events_.pop();
     now_ = event.at;
     ++outcome_.steps;
@@ -109,6 +109,9 @@ Outcome World::run() {
       if (missing.empty()) { break; }
       if (now_ > faults_end_ + calm_max) { problem("not converged: " + missing); }
     }
+  }
+  if (outcome_.switches > switches_max()) {
+    problem(fmt::format("{} switches in {} faults", outcome_.switches, outcome_.strikes));
   }
   outcome_.commands = console_app_.command_count();
   outcome_.events = console_app_.events_stored();
@@ -198,6 +201,7 @@ void World::on_execute(const Event& event) {
 void World::tick() {
   schedule(tick_period, What::tick);
   check_bounds();
+  check_agreement();
   const bool busy = now_ < faults_end_;
   Process& console = process(End::console);
   const bool console_runs = console.endpoint != nullptr && now_ >= console.frozen_until;
@@ -245,6 +249,23 @@ void World::check_bounds() {
       problem("a correct peer was accused of breaking the protocol");
     }
   }
+}
+
+/// Within the dead time both ends use the same path. Both name it by the connection's number here.
+void World::check_agreement() {
+  const Process& host = process(End::host);
+  const Process& console = process(End::console);
+  const bool judged = host.endpoint != nullptr && console.endpoint != nullptr &&
+                      now_ > process_disturbed_at_ + 1s &&
+                      std::ranges::none_of(links_, &Link::cut) &&
+                      host.endpoint->session().id() == console.endpoint->session().id();
+  if (!judged || host.endpoint->session().active() == console.endpoint->session().active()) {
+    disagree_since_.reset();
+    return;
+  }
+  if (!disagree_since_) { disagree_since_ = now_; }
+  const Duration dead = options_.heartbeat.standby * (2 * options_.heartbeat.dead_after) + 3s;
+  if (now_ - *disagree_since_ > dead) { problem("the ends use different active paths"); }
 }
 
 std::string World::unfinished() {

@@ -28,6 +28,8 @@ struct Outcome {
   std::uint64_t steps = 0;
   Duration worst_gap{};  ///< Of commands while a disjoint path stayed whole.
   std::uint64_t gaps_measured = 0;
+  std::uint64_t strikes = 0;       ///< Faults, each beginning and each end.
+  std::uint64_t switches = 0;      ///< Of the host's active path.
   std::uint64_t stream_bytes = 0;  ///< Checked, of the last session of both ends.
 };
 
@@ -44,6 +46,7 @@ class World {
     std::uint32_t rank = 0;
     std::array<LinkDirection, 2> direction;  ///< By sending end.
     MonoTime disturbed_until{};              ///< The last fault's end, and what it delayed.
+    MonoTime harmed_until{};                 ///< The same, of faults that may kill a connection.
     int cuts = 0;                            ///< Running faults that cut it, either direction.
     std::optional<std::size_t> connection;   ///< The host's present connection or dial.
     bool cut() const { return direction[0].cut || direction[1].cut; }
@@ -107,7 +110,10 @@ class World {
     drain,
     goaway,
     cut_all,
+    large_cut,
     slow,
+    step,
+    lossy,
   };
   struct Fault {
     FaultKind kind = FaultKind::cut;
@@ -130,6 +136,7 @@ class World {
   void on_execute(const Event& event);
   void problem(std::string what);
   void check_bounds();
+  void check_agreement();
   void schedule(Duration after, What what, std::size_t a = 0, std::uint64_t b = 0,
                 tunnel::SharedBytes bytes = nullptr);
   void schedule_at(MonoTime at, What what, std::size_t a, std::uint64_t b,
@@ -162,6 +169,12 @@ class World {
   void heal(const Fault& fault);
   void set_cut(std::size_t link, bool up, bool down, bool on);
   void disturb(std::size_t link, Duration extra);
+  Duration never_death() const;
+  /// Each fault and each healing may cost a switch away and one back; so may each path that comes.
+  std::uint64_t switches_max() const {
+    return 2 * outcome_.strikes + links_.size() + connections_.size();
+  }
+  static bool only_hampers(FaultKind kind);
 
   std::uint64_t seed_;
   bool trace_;
@@ -186,6 +199,7 @@ class World {
   std::size_t command_bytes_ = 100;
   std::size_t bulk_bytes_ = 0;  ///< Telemetry and bulk per tick, each way that exists.
   MonoTime next_command_at_{};
+  std::optional<MonoTime> disagree_since_;  ///< On the active path, with nothing cut.
   MonoTime process_disturbed_at_{};  ///< Last restart or freeze of either end, until its end.
 };
 

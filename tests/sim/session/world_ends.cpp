@@ -142,6 +142,13 @@ void World::arrive(const Event& event) {
   if (links_[connection.link].direction[index_of(from)].cut) { pipe.break_off(); }
   if (pipe.broken() || !connection.open[index_of(end)]) { return; }
   if (defer(end, event)) { return; }
+  if (event.bytes == nullptr) {
+    if (connection.attached[index_of(end)]) {
+      process(end).endpoint->session().on_bytes(path_id(event.a), now_);
+      run_actions(end);
+    }
+    return;
+  }
   std::vector<tunnel::Frame> frames;
   tunnel::ByteSpan bytes(*event.bytes);
   const std::size_t cut =
@@ -230,8 +237,9 @@ void World::act(End end, tunnel::Action& action) {
       console_app_.on_session_started();
       console_app_.pump(endpoint, now_);
     }
-  } else if (auto* changed = std::get_if<tunnel::ActiveChanged>(&action);
-             changed != nullptr && trace_) {
+  } else if (auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
+    outcome_.switches += end == End::host ? 1 : 0;
+    if (!trace_) { return; }
     fmt::print("              end {} active {} -> {} ({})\n", index_of(end),
                changed->from ? static_cast<int>(changed->from->value) : -1,
                changed->to ? static_cast<int>(changed->to->value) : -1, to_string(changed->reason));
@@ -248,8 +256,8 @@ void World::on_dead(End end, const tunnel::PathDead& dead) {
                dead.by_peer ? " (by peer)" : "", dead.detail);
   }
   const Link& link = links_[connections_[index].link];
-  constexpr Duration memory = 7s;  // Longest standby detection.
-  const bool guilty = link.cut() || now_ < link.disturbed_until + memory ||
+  constexpr Duration memory = 15s;  // Longest detection.
+  const bool guilty = link.cut() || now_ < link.harmed_until + memory ||
                       now_ < process_disturbed_at_ + memory ||
                       connections_[index].pipe[0].broken() || connections_[index].pipe[1].broken();
   if (dead.cause == tunnel::PathCause::silence && !guilty) {

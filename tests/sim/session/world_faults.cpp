@@ -13,7 +13,7 @@ void World::plan_faults() {
   for (std::size_t i = 0; i < count; ++i) {
     Fault fault;
     fault.kind =
-        static_cast<FaultKind>(random_.below(static_cast<std::uint64_t>(FaultKind::slow) + 1));
+        static_cast<FaultKind>(random_.below(static_cast<std::uint64_t>(FaultKind::lossy) + 1));
     fault.link = random_.below(links_.size());
     fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 2000);
     faults_.push_back(fault);
@@ -26,6 +26,37 @@ void World::plan_faults() {
 
 void World::disturb(std::size_t link, Duration extra) {
   links_[link].disturbed_until = std::max(links_[link].disturbed_until, now_ + extra);
+}
+
+/// Silence that must not cost a connection: a beat less than a standby's patience.
+Duration World::never_death() const {
+  return options_.heartbeat.standby * (options_.heartbeat.dead_after - 1) - 50ms;
+}
+
+/// What leaves a connection whole, however bad.
+bool World::only_hampers(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::jitter:
+    case FaultKind::slow:
+    case FaultKind::step:
+    case FaultKind::lossy: return true;
+    case FaultKind::cut:
+    case FaultKind::cut_up:
+    case FaultKind::cut_down:
+    case FaultKind::pull:
+    case FaultKind::flap:
+    case FaultKind::stall:
+    case FaultKind::restart_host:
+    case FaultKind::restart_console:
+    case FaultKind::freeze_host:
+    case FaultKind::freeze_console:
+    case FaultKind::close:
+    case FaultKind::drain:
+    case FaultKind::goaway:
+    case FaultKind::cut_all:
+    case FaultKind::large_cut: return false;
+  }
+  return false;
 }
 
 /// Bytes under way vanish when they would arrive; see arrive().
@@ -46,6 +77,7 @@ void World::strike(const Fault& fault) {
                static_cast<int>(fault.kind), fault.link,
                std::chrono::duration_cast<std::chrono::milliseconds>(fault.lasts).count());
   }
+  ++outcome_.strikes;
   Link& link = links_[fault.link];
   const auto freeze = [&](End end) {
     process(end).frozen_until = std::max(process(end).frozen_until, now_ + fault.lasts);
@@ -88,6 +120,23 @@ void World::strike(const Fault& fault) {
     case FaultKind::jitter:
       for (LinkDirection& direction : link.direction) { direction.jitter += some_ms(50, 300); }
       break;
+    case FaultKind::large_cut:
+      for (LinkDirection& direction : link.direction) { direction.large_cut = true; }
+      break;
+    case FaultKind::step:
+      for (LinkDirection& direction : link.direction) {
+        if (random_.chance(70)) {
+          direction.step =
+              Duration(random_.below(static_cast<std::uint64_t>(never_death().count())));
+        }
+      }
+      break;
+    case FaultKind::lossy:
+      for (LinkDirection& direction : link.direction) {
+        direction.loss_percent = 20;
+        direction.loss_delay_max = never_death() - 200ms;
+      }
+      break;
     case FaultKind::slow:
       for (LinkDirection& direction : link.direction) { direction.bytes_per_s = 20'000; }
       break;
@@ -122,13 +171,18 @@ void World::strike(const Fault& fault) {
   }
   // Everything a disturbance delayed has arrived a second after it.
   if (fault.kind == FaultKind::cut_all) {
-    for (std::size_t i = 0; i < links_.size(); ++i) { disturb(i, fault.lasts + 1s); }
+    for (std::size_t i = 0; i < links_.size(); ++i) {
+      disturb(i, fault.lasts + 1s);
+      links_[i].harmed_until = links_[i].disturbed_until;
+    }
   }
   disturb(fault.link, fault.lasts + 1s);
+  if (!only_hampers(fault.kind)) { link.harmed_until = link.disturbed_until; }
   schedule(fault.lasts, What::heal, number);
 }
 
 void World::heal(const Fault& fault) {
+  ++outcome_.strikes;
   Link& link = links_[fault.link];
   switch (fault.kind) {
     case FaultKind::cut: set_cut(fault.link, true, true, false); break;
@@ -148,6 +202,15 @@ void World::heal(const Fault& fault) {
       break;
     case FaultKind::jitter:
       for (LinkDirection& direction : link.direction) { direction.jitter = some_ms(0, 5); }
+      break;
+    case FaultKind::large_cut:
+      for (LinkDirection& direction : link.direction) { direction.large_cut = false; }
+      break;
+    case FaultKind::step:
+      for (LinkDirection& direction : link.direction) { direction.step = {}; }
+      break;
+    case FaultKind::lossy:
+      for (LinkDirection& direction : link.direction) { direction.loss_percent = 0; }
       break;
     case FaultKind::slow:
       for (LinkDirection& direction : link.direction) { direction.bytes_per_s = 12'500'000; }
