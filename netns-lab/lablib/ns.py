@@ -181,10 +181,10 @@ class Node:
             setns_net(home)
             os.close(home)
 
-    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket that lives in this node."""
         with self.inside():
-            return socket.socket(family, kind)
+            return socket.socket(family, kind, protocol)
 
     def set_link(self, name, up):
         """Sets a link up or down by ioctl: no fork between the decision and the event."""

@@ -46,14 +46,14 @@ class Forward:
 
 
 class Listener(Worker):
-    """Accepts on a node's loopback; serve(connection) runs in a thread of its own, per connection."""
+    """Accepts in a node, by default on its loopback; serve(connection) runs in a thread of its own, per connection."""
 
-    def __init__(self, node, port, serve):
+    def __init__(self, node, port, serve, address="127.0.0.1", protocol=0):
         super().__init__()
         self._serve = serve
-        self._listener = node.socket()
+        self._listener = node.socket(protocol=protocol)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
+        self._listener.bind((address, port))
         self._listener.listen(64)
         self._listener.settimeout(0.1)
         self._run(self._accept)
