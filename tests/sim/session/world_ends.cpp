@@ -281,8 +281,11 @@ void World::measure(const ConsoleApp::StoredReply& reply) {
   std::optional<Duration> bound;
   for (const Link& link : links_) {
     if (!link.connection || link.cut() || link.disturbed_until + 1s > reply.sent_at) { continue; }
-    const auto attached = connections_[*link.connection].both_attached_at;
+    const auto& connection = connections_[*link.connection];
+    const auto attached = connection.both_attached_at;
     if (!attached || *attached + 1s > reply.sent_at) { continue; }
+    // A byte of it was lost: it is a corpse that is kept for the time a slow path may take.
+    if (connection.pipe[0].broken() || connection.pipe[1].broken()) { continue; }
     Duration round_trip{};
     for (const LinkDirection& direction : link.direction) {
       round_trip += direction.delay + direction.jitter;
