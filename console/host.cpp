@@ -115,10 +115,7 @@ void Host::on_frame(Connection& connection, tunnel::Frame frame) {
   pump();
 }
 
-void Host::on_part(Connection& connection) {
-  session_.on_bytes(connection.id, mono_now());
-  pump();
-}
+void Host::on_part(Connection& connection) { session_.on_bytes(connection.id, mono_now()); }
 
 void Host::on_garbage(Connection& connection, const Error& error) {
   session_.on_decode_error(connection.id, error, mono_now());

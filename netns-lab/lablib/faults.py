@@ -87,11 +87,16 @@ class Faults:
         self._fault_rules(path, [f"numgen random mod 100 < {percent} drop"] if percent else [])
 
     def swallow_large(self, path, above):
-        """Forwarded IPv4 packets of more than so many bytes vanish, and no ICMP tells: a broken path MTU."""
-        self._fault_rules(path, [f"ip length > {above} drop"])
+        """Forwarded IPv4 packets of more than so many bytes vanish, and no ICMP tells: a broken path MTU. By the router's MTU,
+        because a rule on the length would see what the sender's kernel has not cut into segments yet (GSO)."""
+        router = self.router(self.uplink_of(path).name)
+        router.nft("add chain ip lab quiet { type filter hook output priority 0; }\n"
+                   "add rule ip lab quiet icmp type destination-unreachable drop\n")
+        for link in ("lan", "wan"):
+            router.run(["ip", "link", "set", "dev", link, "mtu", str(above)])
 
     def heal(self, path):
-        """Ends cut, loss, swallowed packets and a dead gateway."""
+        """Ends cut, loss and a dead gateway."""
         self.revive_gateway(path)
         self._fault_rules(path, [])
 

@@ -56,14 +56,14 @@ def run(lab):
         good = Forward(lab.console, HOST_ID, "127.0.0.1:2232", "127.0.0.1:9022")
         for port in ("eth0", "eth1"):
             lab.pull(port)
-        lab.expect(5, "the Console sees the host offline", lambda: not lab.console.online())
+        lab.expect(10, "the Console sees the host offline", lambda: not lab.console.online())
         with EchoStream(good.connect(), interval_s=0.1) as keys:
             lab.never(2, "an echo without a cable", lambda: keys.received)
             lab.plug("eth0")
             lab.expect(15, "the connection that waited works", lambda: len(keys.received) > 5)
         lab.step("and is closed when the host does not come")
         lab.pull("eth0")
-        lab.expect(5, "the Console sees the host offline", lambda: not lab.console.online())
+        lab.expect(10, "the Console sees the host offline", lambda: not lab.console.online())
         lab.check("closed after half a minute", ends_with(good, 45) == "reset")
         lab.plug("eth0")
         lab.plug("eth1")

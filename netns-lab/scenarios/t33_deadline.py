@@ -11,7 +11,7 @@ def run(lab):
     lab.start(active="eth0")
     lab.nat_interface()
     lab.pull("eth0")
-    lab.expect(5, "the host is offline", lambda: not lab.console.online())
+    lab.expect(10, "the host is offline", lambda: not lab.console.online())
     deadline = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
     late, later = str(uuid.uuid4()), str(uuid.uuid4())
     for id, rule, fields in ((late, "r-late", {"deadline": deadline.strftime("%Y-%m-%dT%H:%M:%SZ")}),

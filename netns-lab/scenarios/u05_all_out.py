@@ -11,7 +11,7 @@ def run(lab):
     lab.step("pull both, wait 20 s")
     lab.pull("eth0")
     lab.pull("eth1")
-    lab.expect(5, "the Console sees the host offline", lambda: not lab.console.online())
+    lab.expect(10, "the Console sees the host offline", lambda: not lab.console.online())
     lab.lasts(20)
     lab.step("plug B")
     lab.plug("eth1")

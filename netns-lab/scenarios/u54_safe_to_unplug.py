@@ -15,7 +15,7 @@ def run(lab):
     status, out, _ = lab.host.uplinkctl("--json", "unplug", "eth1", check=False)
     lab.check("B now is the only way: exit 3", status == 3 and not json.loads(out)["safe"], [status, out])
     lab.pull("eth1")
-    lab.expect(5, "so it was: the host is offline", lambda: not lab.console.online())
+    lab.expect(10, "so it was: the host is offline", lambda: not lab.console.online())
     status, out, _ = lab.host.uplinkctl("--json", "doctor", check=False)
     rows = json.loads(out)
     lab.check("doctor names the carrier of both", status == 3 and [r["broken_step"] for r in rows] == ["carrier"] * 2, out)

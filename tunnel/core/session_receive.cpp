@@ -18,9 +18,7 @@ void Session::on_frame(PathId id, Frame frame, MonoTime now) {
 }
 
 void Session::on_bytes(PathId id, MonoTime now) {
-  observe(now);
   if (Path* path = find(id)) { path->health.on_received(now); }
-  settle(now);
 }
 
 void Session::on_decode_error(PathId path, const Error& error, MonoTime now) {

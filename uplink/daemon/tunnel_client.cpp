@@ -551,7 +551,6 @@ void TunnelClient::on_bytes(Connection& c, std::span<const std::byte> bytes) {
   Connection* alive = by_id(id);
   if (fed && frames.empty() && alive != nullptr && alive->attached) {
     session_.on_bytes(id, mono_now());
-    pump();
   }
   if (fed || alive == nullptr) { return; }
   if (alive->attached) {
