@@ -56,12 +56,18 @@ class Api {
   boost::asio::awaitable<HttpResponse> list_commands(Route route);
   boost::asio::awaitable<HttpResponse> list_events(Route route);
   // api_history.cpp
+  /// Asks a host about its revisions; nullopt: it did not answer in time. `key`: a literal. Errors:
+  /// as Host::ask. Pre: the host is known.
+  boost::asio::awaitable<Result<std::optional<boost::json::object>>> ask_history(
+      std::string host, const char* key, boost::json::value value);
   boost::asio::awaitable<HttpResponse> list_revisions(Route route);
   boost::asio::awaitable<HttpResponse> show_revision(Route route);
   HttpResponse kept_revisions(const Route& route) const;
   boost::asio::awaitable<HttpResponse> post_forward(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> delete_forward(Route route);
   HttpResponse show_forward(const Route& route) const;
+  boost::asio::awaitable<HttpResponse> revoke(Route route, std::string body);
+  boost::asio::awaitable<HttpResponse> restore(Route route);
   boost::asio::awaitable<HttpResponse> list_hosts();
   std::string metrics() const;
 

@@ -40,42 +40,45 @@ HttpResponse Api::kept_revisions(const Route& route) const {
   return json_200(out);
 }
 
-asio::awaitable<HttpResponse> Api::list_revisions(Route route) {
+asio::awaitable<Result<std::optional<json::object>>> Api::ask_history(std::string host,
+                                                                      const char* key,
+                                                                      json::value value) {
   const std::string id = random_uuid();
   auto answer = std::make_shared<Host::Answer>(io_);
-  const auto asked =
-      fleet_.find(route.host)
-          ->ask(id, {{"type", "history"}, {"id", id}, {"limit", route.limit}}, answer);
-  if (!asked) { co_return kept_revisions(route); }
+  const auto asked = fleet_.find(host)->ask(
+      id, {{"type", "history"}, {"id", id}, {key, std::move(value)}}, answer);
+  if (!asked) { co_return std::unexpected(asked.error()); }
   answer->timer.expires_after(kAnswerWithin);
   static_cast<void>(co_await answer->timer.async_wait(asio::as_tuple(asio::use_awaitable)));
-  fleet_.find(route.host)->forget(id);
-  const json::value* rows = answer->said ? answer->said->if_contains("revisions") : nullptr;
+  fleet_.find(host)->forget(id);
+  co_return std::move(answer->said);
+}
+
+asio::awaitable<HttpResponse> Api::list_revisions(Route route) {
+  std::string host = route.host;
+  json::value limit(route.limit);
+  const auto answer = co_await ask_history(std::move(host), "limit", std::move(limit));
+  const json::value* rows = answer && *answer ? (*answer)->if_contains("revisions") : nullptr;
   if (rows == nullptr || !rows->is_array()) { co_return kept_revisions(route); }
   co_return json_200(json::object{{"revisions", *rows}, {"live", true}});
 }
 
 asio::awaitable<HttpResponse> Api::show_revision(Route route) {
-  const std::string id = random_uuid();
-  auto answer = std::make_shared<Host::Answer>(io_);
-  const auto asked =
-      fleet_.find(route.host)
-          ->ask(id, {{"type", "history"}, {"id", id}, {"revision", route.revision}}, answer);
-  if (!asked) {
-    co_return said_no(503, asked.error().what + ": its models are kept by the host alone");
+  std::string host = route.host;
+  json::value revision(route.revision);
+  const auto answer = co_await ask_history(std::move(host), "revision", std::move(revision));
+  if (!answer) {
+    co_return said_no(503, answer.error().what + ": its models are kept by the host alone");
   }
-  answer->timer.expires_after(kAnswerWithin);
-  static_cast<void>(co_await answer->timer.async_wait(asio::as_tuple(asio::use_awaitable)));
-  fleet_.find(route.host)->forget(id);
-  if (!answer->said) {
+  if (!*answer) {
     co_return said_no(
         504, fmt::format("host {} did not answer within {} s", route.host, kAnswerWithin.count()));
   }
-  if (const json::value* found = answer->said->if_contains("revision");
+  if (const json::value* found = (*answer)->if_contains("revision");
       found != nullptr && found->is_object()) {
     co_return json_200(*found);
   }
-  const json::value* why = answer->said->if_contains("problem");
+  const json::value* why = (*answer)->if_contains("problem");
   co_return said_no(404,
                     why != nullptr && why->is_string()
                         ? std::string(why->get_string())

@@ -23,6 +23,7 @@ constexpr std::size_t kMessageBytesMax =
     (1U << 20) - 256;  ///< A frame of channel 1, less id and type.
 constexpr std::int64_t kConfirmSecondsMax = 86'400;
 constexpr std::size_t kTargetBytesMax = 300;
+constexpr std::size_t kReasonBytesMax = 200;  ///< The host is told, in a frame of its own.
 
 std::unexpected<Problem> bad(unsigned status, std::string detail) {
   return std::unexpected(
@@ -63,7 +64,7 @@ struct Pattern {
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 19> kPatterns{{
+constexpr std::array<Pattern, 20> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
@@ -77,7 +78,8 @@ constexpr std::array<Pattern, 19> kPatterns{{
     {"GET", "/api/v1/hosts/{host}/forwards", Call::forwards, ""},
     {"GET", "/api/v1/hosts/{host}/forwards/{id}", Call::forward, ""},
     {"DELETE", "/api/v1/hosts/{host}/forwards/{id}", Call::delete_forward, ""},
-    {"POST", "/api/v1/hosts/{host}/revoke", Call::not_yet, ""},
+    {"POST", "/api/v1/hosts/{host}/revoke", Call::revoke, ""},
+    {"DELETE", "/api/v1/hosts/{host}/revoke", Call::restore, ""},
     {"GET", "/api/v1/hosts/{host}/commands/{id}", Call::command, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/confirm", Call::confirm, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/abort", Call::abort, ""},
@@ -334,6 +336,41 @@ std::expected<ForwardRequest, Problem> parse_forward(std::string_view body) {
   }
   for (const char* needed : {"listen", "to"}) {
     if (!object->contains(needed)) { check.wrong(needed, "missing"); }
+  }
+  if (!check.clean()) { return check.problem(); }
+  return out;
+}
+
+std::expected<RevocationRequest, Problem> parse_revocation(std::string_view body) {
+  if (body.empty()) { return RevocationRequest{}; }
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 4});
+  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
+  const json::object* object = parsed.if_object();
+  if (object == nullptr) { return bad(400, "the body is not a JSON object with \"reason\""); }
+  Checker check;
+  RevocationRequest out;
+  std::string& reason = out.reason;
+  for (const auto& [name, value] : *object) {
+    if (name == "unseen") {
+      if (value.is_bool()) {
+        out.unseen = value.get_bool();
+      } else {
+        check.wrong("unseen", "expected true or false");
+      }
+      continue;
+    }
+    if (name != "reason") {
+      check.wrong(std::string(name).substr(0, 64), "unknown key; allowed are reason, unseen");
+      continue;
+    }
+    const bool text = value.is_string();
+    if (text) { reason = value.get_string(); }
+    const bool one_line =
+        std::ranges::none_of(reason, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    if (!text || !one_line || reason.size() > kReasonBytesMax) {
+      check.wrong("reason", fmt::format("expected one line of at most {} bytes", kReasonBytesMax));
+    }
   }
   if (!check.clean()) { return check.problem(); }
   return out;

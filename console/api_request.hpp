@@ -42,6 +42,8 @@ enum class Call : std::uint8_t {
   post_forward,
   forward,
   delete_forward,
+  revoke,
+  restore,
   not_yet,  ///< Known to interfaces.md, not offered by this version.
 };
 
@@ -74,6 +76,15 @@ struct ForwardRequest {
 };
 /// Errors: 400 no JSON, 422 with all that is wrong.
 std::expected<ForwardRequest, Problem> parse_forward(std::string_view body);
+
+struct RevocationRequest {
+  std::string reason;
+  bool unseen = false;  ///< Also a host that was never here: no slip of the pen is meant.
+  bool operator==(const RevocationRequest&) const = default;
+};
+/// `{"reason"?: one line, "unseen"?: bool}`, or no body at all.
+/// Errors: 400 no JSON, 422 with all that is wrong.
+std::expected<RevocationRequest, Problem> parse_revocation(std::string_view body);
 
 /// True for `Bearer <token>`; takes the same time for every wrong token of the same length.
 bool authorized(std::string_view header, std::string_view token);

@@ -28,6 +28,11 @@ constexpr const char* kMigrations[] = {
     "CREATE TABLE forwards(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
     " host TEXT NOT NULL, listen TEXT NOT NULL UNIQUE, target TEXT NOT NULL, created INTEGER NOT "
     "NULL);",
+    // 3
+    "ALTER TABLE hosts ADD COLUMN top_revision INTEGER NOT NULL DEFAULT 0;",
+    // 4
+    ("ALTER TABLE hosts ADD COLUMN revoked INTEGER;"
+     "ALTER TABLE hosts ADD COLUMN revoked_reason TEXT NOT NULL DEFAULT '';"),
 };
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
@@ -71,6 +76,10 @@ HostRow to_host(Query& row) {
   out.snapshot = row.text(7);
   if (!row.is_null(8)) { out.snapshot_time = from_ms(row.integer(8)); }
   out.last_event = row.integer(9);
+  out.top_revision = row.integer(10);
+  if (!row.is_null(11)) {
+    out.revoked = Revocation{.time = from_ms(row.integer(11)), .reason = row.text(12)};
+  }
   return out;
 }
 
@@ -105,7 +114,8 @@ Result<std::vector<HostRow>> ConsoleDb::hosts() {
   EDGE_ASSIGN(Query rows,
               database_.query("SELECT id,install_id,event_base,boot_id,software,first_seen,changed,"
                               "snapshot,snapshot_time,(SELECT coalesce(max(n),0) FROM events"
-                              " WHERE host=hosts.id) FROM hosts ORDER BY id"));
+                              " WHERE host=hosts.id),top_revision,revoked,revoked_reason FROM hosts"
+                              " ORDER BY id"));
   return all_rows(std::move(rows), to_host);
 }
 
@@ -113,14 +123,29 @@ Result<void> ConsoleDb::put_host(const HostRow& host) {
   EDGE_ASSIGN(
       Query row,
       database_.query("INSERT INTO hosts(id,install_id,event_base,boot_id,software,first_seen,"
-                      "changed) VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
+                      "changed,top_revision) VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(id)"
+                      " DO UPDATE SET"
                       " install_id=excluded.install_id,event_base=excluded.event_base,"
                       "boot_id=excluded.boot_id,software=excluded.software,"
-                      "changed=excluded.changed"));
+                      "changed=excluded.changed,top_revision=excluded.top_revision"));
   return row
       .bind(host.id, host.install_id, host.event_base, host.boot_id, host.software,
-            to_ms(host.first_seen), to_ms(host.changed))
+            to_ms(host.first_seen), to_ms(host.changed), host.top_revision)
       .run();
+}
+
+Result<void> ConsoleDb::put_revocation(const HostRow& host) {
+  return database_.transaction([&]() -> Result<void> {
+    EDGE_TRY(put_host(host));
+    if (!host.revoked) {
+      EDGE_ASSIGN(Query row, database_.query("UPDATE hosts SET revoked=NULL,revoked_reason=''"
+                                             " WHERE id=?1"));
+      return row.bind(host.id).run();
+    }
+    EDGE_ASSIGN(Query row,
+                database_.query("UPDATE hosts SET revoked=?2,revoked_reason=?3 WHERE id=?1"));
+    return row.bind(host.id, to_ms(host.revoked->time), host.revoked->reason).run();
+  });
 }
 
 Result<void> ConsoleDb::put_snapshot(std::string_view host, std::string_view json, WallTime now) {

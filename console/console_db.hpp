@@ -39,8 +39,10 @@ class ConsoleDb {
   const store::OpenOutcome& opened() const { return outcome_; }
 
   Result<std::vector<HostRow>> hosts();
-  /// Writes all columns but the snapshot.
+  /// Writes all columns but the snapshot and the revocation.
   Result<void> put_host(const HostRow& host);
+  /// Writes `host.revoked`, and the host where it is not known yet.
+  Result<void> put_revocation(const HostRow& host);
   Result<void> put_snapshot(std::string_view host, std::string_view json, WallTime now);
 
   /// Two commands are the same when their messages are equal as JSON.

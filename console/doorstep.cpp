@@ -64,6 +64,9 @@ void Doorstep::on_frame(Connection& connection, tunnel::Frame frame) {
                   fmt::format("HELLO says host \"{}\", the certificate says \"{}\"", hello->host,
                               connection.host_id()));
   }
+  if (const auto why = revoked_(connection.host_id())) {
+    return refuse(connection, tunnel::ErrorCode::revoked, *why);
+  }
   on_hello_(take(guests_.find(&connection)), *hello);
 }
 

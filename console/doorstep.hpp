@@ -25,13 +25,19 @@ class Doorstep final : public ConnectionOwner {
   /// What a host is told that cannot be served now; nullopt: it can. Asked before its HELLO is
   /// read.
   using Later = std::function<std::optional<tunnel::Goaway>(const std::string& host)>;
+  /// Why a host is not served at all; nullopt: it is. Asked with its HELLO, of the certificate's
+  /// id.
+  using Revoked = std::function<std::optional<std::string>(const std::string& host)>;
   static constexpr std::chrono::seconds hello_timeout{5};  ///< Source: facts/tunnel.md 5.6.
   static constexpr std::size_t waiting_max = 2048;
   static constexpr std::size_t waiting_per_host_max = tunnel::Session::paths_max;
   static constexpr std::size_t leaving_max = 512;  ///< Being told to come later.
 
-  Doorstep(boost::asio::io_context& io, OnHello on_hello, Later later)
-      : io_(io), on_hello_(std::move(on_hello)), later_(std::move(later)) {}
+  Doorstep(boost::asio::io_context& io, OnHello on_hello, Later later, Revoked revoked)
+      : io_(io),
+        on_hello_(std::move(on_hello)),
+        later_(std::move(later)),
+        revoked_(std::move(revoked)) {}
 
   void admit(std::unique_ptr<tunnel::TlsStream> stream);
   std::size_t waiting() const { return guests_.size(); }
@@ -65,6 +71,7 @@ class Doorstep final : public ConnectionOwner {
   boost::asio::io_context& io_;
   OnHello on_hello_;
   Later later_;
+  Revoked revoked_;
   Guests guests_;
   std::map<std::string, std::size_t> by_host_;  ///< Connections that wait.
   std::uint64_t refused_ = 0;

@@ -17,23 +17,28 @@ Fleet::Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions 
       doorstep_(
           io,
           [this](std::unique_ptr<Connection> connection, const tunnel::Hello& hello) {
-            Host* host = find(connection->host_id());
-            if (host == nullptr) {
-              const WallTime now = wall_now();
-              HostRow row;
-              row.id = connection->host_id();
-              row.first_seen = now;
-              row.changed = now;
-              spdlog::info("host.new host={}", row.id);
-              host = &make(std::move(row));
-            }
-            host->attach(std::move(connection), hello);
+            Host& host = expect(connection->host_id());
+            host.attach(std::move(connection), hello);
           },
-          [this](const std::string& id) { return later(id); }) {
+          [this](const std::string& id) { return later(id); },
+          [this](const std::string& id) -> std::optional<std::string> {
+            const Host* host = find(id);
+            if (host == nullptr || !host->revoked()) { return std::nullopt; }
+            return text_of(*host->revoked());
+          }) {
   for (HostRow& row : hosts) { make(std::move(row)); }
   for (CommandRow& row : unfinished) {
     if (Host* host = find(row.host); host != nullptr) { host->submit(std::move(row)); }
   }
+}
+
+Host& Fleet::expect(const std::string& id) {
+  if (Host* host = find(id); host != nullptr) { return *host; }
+  HostRow row;
+  row.id = id;
+  row.first_seen = row.changed = wall_now();
+  spdlog::info("host.new host={}", row.id);
+  return make(std::move(row));
 }
 
 Host& Fleet::make(HostRow row) {

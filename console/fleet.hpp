@@ -24,6 +24,8 @@ class Fleet {
 
   /// nullptr: never seen here.
   Host* find(std::string_view id);
+  /// Known from now on, seen or not.
+  Host& expect(const std::string& id);
   const std::map<std::string, std::unique_ptr<Host>, std::less<>>& hosts() const { return hosts_; }
   const FleetCounters& counters() const { return counters_; }
   const Doorstep& doorstep() const { return doorstep_; }

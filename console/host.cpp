@@ -30,6 +30,11 @@ PathCause cause_of(tunnel::PathFailure failure) {
   return PathCause::eof;
 }
 
+/// What a host whose store was lost cannot know.
+std::string known_message(std::int64_t revision) {
+  return boost::json::serialize(boost::json::object{{"type", "known"}, {"revision", revision}});
+}
+
 /// True when the peer is there to hear a goodbye.
 bool can_hear(PathCause cause) {
   switch (cause) {
@@ -68,6 +73,9 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
   snapshot_time_ = row_.snapshot_time;
   const auto snapshot = snapshot_object();
   if (const auto* revision = snapshot.if_contains("revision")) { revision_ = *revision; }
+  if (revision_.is_int64()) {
+    row_.top_revision = std::max(row_.top_revision, revision_.get_int64());
+  }
 }
 
 Connection* Host::find(PathId path) {
@@ -190,6 +198,7 @@ void Host::run(tunnel::Action action) {
     peer_streams_ = started->streams;
     if (streams_) { streams_->start(peer_streams_, started->session); }
     replies_.clear();  // The host says again what it was not told.
+    if (row_.top_revision > 0) { replies_.push_back(known_message(row_.top_revision)); }
     event_ack_due_ = 0;
     events_overflow_ = false;
     unsent_.clear();
@@ -279,6 +288,25 @@ void Host::set_online(bool online) {
   row_.changed = wall_now();
   db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
   if (!online && snapshot_dirty_) { store_snapshot(); }
+  announce();
+}
+
+HostRow Host::row_with(std::optional<Revocation> revoked) const {
+  HostRow row = row_;
+  row.revoked = std::move(revoked);
+  return row;
+}
+
+void Host::set_revoked(std::optional<Revocation> revoked) {
+  row_.revoked = std::move(revoked);
+  if (row_.revoked) {
+    spdlog::warn("host.revoked host={} paths={} reason=\"{}\"", row_.id, session_.path_count(),
+                 row_.revoked->reason);
+    session_.expel({tunnel::ErrorCode::revoked, text_of(*row_.revoked)}, mono_now());
+    pump();
+  } else {
+    spdlog::warn("host.restored host={}", row_.id);
+  }
   announce();
 }
 

@@ -77,6 +77,14 @@ class Host final : public ConnectionOwner {
   /// A connection said HELLO: attaches it, or refuses it with a reason it is told.
   void attach(std::unique_ptr<Connection> connection, const tunnel::Hello& hello);
 
+  /// Since when and why no connection of this identity is served.
+  const std::optional<Revocation>& revoked() const { return row_.revoked; }
+  /// What set_revoked() needs on disk before it.
+  HostRow row_with(std::optional<Revocation> revoked) const;
+  /// Revoked: every connection is told why and closed, the session is forgotten; commands without a
+  /// result stay as they are. The doorstep lets nobody in from then on.
+  void set_revoked(std::optional<Revocation> revoked);
+
   /// A command that is on disk. Known ones are ignored.
   void submit(CommandRow row);
   /// Room for one more? A full queue is the caller's to refuse.
@@ -163,6 +171,7 @@ class Host final : public ConnectionOwner {
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void on_event(const boost::json::object& message);
   void on_snapshot(const boost::json::object& message, std::string_view text);
+  void saw_revision(const boost::json::object& message);
   boost::json::object snapshot_object() const;
   void store_snapshot();
   void flush_events();

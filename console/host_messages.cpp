@@ -85,6 +85,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
       pump();
     }
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
+    saw_revision(message);
     on_result(id, *state, std::string(text));
   } else {
     complain(fmt::format("type \"{}\": expected stored, state or result with a known state",
@@ -226,6 +227,7 @@ void Host::retry_later() {
 
 void Host::on_snapshot(const json::object& message, std::string_view text) {
   ++counters_.snapshots;
+  saw_revision(message);
   snapshot_.assign(text);
   snapshot_.shrink_to_fit();
   const json::value* revision = message.if_contains("revision");
@@ -235,6 +237,15 @@ void Host::on_snapshot(const json::object& message, std::string_view text) {
   snapshot_dirty_ = true;
   if (mono_now() - snapshot_stored_at_ >= pace_.snapshot_store_period) { store_snapshot(); }
   announce();
+}
+
+/// On disk before the result that told it is acknowledged: the worker keeps the order.
+void Host::saw_revision(const json::object& message) {
+  const std::int64_t number = number_of(message, "revision");
+  if (number <= row_.top_revision) { return; }
+  row_.top_revision = number;
+  db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
+          [](const Result<void>&) {});  // Said again with the next snapshot after a restart.
 }
 
 json::object Host::snapshot_object() const {

@@ -10,15 +10,6 @@ namespace json = boost::json;
 
 namespace {
 
-std::string_view to_string(tunnel::PathState state) {
-  switch (state) {
-    case tunnel::PathState::standby: return "standby";
-    case tunnel::PathState::active: return "active";
-    case tunnel::PathState::suspect: return "suspect";
-  }
-  return "standby";
-}
-
 double to_ms(Duration duration) {
   return static_cast<double>(duration / std::chrono::microseconds(1)) / 1000.0;
 }
@@ -94,6 +85,10 @@ json::object Host::summary(const json::object& snapshot) const {
                    {"commands_pending", pending_.size()},
                    {"last_event", event_stored_}};
   out["revision"] = revision_;
+  if (row_.revoked) {
+    out["revoked"] =
+        json::object{{"since", to_iso8601(row_.revoked->time)}, {"reason", row_.revoked->reason}};
+  }
   if (clone_) {
     out["clone_refused"] =
         json::object{{"install_id", clone_->first}, {"time", to_iso8601(clone_->second)}};

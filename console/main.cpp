@@ -92,8 +92,10 @@ Result<ConsoleDb> open_database(const std::string& folder) {
   EDGE_ASSIGN(ConsoleDb db, ConsoleDb::open(folder + "/console.db"));
   const store::OpenOutcome& found = db.opened();
   if (found.corrupt_file) {
-    spdlog::error("database.corrupt reason=\"{}\" moved_to={}: beginning with an empty one",
-                  found.corrupt_reason, *found.corrupt_file);
+    spdlog::error(
+        "database.corrupt reason=\"{}\" moved_to={}: beginning with an empty one, in "
+        "which no host is revoked",
+        found.corrupt_reason, *found.corrupt_file);
   }
   if (found.migrated_from) {
     spdlog::info("database.migrated from={} to={} copy={}", *found.migrated_from, found.version,

@@ -18,11 +18,13 @@ void metric(std::string& out, std::string_view name, std::string_view type, std:
 
 std::string Api::metrics() const {
   std::uint64_t online = 0;
+  std::uint64_t revoked = 0;
   std::uint64_t paths = 0;
   std::uint64_t pending = 0;
   tunnel::SessionStats sum;
   for (const auto& [id, host] : fleet_.hosts()) {
     online += host->online() ? 1 : 0;
+    revoked += host->revoked() ? 1 : 0;
     paths += host->path_count();
     pending += host->pending();
     const tunnel::SessionStats& one = host->stats();
@@ -38,6 +40,7 @@ std::string Api::metrics() const {
   std::string out;
   metric(out, "hosts", "gauge", "Hosts ever seen.", fleet_.hosts().size());
   metric(out, "hosts_online", "gauge", "Hosts with a session and a path.", online);
+  metric(out, "hosts_revoked", "gauge", "Hosts that an operator revoked.", revoked);
   metric(out, "paths", "gauge", "Attached paths.", paths);
   metric(out, "commands_pending", "gauge", "Commands without a stored result.", pending);
   metric(out, "commands_finished_total", "counter", "Results stored since the start.",

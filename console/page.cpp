@@ -54,6 +54,7 @@ function paint() {
     title.append(on); box.append(title);
     const facts = ["revision " + (h.revision ?? "–"), h.commands_pending + " commands on their way", h.software, h.session ? "session " + h.session : ""];
     box.append(el("p", facts.filter(Boolean).join(" · "), "dim"));
+    if (h.revoked) box.append(el("p", "Revoked since " + when(h.revoked.since) + (h.revoked.reason ? ": " + h.revoked.reason : ""), "bad"));
     if (h.clone_refused) box.append(el("p", "A second installation uses this identity; it was refused " + when(h.clone_refused.time), "bad"));
     const [paths, rows] = table(["Path", "State", "RTT ms", "Since", "Not usable because"]);
     for (const p of h.paths) rows.append(row([p.path, badge(p.state), number(p.rtt_ms), when(p.since), [p.broken_step, p.cause].filter(Boolean).join(": ")]));

@@ -33,6 +33,11 @@ std::optional<CommandState> parse_command_state(std::string_view text) {
   return std::nullopt;
 }
 
+std::string text_of(const Revocation& revocation) {
+  const std::string text = "revoked by the Console";
+  return revocation.reason.empty() ? text : text + ": " + revocation.reason;
+}
+
 bool is_final(CommandState state) { return state >= CommandState::done; }
 
 }  // namespace edge::console

@@ -59,6 +59,14 @@ struct ForwardRow {
   WallTime created{};
 };
 
+/// An operator's word that this identity is no longer served.
+struct Revocation {
+  WallTime time{};
+  std::string reason;  ///< One line; may be empty.
+};
+/// "revoked by the Console: stolen", as the host and people are told.
+std::string text_of(const Revocation& revocation);
+
 struct HostRow {
   std::string id;
   std::string install_id;  ///< Of the installation whose events are counted now.
@@ -68,9 +76,11 @@ struct HostRow {
   std::string boot_id;
   std::string software;
   WallTime first_seen{};
-  WallTime changed{};    ///< Came or went.
-  std::string snapshot;  ///< Last one, JSON; may be empty.
+  WallTime changed{};             ///< Came or went.
+  std::int64_t top_revision = 0;  ///< The highest number that it ever told, over reinstallations.
+  std::string snapshot;           ///< Last one, JSON; may be empty.
   std::optional<WallTime> snapshot_time;
+  std::optional<Revocation> revoked;
 };
 
 }  // namespace edge::console

@@ -1,8 +1,6 @@
 // The life of one port's IPv4 lease.
 #include "dhcp/core/lease_engine.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,11 +8,8 @@ namespace edge::dhcp {
 namespace {
 
 constexpr std::chrono::seconds expiry_slack{1};  // dhcpcd's clock and ours may differ by so much.
-/// A hint that repeats faster than this asks nothing new.
-constexpr std::chrono::milliseconds ask_again_min{800};
 /// chrono arithmetic on time points must not overflow: 10 years stand for ever.
 constexpr std::chrono::hours life_max{24 * 3650};
-constexpr int kicks_between_restarts = 64;
 
 /// Whether `deadline` has come; then it is cleared.
 bool due(std::optional<MonoTime>& deadline, MonoTime now) {
@@ -24,31 +19,6 @@ bool due(std::optional<MonoTime>& deadline, MonoTime now) {
 }
 
 }  // namespace
-
-std::string_view to_string(LeasePhase phase) {
-  switch (phase) {
-    case LeasePhase::none: return "none";
-    case LeasePhase::held: return "held";
-    case LeasePhase::stored: return "stored";
-    case LeasePhase::bound: return "bound";
-  }
-  return "?";
-}
-
-std::string_view to_string(LeaseCause cause) {
-  switch (cause) {
-    case LeaseCause::started: return "started";
-    case LeaseCause::server_answered: return "server_answered";
-    case LeaseCause::gateway_answered: return "gateway_answered";
-    case LeaseCause::gateway_silent: return "gateway_silent";
-    case LeaseCause::carrier_lost: return "carrier_lost";
-    case LeaseCause::expired: return "expired";
-    case LeaseCause::refused: return "refused";
-    case LeaseCause::conflict: return "conflict";
-    case LeaseCause::configured: return "configured";
-  }
-  return "?";
-}
 
 LeaseEngine::LeaseEngine(LeaseLimits limits)
     : limits_(std::move(limits)), child_(limits_.child), start_patience_(limits_.start_patience) {}
@@ -73,6 +43,7 @@ void LeaseEngine::on_child_started(Now now) {
       .generation = generation_, .arp_check = arp_check_runs_, .forget_lease = arp_check_runs_});
   child_ready_ = false;
   child_link_down_ = false;
+  child_saw_loss_ = false;
   hup_again_at_.reset();
   hung_at_.reset();
   burst_at_.reset();
@@ -128,78 +99,7 @@ LeaseActions LeaseEngine::on_child_hung(std::string_view why, Now now) {
   return take_actions();
 }
 
-// --- asking the server and the gateway ---------------------------------------------------------
-
-void LeaseEngine::send_hup(Now now) {
-  if (!can_signal()) { return; }
-  actions_.push_back(SendHup{});
-  hup_again_at_ = now.mono + limits_.hup_answer;
-  if (!hung_at_) { hung_at_ = now.mono + std::max(limits_.hung_after, start_took_); }
-}
-
-void LeaseEngine::schedule_kick(Now now) {
-  if (!asking_ || !carrier_) {
-    kick_at_.reset();
-    return;
-  }
-  Duration interval = arp_check_runs_ ? limits_.kick_arp_check : limits_.kick;
-  // A lease that is in use has no hurry; after a while its server is asked as for a renewal.
-  if (phase_ == LeasePhase::bound && now.mono - asked_at_ > limits_.renew_retry_max) {
-    interval = limits_.renew_retry_max;
-  }
-  kick_at_ = now.mono + interval;
-}
-
-/// Asks at once, again in a burst, then with each kick until an answer comes.
-void LeaseEngine::ask_server(Now now) {
-  asking_ = true;
-  silent_ = false;
-  asked_at_ = now.mono;
-  kicks_ = 0;
-  burst_index_ = 0;
-  burst_at_.reset();
-  if (can_signal() && !arp_check_runs_) {
-    send_hup(now);
-    if (!limits_.burst.empty()) { burst_at_ = now.mono + limits_.burst.front(); }
-  }
-  schedule_kick(now);
-}
-
-void LeaseEngine::ask_gateway() {
-  gateway_ = Gateway::unknown;
-  gateway_mac_.reset();
-  foreign_at_.reset();
-  if (!lease_) { return; }
-  const auto gateway = lease_->default_gateway();
-  if (!gateway) { return; }
-  gateway_ = Gateway::asking;
-  actions_.push_back(ProbeGateway{.gateway = *gateway,
-                                  .source = lease_->address.address,
-                                  .known_mac = lease_->gateway_mac,
-                                  .timeout = limits_.gateway_timeout});
-}
-
-void LeaseEngine::stop_asking() {
-  asking_ = false;
-  silent_ = false;
-  kicks_ = 0;
-  burst_at_.reset();
-  kick_at_.reset();
-  foreign_at_.reset();
-}
-
-void LeaseEngine::kick(Now now) {
-  ++kicks_;
-  const bool restart =
-      kicks_ == limits_.restart_after_kicks || kicks_ % kicks_between_restarts == 0;
-  if (restart && child_ready_) {
-    apply(child_.replace(now.mono), "no answer to repeated SIGHUP, a helper may be dead", now);
-  } else {
-    send_hup(now);
-  }
-  if (phase_ == LeasePhase::held && gateway_ != Gateway::asking && !foreign_at_) { ask_gateway(); }
-  schedule_kick(now);
-}
+// --- the cable ---------------------------------------------------------------------------------
 
 LeaseActions LeaseEngine::on_carrier(bool up, Now now) {
   if (up == carrier_) { return {}; }
@@ -214,23 +114,8 @@ LeaseActions LeaseEngine::on_carrier(bool up, Now now) {
     if (usable(phase_)) { enter(LeasePhase::held, LeaseCause::carrier_lost); }
     return take_actions();
   }
+  child_saw_loss_ = false;
   // An answer that overtook this event leaves the lease bound; it is asked about all the same.
-  ask_server(now);
-  ask_gateway();
-  return take_actions();
-}
-
-LeaseActions LeaseEngine::on_short_pull(Now now) {
-  if (!carrier_ || stopping_) { return {}; }
-  probed_ = false;
-  ask_server(now);
-  ask_gateway();
-  return take_actions();
-}
-
-LeaseActions LeaseEngine::revalidate(Now now) {
-  if (!carrier_ || stopping_) { return {}; }
-  if (asking_ && now.mono - asked_at_ < ask_again_min) { return {}; }
   ask_server(now);
   ask_gateway();
   return take_actions();
@@ -252,7 +137,7 @@ LeaseActions LeaseEngine::on_hook(const HookEvent& event, Now now) {
   }
   switch (event.reason) {
     case HookReason::carrier: child_link_down_ = false; break;
-    case HookReason::no_carrier: child_link_down_ = true; break;
+    case HookReason::no_carrier: child_link_down_ = child_saw_loss_ = true; break;
     case HookReason::reconfigure:
       hup_again_at_.reset();  // It heard us. The lease in it is the old one.
       break;
@@ -320,6 +205,12 @@ void LeaseEngine::take_lease(Lease lease, Now now) {
     const Duration floor = std::min<Duration>(limits_.renew_min, Duration(lease_->lease_time) / 2);
     renew_at_ = now.mono + std::max<Duration>(lease_->renewal_time, floor);
   }
+  // Asked before the cable was pulled, heard after it: nothing is known of the wire that follows.
+  const bool late = !carrier_ && !child_saw_loss_;
+  if (late) {
+    enter(LeasePhase::held, LeaseCause::carrier_lost);
+    return;
+  }
   enter(LeasePhase::bound, LeaseCause::server_answered);
 
   if (!probed_ && !arp_check_runs_) { actions_.push_back(ProbeConflict{lease_->address.address}); }
@@ -360,64 +251,6 @@ void LeaseEngine::server_silent(Now now) {
   if (lease_ && phase_ == LeasePhase::bound && gateway_ == Gateway::silent) {
     enter(LeasePhase::held, LeaseCause::gateway_silent);
   }
-}
-
-void LeaseEngine::renew(Now now) {
-  if (!lease_ || !carrier_) { return; }
-  ++kicks_;
-  if (kicks_ == limits_.restart_after_kicks && child_ready_) {
-    apply(child_.replace(now.mono), "renewal unanswered, a helper may be dead", now);
-  } else {
-    send_hup(now);
-  }
-  Duration wait = limits_.renew_retry_max;
-  if (expires_at_) { wait = std::min<Duration>(wait, (*expires_at_ - now.mono) / 4); }
-  renew_at_ = now.mono + std::max(wait, limits_.renew_retry_min);
-}
-
-// --- answers of ARP ----------------------------------------------------------------------------
-
-LeaseActions LeaseEngine::on_gateway_answer(const MacAddress& mac, Now now) {
-  if (!lease_ || !carrier_ || stopping_) { return {}; }
-  gateway_ = Gateway::answered;
-  gateway_mac_ = mac;
-  if (phase_ == LeasePhase::bound) {
-    if (lease_->gateway_mac != mac) {
-      lease_->gateway_mac = mac;
-      publish(LeaseCause::gateway_answered, "");
-    }
-    return take_actions();
-  }
-  if (phase_ != LeasePhase::held) { return take_actions(); }
-  if (lease_->gateway_mac == mac) {
-    enter(LeasePhase::stored, LeaseCause::gateway_answered);
-    return take_actions();
-  }
-  // Maybe another network with the same numbers: the server has the first word, and the address is
-  // probed before it is used.
-  actions_.push_back(ProbeConflict{lease_->address.address});
-  foreign_at_ = std::max(now.mono, asked_at_ + limits_.foreign_gateway_wait);
-  return take_actions();
-}
-
-LeaseActions LeaseEngine::on_gateway_silent(Now) {
-  if (!lease_ || !carrier_ || stopping_) { return {}; }
-  gateway_ = Gateway::silent;
-  const bool unproven =
-      phase_ == LeasePhase::stored || (phase_ == LeasePhase::bound && asking_ && silent_);
-  if (unproven) { enter(LeasePhase::held, LeaseCause::gateway_silent); }
-  return take_actions();
-}
-
-LeaseActions LeaseEngine::on_conflict(const MacAddress& mac, Now now) {
-  if (!lease_ || stopping_) { return {}; }
-  const std::string detail = fmt::format("address {} is also used by {}",
-                                         to_string(lease_->address.address), to_string(mac));
-  lose_lease(LeaseCause::conflict, detail);
-  arp_check_next_ = true;
-  conflicted_ = generation_;
-  apply(child_.replace(now.mono), detail, now);
-  return take_actions();
 }
 
 // --- time --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // DHCPv6 on one interface, only while router advertisements ask for it.
 #include "dhcp/io/dhcp6_client.hpp"
+#include "dhcp/io/clock.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -25,8 +26,6 @@ namespace {
 
 /// While no server has answered: dhcpcd's own SOLICIT interval grows to an hour.
 constexpr std::chrono::seconds kick_interval{10};
-
-MonoTime mono_now() { return MonoTime(std::chrono::steady_clock::now().time_since_epoch()); }
 
 Result<void> write_sysctl(const std::string& path, std::string_view value) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));

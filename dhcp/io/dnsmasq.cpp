@@ -1,5 +1,6 @@
 // DHCP and DNS for one VM network: a supervised dnsmasq.
 #include "dhcp/io/dnsmasq.hpp"
+#include "dhcp/io/clock.hpp"
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -25,8 +26,6 @@ namespace {
 /// again, and our state folder is closed to others.
 constexpr std::string_view place = "/run/dnsmasq";
 constexpr std::size_t lease_file_bytes_max = 8 * 1024 * 1024;
-
-MonoTime mono_now() { return MonoTime(std::chrono::steady_clock::now().time_since_epoch()); }
 
 std::string placed(std::string_view name) { return fmt::format("{}/{}", place, name); }
 

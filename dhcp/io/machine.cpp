@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t processes_max = 65536;
+constexpr std::size_t machine_processes_max = 65536;
 
 std::string namespace_of(std::string_view pid, std::string_view kind) {
   std::error_code error;
@@ -39,7 +39,7 @@ std::string foreign_dhcp_client(const std::string& interface) {
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc", error)) {
     const std::string pid = entry.path().filename().string();
     if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) { continue; }
-    if (++seen > processes_max) { break; }
+    if (++seen > machine_processes_max) { break; }
     const auto name = read_file("/proc/" + pid + "/comm", 64);
     if (!name || (*name != "dhcpcd\n" && *name != "dhclient\n" && *name != "udhcpc\n")) {
       continue;

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "netmodel/core/applier.hpp"
+
 namespace edge::netmodel {
 namespace {
-
-constexpr std::size_t named_max = 10;
 
 void set_fields(const GroupFields& fields, const NamedAdapters& named, Group& group) {
   if (named.adapters) { group.adapters = *named.adapters; }

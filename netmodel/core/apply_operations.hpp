@@ -31,6 +31,14 @@ struct TakenPrefix {
       what;  ///< 'the lease of port "eth0"', 'an address of "docker0"', "the management network"
 };
 
+/// An address without which paths do not work, as far as the host knows.
+struct NeededAddress {
+  IpAddress address{};
+  std::string what{};       ///< "the Console", 'a resolver of port "eth0"'
+  bool is_console = false;  ///< Or what leads to it: without all of these no path is left.
+  auto operator<=>(const NeededAddress&) const = default;
+};
+
 struct ReservedPort {
   Transport protocol = Transport::tcp;
   std::uint16_t port = 0;
@@ -45,6 +53,7 @@ struct ModelFacts {
   bool vlan_filtering = true;  ///< false: the kernel's bridge has none; vlan networks are refused.
   bool bonding = true;         ///< false: this kernel has no bonds; groups of two are refused.
   std::vector<TakenPrefix> taken{};
+  std::vector<NeededAddress> needed{};
   std::vector<ReservedPort> reserved_ports{};
   std::map<std::string, IpPrefix>
       automatic_subnets{};  ///< As Rendered::automatic_subnets said last.

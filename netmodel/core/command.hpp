@@ -131,6 +131,8 @@ struct HostSet {
   std::optional<ManagementFields> management{};
   std::optional<IpAddress> virtual_ip{};
   std::optional<Cluster> cluster{};
+  std::optional<std::vector<HostPort>> console_endpoints{};
+  bool no_console = false;     ///< JSON null: as uplink.toml says.
   bool no_management = false;  ///< JSON null: goes.
   bool no_virtual_ip = false;
   bool no_cluster = false;

@@ -11,8 +11,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t adapters_max = 256;
-
 constexpr std::array group_modes{Choice<GroupMode>{"active-backup", GroupMode::active_backup},
                                  Choice<GroupMode>{"balance-xor", GroupMode::balance_xor},
                                  Choice<GroupMode>{"802.3ad", GroupMode::lacp}};

@@ -1,4 +1,5 @@
-// host.set: order of uplinks, static management address, the cluster's virtual address.
+// host.set: order of uplinks, where the Console is, static management address, the cluster's
+// virtual address.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -11,7 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t adapters_max = 256;
 constexpr std::size_t resolvers_max = 8;
 constexpr std::size_t hosts_max = 64;
 constexpr std::uint32_t advert_step_ms = 10;  // RFC 5798, 5.2.7: centiseconds.
@@ -24,6 +24,12 @@ const json::object* section(FieldReader& reader, std::string_view key, bool& cle
     return nullptr;
   }
   return value != nullptr ? reader.object(key) : nullptr;
+}
+
+bool names_machine(const std::string& host) {
+  constexpr std::string_view in_names =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+  return host.find_first_not_of(in_names) == std::string::npos || parse_ip(host);
 }
 
 ManagementFields parse_management(const json::object& object, ParseScope scope) {
@@ -63,6 +69,36 @@ Cluster parse_cluster(const json::object& object, ParseScope scope) {
   return out;
 }
 
+/// Where the Console is reached: the form of uplink.toml's console.endpoints.
+std::vector<HostPort> parse_console(const json::object& object, ParseScope scope) {
+  FieldReader reader(object, {scope.op, "host", "console."}, scope.problems);
+  std::vector<HostPort> out;
+  reader.require("endpoints");
+  const auto* list = reader.array("endpoints", HostSettings::console_endpoints_max);
+  if (list != nullptr && list->empty()) {
+    reader.wrong("endpoints",
+                 fmt::format("console.endpoints is empty; allowed: 1..{} of HOST:PORT; "
+                             "\"console\": null for those of uplink.toml",
+                             HostSettings::console_endpoints_max));
+  }
+  for (const json::value& item : list == nullptr ? json::array{} : *list) {
+    const auto endpoint =
+        item.is_string() ? parse_host_port(item.get_string()) : fail(Errc::invalid_input, "");
+    if (!endpoint || !names_machine(endpoint->host)) {
+      reader.wrong("endpoints", fmt::format("console.endpoints {} is not HOST:PORT or [IPV6]:PORT "
+                                            "with a name or an address and a port 1..65535",
+                                            described(item)));
+    } else if (std::ranges::find(out, *endpoint) != out.end()) {
+      reader.wrong("endpoints",
+                   fmt::format("console.endpoints names {} twice", to_string(*endpoint)));
+    } else {
+      out.push_back(*endpoint);
+    }
+  }
+  reader.finish();
+  return out;
+}
+
 }  // namespace
 
 HostSet parse_host(const json::object& object, ParseScope scope) {
@@ -72,6 +108,9 @@ HostSet parse_host(const json::object& object, ParseScope scope) {
   out.uplink_order = reader.adapter_list("uplink_order", adapters_max);
   if (const auto* management = section(reader, "management", out.no_management)) {
     out.management = parse_management(*management, scope);
+  }
+  if (const auto* console = section(reader, "console", out.no_console)) {
+    out.console_endpoints = parse_console(*console, scope);
   }
   const auto* virtual_ip = reader.any("virtual_ip");
   if (virtual_ip != nullptr && virtual_ip->is_null()) {

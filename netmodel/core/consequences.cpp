@@ -9,6 +9,7 @@
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
+#include "netmodel/core/port_impact.hpp"
 #include "netmodel/core/render_host.hpp"
 #include "netmodel/core/render_port.hpp"
 
@@ -69,6 +70,7 @@ class Comparison {
   void ports();
   void interfaces();
   void publications();
+  void networks();
   void host();
   Consequences take() { return std::move(out_); }
 
@@ -235,12 +237,34 @@ void Comparison::publications() {
   for (const auto& [id, was] : before_.model.gateway) { publication(id, was); }
 }
 
+void Comparison::networks() {
+  std::set<IpAddress> owned;
+  for (const CoveredAddress& item :
+       covered_addresses(before_.model, after_.model, after_.facts.needed)) {
+    if (item.owned) { owned.insert(item.needed.address); }
+    add("network.covers", item.network,
+        fmt::format("network \"{}\": its subnet {} holds {} of {}{}", item.network,
+                    to_string(item.subnet), to_string(item.needed.address), item.needed.what,
+                    item.owned ? ", which becomes an address of this host: nothing else there can "
+                                 "be reached any more"
+                               : ""));
+  }
+  std::size_t consoles = 0;
+  std::size_t lost = 0;
+  for (const NeededAddress& item : after_.facts.needed) {
+    consoles += item.is_console ? 1 : 0;
+    lost += item.is_console && owned.contains(item.address) ? 1 : 0;
+  }
+  out_.cuts_last_path = lost > 0 && lost == consoles;
+}
+
 void Comparison::host() {
   const auto reaches = [](const auto& entry) { return entry.second.reaches(); };
   out_.leased_port_remains = std::ranges::any_of(is_, reaches);
   if (out_.leased_port_remains || std::ranges::none_of(was_, reaches)) { return; }
-  out_.cuts_last_path =
-      std::ranges::none_of(is_, [](const auto& entry) { return entry.second.port.usable; });
+  out_.cuts_last_path = out_.cuts_last_path || std::ranges::none_of(is_, [](const auto& entry) {
+                          return entry.second.port.usable;
+                        });
   add("host.unreachable", "",
       "no port with a lease and a link is left: the Console is out of reach until one has both");
 }
@@ -252,6 +276,7 @@ Consequences consequences(const Situation& before, const Situation& after, const
   comparison.ports();
   comparison.interfaces();
   comparison.publications();
+  comparison.networks();
   comparison.host();
   return comparison.take();
 }

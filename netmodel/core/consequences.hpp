@@ -26,6 +26,7 @@ struct Consequence {
   /// Of VMs: "interface.gone", "interface.cut" (loses its network), "interface.moves" (another
   /// network or VLAN), "interface.reopens" (a new tap).
   /// Of publications: "publication.ends", on one port or at all.
+  /// Of networks: "network.covers" (its subnet holds an address that paths need).
   /// Of the host: "host.unreachable" (no port with a lease and a link is left).
   std::string kind{};
   std::string subject{};  ///< Name of the port or group, id of the interface or rule; or empty.
@@ -34,11 +35,11 @@ struct Consequence {
 };
 
 struct Consequences {
-  std::vector<Consequence> items{};  ///< Ports, interfaces, publications, the host.
+  std::vector<Consequence> items{};  ///< Ports, interfaces, publications, networks, the host.
   /// A port with a lease and a link is left, so that the Console can be reached.
   bool leased_port_remains = false;
   /// Somebody could be reached before, and no port is left that could carry a path even with a new
-  /// lease.
+  /// lease, or each known address of the Console becomes the host's own.
   bool cuts_last_path = false;
   bool empty() const { return items.empty(); }
 };

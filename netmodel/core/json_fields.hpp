@@ -19,6 +19,9 @@
 
 namespace edge::netmodel {
 
+/// Most adapters that one command may list.
+inline constexpr std::size_t adapters_max = 256;
+
 /// In quotes, at most 64 characters, control characters replaced: hostile text stays one short
 /// line.
 std::string quoted(std::string_view text);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "netmodel/core/apply_operations.hpp"
@@ -139,6 +141,9 @@ json::object to_json(const Model& model) {
   if (!model.host.uplink_order.empty()) {
     host["uplink_order"] = mac_array(model.host.uplink_order);
   }
+  if (!model.host.console_endpoints.empty()) {
+    host["console"] = json::object{{"endpoints", text_array(model.host.console_endpoints)}};
+  }
   if (model.host.management) { host["management"] = management_json(*model.host.management); }
   if (model.host.virtual_ip) { host["virtual_ip"] = to_string(*model.host.virtual_ip); }
   if (model.host.cluster) { host["cluster"] = cluster_json(*model.host.cluster); }
@@ -152,6 +157,28 @@ json::object to_json(const Model& model) {
 }
 
 std::string to_json_text(const Model& model) { return json::serialize(to_json(model)); }
+
+Result<Model> model_from_json(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = command_depth_max;
+  boost::system::error_code error;
+  const json::value value = json::parse(text, error, {}, options);
+  if (error) {
+    return fail(Errc::corrupt, fmt::format("stored model: not JSON: {}", error.message()));
+  }
+  const auto first = [](const Problems& problems) {
+    return fail(Errc::corrupt, fmt::format("stored model: {} ({} problems)",
+                                           problems.items().front().what, problems.total()));
+  };
+  auto parsed = parse_model(value);
+  if (!parsed) { return first(parsed.error()); }
+  ModelFacts lenient;
+  lenient.allow_pending_adapters = true;
+  const std::vector<ModelOperation> operations{std::move(*parsed)};
+  ApplyOutcome outcome = apply_operations(Model{}, operations, lenient);
+  if (!outcome.model) { return first(outcome.problems); }
+  return std::move(*outcome.model);
+}
 
 std::string_view to_string(NetworkKind kind) {
   switch (kind) {

@@ -126,7 +126,10 @@ struct Cluster {
 };
 
 struct HostSettings {
+  static constexpr std::size_t console_endpoints_max = 8;
   std::vector<MacAddress> uplink_order{};  ///< Preferred first; adapters not named follow by name.
+  /// Where the Console is reached; empty: where uplink.toml says.
+  std::vector<HostPort> console_endpoints{};
   std::optional<Management> management{};
   std::optional<IpAddress> virtual_ip{};
   std::optional<Cluster> cluster{};

@@ -59,7 +59,8 @@ class PlanBuilder {
   std::string abandoned_bridge(const ObservedLink& there) const;
   void move_address(const Address& address, const std::string& bridge);
   std::vector<Route> own_routes(const std::string& bridge);
-  void move_routes(const std::set<std::string>& from, const std::string& bridge);
+  void move_routes(const std::set<std::string>& from, const std::string& bridge,
+                   const std::vector<Address>& with);
   void move_route(const Route& route, const std::string& bridge);
   void hand_back(const std::string& bridge, const std::string& adapter);
   void release(const std::string& adapter);

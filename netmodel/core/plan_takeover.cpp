@@ -8,14 +8,31 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint8_t protocol_kernel =
-    2;  // RTPROT_KERNEL: the kernel makes and removes it with the address.
-constexpr std::uint32_t table_local = 255;
-constexpr std::uint32_t table_main = 254;
 constexpr std::uint32_t metric_moved = 20000;  // Above every metric of our own (render_port.hpp).
+
+constexpr std::uint8_t protocol_ra = 9;  // RTPROT_RA: the next advertisement brings it.
 
 bool is_v4(const Address& address) { return address.prefix.address.family == Family::v4; }
 bool is_v4(const Route& route) { return route.destination.address.family == Family::v4; }
+
+/// What a router advertised, and link-local addresses, the bridge makes for itself: it has the
+/// adapter's MAC address.
+bool rides(const Address& address) {
+  return is_v4(address) || (!address.dynamic && !address.prefix.address.is_link_local());
+}
+
+/// Of the kernel's own IPv6 routes only those that belong to what rides.
+bool rides(const Route& route, const std::vector<Address>& riding) {
+  if (route.table == table_local) { return false; }
+  if (is_v4(route)) { return true; }
+  const IpAddress& to = route.destination.address;
+  if (to.is_link_local() || to.is_multicast()) { return false; }
+  if (route.protocol == protocol_ra || route.protocol == our_protocol) { return false; }
+  return route.protocol != protocol_kernel ||
+         std::ranges::any_of(riding, [&](const Address& address) {
+           return address.prefix.network() == route.destination;
+         });
+}
 
 }  // namespace
 
@@ -39,14 +56,15 @@ std::string PlanBuilder::abandoned_bridge(const ObservedLink& there) const {
 }
 
 /// The order that lost 0 of 166 pings and kept TCP (facts/netmodel.md, trap 1): address on the
-/// bridge, enslave, routes on the bridge, address off the adapter. On a port that is enslaved
-/// already only what is left is done.
+/// bridge, enslave, routes on the bridge, address off the adapter. IPv6 goes the same way: the
+/// kernel takes one address on two links; without that it would go with disable_ipv6. On a port
+/// that is enslaved already only what is left is done.
 void PlanBuilder::take_over(const Link& adapter, const ObservedLink& there) {
   const std::string bridge = bridge_above(adapter);
   const std::string old_bridge = abandoned_bridge(there);
   std::vector<Address> riding;
   for (const Address& address : observed_.addresses) {
-    if (bridge.empty() || !is_v4(address)) { continue; }
+    if (bridge.empty() || !rides(address)) { continue; }
     const bool on_old = !old_bridge.empty() && address.link == old_bridge && !address.ours;
     if (address.link == adapter.name || on_old) { riding.push_back(address); }
   }
@@ -55,7 +73,7 @@ void PlanBuilder::take_over(const Link& adapter, const ObservedLink& there) {
   if (riding.empty()) { return; }
   std::set<std::string> from{adapter.name};
   if (!old_bridge.empty()) { from.insert(old_bridge); }
-  move_routes(from, bridge);
+  move_routes(from, bridge, riding);
   for (const Address& address : riding) { emit(RemoveAddress{address}); }
 }
 
@@ -85,13 +103,12 @@ std::vector<Route> PlanBuilder::own_routes(const std::string& bridge) {
 
 /// Routes over the adapter would lead to a bridge port, where no answer arrives. Where our own
 /// routes say the same they take over, the others move.
-void PlanBuilder::move_routes(const std::set<std::string>& from, const std::string& bridge) {
+void PlanBuilder::move_routes(const std::set<std::string>& from, const std::string& bridge,
+                              const std::vector<Address>& with) {
   const std::vector<Route> replacing = own_routes(bridge);
   std::vector<Route> riding;
   for (const Route& route : observed_.routes) {
-    if (from.contains(route.link) && is_v4(route) && route.table != table_local) {
-      riding.push_back(route);
-    }
+    if (from.contains(route.link) && rides(route, with)) { riding.push_back(route); }
   }
   put_first(riding, [](const Route& r) { return !r.gateway; });
   for (const Route& route : riding) {
@@ -119,21 +136,27 @@ void PlanBuilder::move_route(const Route& route, const std::string& bridge) {
 
 /// The way back: foreign addresses that a takeover put on the bridge return to the adapter.
 void PlanBuilder::hand_back(const std::string& bridge, const std::string& adapter) {
+  const Sysctl ipv6{fmt::format("net/ipv6/conf/{}/disable_ipv6", adapter), "0"};
+  std::vector<Address> riding;
   for (const Address& address : observed_.addresses) {
-    if (address.link != bridge || address.ours || !is_v4(address)) { continue; }
+    if (address.link == bridge && !address.ours && rides(address)) { riding.push_back(address); }
+  }
+  const bool early = !std::ranges::all_of(riding, [](const Address& a) { return is_v4(a); });
+  if (early) { emit(SetSysctl{ipv6}); }
+  for (const Address& address : riding) {
     emit(AddAddress{
         {.link = adapter, .prefix = address.prefix, .no_prefix_route = false, .ours = false}});
   }
   emit(ChangeLink{.name = adapter, .admin_up = true, .master = std::string()});
   for (const Route& route : observed_.routes) {
     const bool foreign = route.protocol != our_protocol && route.protocol != protocol_kernel;
-    if (route.link != bridge || !foreign || !is_v4(route)) { continue; }
+    if (route.link != bridge || !foreign || !rides(route, riding)) { continue; }
     Route moved = route;
     moved.link = adapter;
     if (route.table == table_main && route.metric >= metric_moved) { moved.metric -= metric_moved; }
     emit(AddRoute{std::move(moved)});
   }
-  emit(SetSysctl{{fmt::format("net/ipv6/conf/{}/disable_ipv6", adapter), "0"}});
+  if (!early) { emit(SetSysctl{ipv6}); }
 }
 
 void PlanBuilder::release(const std::string& adapter) {

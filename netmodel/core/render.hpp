@@ -63,6 +63,7 @@ struct RenderFacts {
   std::uint32_t tap_owner_uid = 0;
   std::vector<TakenPrefix>
       taken{};  ///< Foreign addresses of the machine; leases are in `adapters`.
+  std::vector<NeededAddress> needed{};
   std::map<std::string, IpPrefix> automatic_subnets{};  ///< Of the last render, kept in the store.
 };
 

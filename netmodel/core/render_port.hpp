@@ -13,7 +13,6 @@
 
 namespace edge::netmodel {
 
-inline constexpr std::uint32_t table_main = 254;
 inline constexpr std::uint32_t rule_nat = 9000;      ///< to <nat subnet> lookup main
 inline constexpr std::uint32_t rule_mark = 10000;    ///< fwmark <table> lookup <table>
 inline constexpr std::uint32_t rule_oif = 11000;     ///< oif <bridge> lookup <table>

@@ -5,6 +5,7 @@ namespace edge::netmodel {
 Model rescue_of(const Model& model) {
   Model out;
   out.host.uplink_order = model.host.uplink_order;
+  out.host.console_endpoints = model.host.console_endpoints;
   for (const auto& [id, network] : model.networks) {
     if (!is_bridged(network.kind)) { out.networks.emplace(id, network); }
   }

@@ -123,13 +123,22 @@ struct Address {
   IpPrefix prefix{};            ///< Interface address with its length.
   bool no_prefix_route = true;  ///< IFA_F_NOPREFIXROUTE.
   bool ours = true;             ///< Observed: IFA_PROTO == our_protocol.
+  /// Observed, IPv6: it has a lifetime, or a router advertised it: it comes again by itself.
+  bool dynamic = false;
   bool operator==(const Address&) const = default;
+  /// It was usable elsewhere on this machine a moment ago: nobody has to be asked for duplicates.
+  bool skips_dad() const { return !ours && prefix.address.family == Family::v6; }
 };
 
 enum class RouteType : std::uint8_t { unicast, unreachable, blackhole };
 
+/// Tables and owners that the kernel names itself. Source: RT_TABLE_*, RTPROT_* in
+/// linux/rtnetlink.h.
+inline constexpr std::uint32_t table_default = 253, table_main = 254, table_local = 255;
+inline constexpr std::uint8_t protocol_kernel = 2;  ///< Made and removed with the address.
+
 struct Route {
-  std::uint32_t table = 254;
+  std::uint32_t table = table_main;
   IpPrefix destination{};  ///< Network form; 0.0.0.0/0 or ::/0 is the default route.
   RouteType type = RouteType::unicast;
   std::string link{};                  ///< Empty for unreachable/blackhole.

@@ -25,6 +25,10 @@ std::vector<Occupied> occupied_by_others(const RenderFacts& facts) {
     }
   }
   for (const TakenPrefix& taken : facts.taken) { out.push_back({taken.prefix, taken.what}); }
+  for (const NeededAddress& item : facts.needed) {
+    const auto bits = static_cast<std::uint8_t>(item.address.bits());
+    out.push_back({IpPrefix{item.address, bits}, item.what});
+  }
   return out;
 }
 

@@ -13,8 +13,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t table_main = 254;
-
 std::string_view on_off(bool value) { return value ? "1" : "0"; }
 
 std::string bridge_words(const BridgeAttributes& bridge) {
@@ -175,8 +173,9 @@ std::string_view ip_command(Family family) { return family == Family::v6 ? "ip -
 /// Without its mark: "proto" of addresses is newer than the iproute2 of Debian 12.
 std::string text_of(const AddAddress& op) {
   const Address& a = op.address;
-  return fmt::format("{} address replace {} dev {}{}", ip_command(a.prefix.address.family),
-                     to_string(a.prefix), a.link, a.no_prefix_route ? " noprefixroute" : "");
+  return fmt::format("{} address replace {} dev {}{}{}", ip_command(a.prefix.address.family),
+                     to_string(a.prefix), a.link, a.skips_dad() ? " nodad" : "",
+                     a.no_prefix_route ? " noprefixroute" : "");
 }
 
 std::string text_of(const RemoveAddress& op) {

@@ -12,11 +12,6 @@
 namespace edge::netmodel {
 namespace {
 
-const KnownAdapter* find_adapter(const ModelFacts& facts, const MacAddress& mac) {
-  const auto found = std::ranges::find(facts.adapters, mac, &KnownAdapter::base_mac);
-  return found == facts.adapters.end() ? nullptr : &*found;
-}
-
 void check_mac(const std::string& id, const Interface& interface, const ModelFacts& facts,
                std::map<MacAddress, std::string>& macs, Findings& findings) {
   const std::string text = to_string(interface.mac);
@@ -78,6 +73,11 @@ void check_no_address(const std::string& id, const Interface& interface, Finding
 }
 
 }  // namespace
+
+const KnownAdapter* find_adapter(const ModelFacts& facts, const MacAddress& mac) {
+  const auto found = std::ranges::find(facts.adapters, mac, &KnownAdapter::base_mac);
+  return found == facts.adapters.end() ? nullptr : &*found;
+}
 
 std::optional<MacAddress> implicit_network_adapter(const std::string& id) {
   if (id.size() != 14 || !id.starts_with("br")) { return std::nullopt; }

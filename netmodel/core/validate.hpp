@@ -26,6 +26,9 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
 void check_gateway(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_adapters(const Model& model, const ModelFacts& facts, Findings& findings);
 
+/// nullptr: no such adapter is known.
+const KnownAdapter* find_adapter(const ModelFacts& facts, const MacAddress& mac);
+
 /// The adapter whose implicit untagged network `id` is ("br" and twelve hex digits); nullopt: not
 /// such an id.
 std::optional<MacAddress> implicit_network_adapter(const std::string& id);

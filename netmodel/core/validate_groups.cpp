@@ -16,11 +16,6 @@ namespace {
 constexpr std::uint32_t infrastructure_mbps = 10'000;
 constexpr std::size_t bridge_ports_max = 1023;  // BR_MAX_PORTS - 1: the kernel answers EXFULL.
 
-const KnownAdapter* find_adapter(const ModelFacts& facts, const MacAddress& mac) {
-  const auto found = std::ranges::find(facts.adapters, mac, &KnownAdapter::base_mac);
-  return found == facts.adapters.end() ? nullptr : &*found;
-}
-
 /// As a person knows it: the port's name, or its MAC address while it is away.
 std::string name_of(const ModelFacts& facts, const MacAddress& mac) {
   const auto* adapter = find_adapter(facts, mac);

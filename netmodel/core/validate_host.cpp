@@ -87,14 +87,16 @@ void HostCheck::virtual_ip() {
   const Management& management = *host_.management;
   const bool own = address == management.address.address;
   const bool other = std::ranges::binary_search(host_.cluster->hosts, address);
-  if (own || other || address == management.gateway) {
+  const bool resolver = std::ranges::find(management.dns, address) != management.dns.end();
+  if (own || other || resolver || address == management.gateway) {
     add("virtual_ip",
         fmt::format("virtual_ip {} is {}; allowed: an address of the management subnet that is "
                     "nobody's",
                     to_string(address),
                     own     ? "this host's management address"
                     : other ? "the management address of a host of the cluster"
-                            : "the gateway"));
+                    : address == management.gateway ? "the gateway"
+                                                    : "a resolver"));
   }
 }
 

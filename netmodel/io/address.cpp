@@ -10,6 +10,7 @@
 namespace edge::netmodel {
 namespace {
 
+constexpr std::uint8_t protocol_kernel_ra = 2;          // IFAPROT_KERNEL_RA, since Linux 5.18.
 constexpr std::uint8_t prefix_with_broadcast_max = 30;  // RFC 3021: a /31 has no broadcast.
 
 ifaddrmsg fixed_part(const Address& address, IfIndex link) {
@@ -19,6 +20,14 @@ ifaddrmsg fixed_part(const Address& address, IfIndex link) {
   fixed.ifa_scope = address.prefix.address.is_link_local() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   fixed.ifa_index = link.value;
   return fixed;
+}
+
+/// PERMANENT is what the kernel makes of an address without lifetimes.
+std::uint32_t flags_of(const Address& address) {
+  std::uint32_t out = address.no_prefix_route ? IFA_F_NOPREFIXROUTE : 0U;
+  if (address.prefix.address.family == Family::v6) { out |= IFA_F_PERMANENT; }
+  if (address.skips_dad()) { out |= IFA_F_NODAD; }
+  return out;
 }
 
 }  // namespace
@@ -55,6 +64,8 @@ std::optional<DecodedAddress> decode_address(const MessageView& message) {
   decoded.address.prefix = {.address = *own, .length = fixed->ifa_prefixlen};
   decoded.address.no_prefix_route = (flags & IFA_F_NOPREFIXROUTE) != 0;
   decoded.address.ours = protocol == our_protocol;
+  const bool permanent = (flags & IFA_F_PERMANENT) != 0 && protocol != protocol_kernel_ra;
+  decoded.address.dynamic = family == Family::v6 && !permanent;
   return decoded;
 }
 
@@ -72,7 +83,7 @@ NlMessage encode_address_add(const Address& address, IfIndex link, IfPresent if_
   if (prefix.address.family == Family::v4 && prefix.length <= prefix_with_broadcast_max) {
     message.ip(IFA_BROADCAST, prefix.broadcast());
   }
-  message.u32(IFA_FLAGS, address.no_prefix_route ? IFA_F_NOPREFIXROUTE : 0);
+  message.u32(IFA_FLAGS, flags_of(address));
   if (address.ours) { message.u8(IFA_PROTO, our_protocol); }
   return message.take();
 }

@@ -76,16 +76,59 @@ std::optional<std::vector<std::byte>> address_entry(const MessageView& message, 
                   [&](std::uint16_t type) { return type != IFA_CACHEINFO || !permanent; });
 }
 
-std::optional<std::vector<std::byte>> route_entry(const MessageView& message, unsigned index) {
+/// The first bits of an address.
+struct Bits {
+  std::uint8_t family = 0;
+  std::uint8_t length = 0;
+  std::vector<std::byte> address{};
+
+  bool starts(Bytes other) const {
+    if (other.size() != address.size()) { return false; }
+    const std::size_t whole = length / 8U;
+    if (!std::equal(other.begin(), other.begin() + static_cast<std::ptrdiff_t>(whole),
+                    address.begin())) {
+      return false;
+    }
+    const auto mask = static_cast<std::byte>(0xff00U >> (length % 8U));
+    return whole == address.size() || ((other[whole] ^ address[whole]) & mask) == std::byte{0};
+  }
+};
+
+/// Of an address whose route the kernel does not make: its owner does, and calls it the kernel's
+/// (NetworkManager sets every address so).
+std::optional<Bits> without_route(const std::string& address) {
+  const auto bytes = from_hex(address);
+  const auto fixed = read_as<ifaddrmsg>(bytes);
+  if (!fixed) { return std::nullopt; }
+  Bits out{.family = fixed->ifa_family, .length = fixed->ifa_prefixlen};
+  std::uint32_t flags = fixed->ifa_flags;
+  for_each_attribute(after(bytes, sizeof(ifaddrmsg)), [&](std::uint16_t type, Bytes value) {
+    if (type == IFA_FLAGS) { flags = read_or_zero<std::uint32_t>(value); }
+    if (type == IFA_ADDRESS) { out.address.assign(value.begin(), value.end()); }
+  });
+  if ((flags & IFA_F_NOPREFIXROUTE) == 0 || out.length > out.address.size() * 8) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+std::optional<std::vector<std::byte>> route_entry(const MessageView& message, unsigned index,
+                                                  const std::vector<Bits>& without_routes) {
   auto fixed = read_as<rtmsg>(message.payload);
   if (!fixed) { return std::nullopt; }
   const Bytes attributes = after(message.payload, sizeof(rtmsg));
   std::uint32_t out_index = 0;
+  Bytes destination;
   for_each_attribute(attributes, [&](std::uint16_t type, Bytes value) {
     if (type == RTA_OIF) { out_index = read_or_zero<std::uint32_t>(value); }
+    if (type == RTA_DST) { destination = value; }
+  });
+  const bool somebodys = std::ranges::any_of(without_routes, [&](const Bits& bits) {
+    return bits.family == fixed->rtm_family && bits.length == fixed->rtm_dst_len &&
+           bits.starts(destination);
   });
   const bool made_by_kernel =
-      fixed->rtm_protocol == RTPROT_KERNEL || fixed->rtm_protocol == protocol_ra;
+      (fixed->rtm_protocol == RTPROT_KERNEL && !somebodys) || fixed->rtm_protocol == protocol_ra;
   const bool cloned = (fixed->rtm_flags & RTM_F_CLONED) != 0;
   if (out_index != index || made_by_kernel || cloned || fixed->rtm_type != RTN_UNICAST) {
     return std::nullopt;
@@ -153,8 +196,13 @@ Result<IpRecord> record_ip(const std::string& link) {
   EDGE_ASSIGN(out.addresses, dump<ifaddrmsg>(socket, RTM_GETADDR, [&](const MessageView& m) {
                 return address_entry(m, index);
               }));
-  EDGE_ASSIGN(out.routes, dump<rtmsg>(socket, RTM_GETROUTE,
-                                      [&](const MessageView& m) { return route_entry(m, index); }));
+  std::vector<Bits> without_routes;
+  for (const auto& address : out.addresses) {
+    if (auto bits = without_route(address)) { without_routes.push_back(std::move(*bits)); }
+  }
+  EDGE_ASSIGN(out.routes, dump<rtmsg>(socket, RTM_GETROUTE, [&](const MessageView& m) {
+                return route_entry(m, index, without_routes);
+              }));
   std::vector<std::string> ordered;
   for (const bool with_gateway : {false, true}) {
     for (const auto& route : out.routes) {
@@ -175,9 +223,11 @@ Result<void> put_back_ip(const std::string& link, const IpRecord& record) {
     }
   };
   if (present.addresses != record.addresses) {
-    // All of them, in their order: the first of a subnet is the primary one, and the others go with
-    // it.
+    // All of IPv4, in their order: the first of a subnet is the primary one, and the others go with
+    // it. IPv6 has no such order, and one that is there takes what it lacks in its place: made anew
+    // it would be away while duplicates are looked for.
     for (const auto& other : present.addresses) {
+      if (from_hex(other).front() == std::byte{AF_INET6}) { continue; }
       const bool known = std::ranges::any_of(record.addresses, [&](const auto& address) {
         return name_of(address) == name_of(other);
       });

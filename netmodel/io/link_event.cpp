@@ -14,8 +14,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t table_main = 254;
-
 std::string bounded(std::string text) {
   if (text.size() > KernelChange::text_bytes_max) { text.resize(KernelChange::text_bytes_max); }
   return text;

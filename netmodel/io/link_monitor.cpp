@@ -19,7 +19,7 @@ constexpr int datagrams_per_turn_max = 64;
 // A dump's next part is made inside recv() and waits for rtnl, which a bridge being deleted holds
 // for 17..60 ms: heartbeats on the same loop get their turn in between.
 constexpr std::chrono::milliseconds turn_max{5};
-constexpr std::size_t receive_bytes = 64 << 10;
+constexpr std::size_t notice_bytes = 64 << 10;
 
 Result<UniqueFd> open_socket(const LinkMonitorOptions& options) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
@@ -59,7 +59,7 @@ struct LinkMonitor::State : std::enable_shared_from_this<State> {
       : handlers(std::move(on)),
         options(with),
         socket(executor, fd.release()),
-        buffer(receive_bytes) {}
+        buffer(notice_bytes) {}
 
   void request_dump();
   void wait();

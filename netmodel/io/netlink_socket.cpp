@@ -18,8 +18,8 @@ namespace edge::netmodel {
 namespace {
 
 constexpr int dump_attempts_max = 8;
-constexpr std::size_t receive_bytes = 64
-                                      << 10;  // The kernel fills at most 32 KiB per read of a dump.
+constexpr std::size_t dump_read_bytes =
+    64 << 10;  // The kernel fills at most 32 KiB per read of a dump.
 constexpr int socket_buffer_bytes = 1 << 20;
 constexpr timeval answer_timeout{.tv_sec = 10, .tv_usec = 0};
 
@@ -49,7 +49,7 @@ Result<void> decode_answer(const nlmsghdr& header, Bytes payload) {
 std::uint8_t address_family(Family family) { return family == Family::v4 ? AF_INET : AF_INET6; }
 
 NetlinkSocket::NetlinkSocket(std::unique_ptr<nl_sock, NlSocketDeleter> socket)
-    : socket_(std::move(socket)), buffer_(receive_bytes) {}
+    : socket_(std::move(socket)), buffer_(dump_read_bytes) {}
 
 Result<NetlinkSocket> NetlinkSocket::open() {
   std::unique_ptr<nl_sock, NlSocketDeleter> socket(nl_socket_alloc());

@@ -32,8 +32,6 @@ constexpr std::size_t message_bytes_max =
     64 * 1024 + 1024;  // One list of elements of nearly 64 KiB and its frame.
 constexpr std::size_t list_bytes_max = 60 * 1024;  // An attribute's length is 16 bits.
 
-const std::string table_name(our_nft_table);
-
 template <auto Free>
 struct Freer {
   template <class T>
@@ -129,18 +127,18 @@ void Batch::finish(const nlmsghdr* message) { used_ += NLMSG_ALIGN(message->nlms
 
 void Batch::add_table(TableId id) {
   const Owned<nftnl_table, nftnl_table_free> table(nftnl_table_alloc());
-  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name.c_str());
+  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, own_table.c_str());
   nlmsghdr* message = start(id, NFT_MSG_NEWTABLE, NLM_F_CREATE,
-                            fmt::format("add table {} {}", family_name(id), table_name));
+                            fmt::format("add table {} {}", family_name(id), own_table));
   nftnl_table_nlmsg_build_payload(message, table.get());
   finish(message);
 }
 
 void Batch::remove_table(TableId id) {
   const Owned<nftnl_table, nftnl_table_free> table(nftnl_table_alloc());
-  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name.c_str());
-  nlmsghdr* message = start(id, NFT_MSG_DELTABLE, 0,
-                            fmt::format("delete table {} {}", family_name(id), table_name));
+  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, own_table.c_str());
+  nlmsghdr* message =
+      start(id, NFT_MSG_DELTABLE, 0, fmt::format("delete table {} {}", family_name(id), own_table));
   nftnl_table_nlmsg_build_payload(message, table.get());
   finish(message);
 }
@@ -151,7 +149,7 @@ void Batch::add_set(SetId id) {
   std::uint32_t flags = 0;
   if (!spec.data.empty()) { flags |= NFT_SET_MAP; }
   if (spec.interval) { flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT; }
-  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_name.c_str());
+  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, own_table.c_str());
   nftnl_set_set_str(set.get(), NFTNL_SET_NAME, std::string(spec.name).c_str());
   nftnl_set_set_u32(set.get(), NFTNL_SET_ID, static_cast<std::uint32_t>(id) + 1);
   nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, flags);
@@ -172,14 +170,14 @@ void Batch::add_set(SetId id) {
   put_userdata(*set, spec);
   nlmsghdr* message = start(spec.table, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL,
                             fmt::format("add {} {} {} {}", spec.data.empty() ? "set" : "map",
-                                        family_name(spec.table), table_name, spec.name));
+                                        family_name(spec.table), own_table, spec.name));
   nftnl_set_nlmsg_build_payload(message, set.get());
   finish(message);
 }
 
 void Batch::add_chain(const Chain& chain) {
   const Owned<nftnl_chain, nftnl_chain_free> made(nftnl_chain_alloc());
-  nftnl_chain_set_str(made.get(), NFTNL_CHAIN_TABLE, table_name.c_str());
+  nftnl_chain_set_str(made.get(), NFTNL_CHAIN_TABLE, own_table.c_str());
   nftnl_chain_set_str(made.get(), NFTNL_CHAIN_NAME, chain.name.c_str());
   if (chain.base) {
     nftnl_chain_set_str(made.get(), NFTNL_CHAIN_TYPE, chain.base->type.c_str());
@@ -190,14 +188,14 @@ void Batch::add_chain(const Chain& chain) {
   }
   nlmsghdr* message =
       start(chain.table, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL,
-            fmt::format("add chain {} {} {}", family_name(chain.table), table_name, chain.name));
+            fmt::format("add chain {} {} {}", family_name(chain.table), own_table, chain.name));
   nftnl_chain_nlmsg_build_payload(message, made.get());
   finish(message);
 }
 
 void Batch::add_rule(const Rule& rule) {
   const Owned<nftnl_rule, nftnl_rule_free> made(nftnl_rule_alloc());
-  nftnl_rule_set_str(made.get(), NFTNL_RULE_TABLE, table_name.c_str());
+  nftnl_rule_set_str(made.get(), NFTNL_RULE_TABLE, own_table.c_str());
   nftnl_rule_set_str(made.get(), NFTNL_RULE_CHAIN, rule.chain.c_str());
   nftnl_rule_set_u32(made.get(), NFTNL_RULE_FAMILY, family_number(rule.table));
   for (const Expression& expression : rule.expressions) {
@@ -212,7 +210,7 @@ void Batch::add_rule(const Rule& rule) {
                         nftnl_udata_buf_len(userdata.get()));
   }
   nlmsghdr* message = start(rule.table, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
-                            fmt::format("add rule {} {} {} {}", family_name(rule.table), table_name,
+                            fmt::format("add rule {} {} {} {}", family_name(rule.table), own_table,
                                         rule.chain, rule.text));
   nftnl_rule_nlmsg_build_payload(message, made.get());
   finish(message);
@@ -226,8 +224,8 @@ void Batch::put_elements(SetId id, std::span<const Element> elements, bool add) 
     const auto flags = static_cast<std::uint16_t>(add ? NLM_F_CREATE | NLM_F_EXCL : 0);
     nlmsghdr* message = start(spec.table, type, flags,
                               fmt::format("{} element {} {} {}", add ? "add" : "delete",
-                                          family_name(spec.table), table_name, name));
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name.c_str());
+                                          family_name(spec.table), own_table, name));
+    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, own_table.c_str());
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, name.c_str());
     nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     std::size_t count = 0;
@@ -268,7 +266,7 @@ std::string Batch::describe(const NetfilterError& error) const {
     return fmt::format("{} {{ {} }}", step->text, element_text(spec, step->elements.front()));
   }
   std::size_t first = NLMSG_HDRLEN + sizeof(nfgenmsg) + 2 * NLA_HDRLEN +
-                      NLA_ALIGN(table_name.size() + 1) + NLA_ALIGN(spec.name.size() + 1) +
+                      NLA_ALIGN(own_table.size() + 1) + NLA_ALIGN(spec.name.size() + 1) +
                       NLA_HDRLEN;
   const bool removal = step->text.starts_with("delete");
   for (const Element& element : step->elements) {

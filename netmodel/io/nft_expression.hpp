@@ -1,12 +1,18 @@
 // Rule expressions: between our values and libnftnl's objects, encode beside decode.
 #pragma once
 
+#include <string>
+
 #include "netmodel/core/nft_table.hpp"
+#include "netmodel/core/state.hpp"
 
 struct nftnl_expr;
 struct nftnl_rule;
 
 namespace edge::netmodel::nft {
+
+/// As C's libraries want it: ended by a zero.
+inline const std::string own_table(our_nft_table);
 
 /// Pre: not Foreign. The result belongs to the caller (usually a nftnl_rule takes it).
 nftnl_expr* encode(const Expression& expression);

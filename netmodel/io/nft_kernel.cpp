@@ -17,7 +17,7 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr int attempts_max = 3;
+constexpr int commit_attempts_max = 3;
 
 /// Every transaction raises the generation by one; 0 is skipped (nf_tables_commit).
 std::uint32_t after(std::uint32_t generation) { return generation + 1 == 0 ? 1 : generation + 1; }
@@ -165,7 +165,7 @@ Result<void> NftKernel::commit(const NftState& state) {
     EDGE_TRY(impl_->refresh());
     const auto done = impl_->commit_once(desired);
     if (done) { break; }
-    if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
+    if (done.error().os_errno != ERESTART || attempt == commit_attempts_max) { return done; }
   }
   if (!impl_->report.wrote) { return {}; }
   impl_->known->state = std::move(desired);
@@ -186,7 +186,7 @@ Result<void> NftKernel::remove() {
     impl_->remove_tables(batch);
     const auto done = impl_->commit(batch);
     if (done) { break; }
-    if (done.error().os_errno != ERESTART || attempt == attempts_max) { return done; }
+    if (done.error().os_errno != ERESTART || attempt == commit_attempts_max) { return done; }
   }
   impl_->known->state.reset();
   impl_->known->tables = {};

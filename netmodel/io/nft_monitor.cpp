@@ -24,8 +24,8 @@ namespace {
 
 /// A commit of 10,000 elements by someone else makes as many notifications; what does not fit is an
 /// overrun.
-constexpr int receive_queue_bytes = 8 * 1024 * 1024;
-constexpr std::size_t receive_bytes = 64 * 1024;
+constexpr int event_queue_bytes = 8 * 1024 * 1024;
+constexpr std::size_t event_read_bytes = 64 * 1024;
 /// Attribute 1 is the table's name in every nf_tables object (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE,
 /// ...).
 constexpr std::uint16_t table_attribute = 1;
@@ -38,8 +38,8 @@ Result<UniqueFd> open_group() {
     return fail_errno(errno, "bind nftables monitor");
   }
   // A smaller queue overruns earlier, which is handled.
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_queue_bytes,
-                     sizeof receive_queue_bytes);
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &event_queue_bytes,
+                     sizeof event_queue_bytes);
   const int group = NFNLGRP_NFTABLES;
   if (::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
     return fail_errno(errno, "join nftables notifications");
@@ -54,7 +54,7 @@ struct NftMonitor::Impl {
       : descriptor(io, fd.release()),
         is_own(std::move(own)),
         on_change(std::move(change)),
-        buffer(receive_bytes) {}
+        buffer(event_read_bytes) {}
 
   boost::asio::posix::stream_descriptor descriptor;
   IsOwn is_own;

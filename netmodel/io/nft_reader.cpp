@@ -31,8 +31,6 @@ namespace {
 constexpr std::size_t edits_max = 32;  // More lines tell nobody more.
 constexpr int attempts_max = 5;
 
-const std::string table_name(our_nft_table);
-
 /// What the kernel holds, before it is judged.
 struct RawTables {
   std::array<bool, table_ids.size()> present{};
@@ -64,7 +62,7 @@ class Request {
 
 Result<bool> read_flags(NetfilterSocket& socket, TableId table, RawTables& raw) {
   Request request(table, NFT_MSG_GETTABLE, 0);
-  request.put(NFTA_TABLE_NAME, table_name);
+  request.put(NFTA_TABLE_NAME, own_table);
   const auto answer = socket.exchange(request.header(), [&](const nlmsghdr& header) {
     for_each_attribute(attributes_of(header, sizeof(nfgenmsg)),
                        [&](const NetlinkAttribute& attribute) {
@@ -73,7 +71,7 @@ Result<bool> read_flags(NetfilterSocket& socket, TableId table, RawTables& raw) 
   });
   if (!answer && answer.error().os_errno == ENOENT) { return false; }
   if (!answer) {
-    return fail_in(fmt::format("read table {} {}", family_name(table), table_name), answer.error());
+    return fail_in(fmt::format("read table {} {}", family_name(table), own_table), answer.error());
   }
   return true;
 }
@@ -84,7 +82,7 @@ Result<void> read_chains(NetfilterSocket& socket, TableId table, RawTables& raw)
     const std::unique_ptr<nftnl_chain, decltype([](nftnl_chain* c) { nftnl_chain_free(c); })> chain(
         nftnl_chain_alloc());
     if (nftnl_chain_nlmsg_parse(&header, chain.get()) < 0) { return; }
-    if (nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE) != table_name) {
+    if (nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE) != own_table) {
       return;
     }  // Dumps are of all tables.
     Chain made{nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME), {}, table};
@@ -102,7 +100,7 @@ Result<void> read_chains(NetfilterSocket& socket, TableId table, RawTables& raw)
 
 Result<void> read_rules(NetfilterSocket& socket, TableId table, RawTables& raw) {
   Request request(table, NFT_MSG_GETRULE, NLM_F_DUMP);
-  request.put(NFTA_RULE_TABLE, table_name);
+  request.put(NFTA_RULE_TABLE, own_table);
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
     const std::unique_ptr<nftnl_rule, decltype([](nftnl_rule* r) { nftnl_rule_free(r); })> rule(
         nftnl_rule_alloc());
@@ -121,7 +119,7 @@ std::string signature(std::uint32_t key_type, std::uint32_t key_bytes, std::uint
 
 Result<void> read_sets(NetfilterSocket& socket, TableId table, RawTables& raw) {
   Request request(table, NFT_MSG_GETSET, NLM_F_DUMP);
-  request.put(NFTA_SET_TABLE, table_name);
+  request.put(NFTA_SET_TABLE, own_table);
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
     const std::unique_ptr<nftnl_set, decltype([](nftnl_set* s) { nftnl_set_free(s); })> set(
         nftnl_set_alloc());
@@ -158,7 +156,7 @@ Element read_element(std::span<const char> attributes) {
 
 Result<void> read_elements(NetfilterSocket& socket, SetId id, RawTables& raw) {
   Request request(set_specs()[static_cast<std::size_t>(id)].table, NFT_MSG_GETSETELEM, NLM_F_DUMP);
-  request.put(NFTA_SET_ELEM_LIST_TABLE, table_name);
+  request.put(NFTA_SET_ELEM_LIST_TABLE, own_table);
   request.put(NFTA_SET_ELEM_LIST_SET, std::string(set_specs()[static_cast<std::size_t>(id)].name));
   auto& into = raw.elements[static_cast<std::size_t>(id)];
   return socket.exchange(request.header(), [&](const nlmsghdr& header) {
@@ -317,7 +315,7 @@ NftState judge(const RawTables& raw) {
   std::vector<std::string> edits;
   for (const TableId table : table_ids) {
     if (raw.present[static_cast<std::size_t>(table)]) { continue; }
-    edits.push_back(fmt::format("table {} {} is missing", family_name(table), table_name));
+    edits.push_back(fmt::format("table {} {} is missing", family_name(table), own_table));
   }
   if (raw.flags != 0) {
     edits.push_back(fmt::format("table flags {:x}: our rules do not run", raw.flags));

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from .ns import LabError, kill_by_pidfd
+from .ns import LabError, ip_batch, kill_by_pidfd
 from .probes import carrier_to_address_s, cpu_ticks, rss_kib
 from .product import HOST_ID, REPOSITORY
 from .scenario import Lab, NotMet
@@ -20,6 +20,7 @@ from .traffic import CommandStream, longest_gap
 REFERENCE_PROGRAM = "bench_udp_reference"
 ECHO_PORT = 9100
 INTERVAL_S = 0.005
+QUIET, QUIET_S = "gap.none", 0.25      # what the commands' own way costs without a fault: fsync, the host's other work
 SETTLE_S = 1.0             # the stream goes on for so long after a fault has been survived
 
 
@@ -98,23 +99,25 @@ def measure_gaps(programs, wanted, runs, entries):
         server = lab.console.node.spawn([programs / REFERENCE_PROGRAM, "serve", ECHO_PORT], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         server.stdout.readline()
-        sent = 0
+        sent, quiet = 0, []
         for name in wanted:
             product, reference = [], []
             for number in range(runs):
-                sent, gap, floor = one_gap(lab, name, sent)
+                sent, gap, floor, before = one_gap(lab, name, sent)
                 product.append(gap)
                 reference.append(floor)
-                progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, reference {floor:.0f} ms")
+                quiet.append(before)
+                progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, before the fault {before:.0f} ms, reference {floor:.0f} ms")
             mode, target = FAULTS[name][2:]
             entries.append(figure(name, "ms", product, target, REFERENCE_NAMES[mode], reference))
-        return []
+        return [figure(QUIET, "ms", quiet, None)]
     finally:
         lab.down()
 
 
 def one_gap(lab, name, sent):
-    """One fault under commands and reference at once: (commands sent so far, gap ms, reference gap ms)."""
+    """One fault under commands and reference at once: commands sent so far; the gap, the reference's, and the longest in
+    the quarter second before the fault, each in ms."""
     fault, repair, mode, _ = FAULTS[name]
     active = lab.host.active_port()
     other = next(p for p in lab.topology.ports if p != active)
@@ -133,7 +136,9 @@ def one_gap(lab, name, sent):
         raise NotMet(f"{name}: not every command was done: {stream.states()}")
     repair(lab, active)
     lab.expect(40, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
-    return sent + len(stream.records), gap_after(stream.replied(), moment), gap_after(echoes, moment)
+    replied = stream.replied()
+    quiet = gap_after([t for t in replied if t < moment], moment - QUIET_S)
+    return sent + len(stream.records), gap_after(replied, moment), gap_after(echoes, moment), quiet
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------
@@ -254,6 +259,47 @@ def measure_start(programs, runs):
         lab.down()
 
 
+def measure_sixteen(programs, runs):
+    """Daemon start (exec), nothing known, to the complete default state of a machine of 16 ports: a bridge, a lease's
+    address and a usable path each, and the network `default`. Reference: the same bridges and addresses by `ip -batch`."""
+    times, floor = [], []
+    for _ in range(runs):
+        lab = Lab("sixteen", programs, say=lambda text: None)
+        try:
+            lab.prepare()
+            lab.console.start()
+            floor.append(sixteen_bridges_ms(lab))
+            start = time.monotonic()
+            lab.host.start()
+            lab.expect(30, "every port has a usable path", lambda: [
+                state in ("standby", "active") for state in lab.host.path_states().values()].count(True) == len(lab.topology.ports))
+            lab.expect(5, "the network default serves", lambda: lab.host.children("dnsmasq") and any(
+                link.get("ifname") == "n-default" for link in lab.host.kernel("addr", "show", "dev", "n-default")))
+            times.append((time.monotonic() - start) * 1000)
+            for port in lab.topology.ports:
+                if lab.host.kernel_addresses(port) != [lab.host.address(port)]:
+                    raise NotMet(f"{port}: the kernel has {lab.host.kernel_addresses(port)}, the lease {lab.host.address(port)}")
+            progress(f"start.sixteen_ports: {times[-1]:.0f} ms, ip -batch {floor[-1]:.0f} ms")
+        finally:
+            lab.down()
+    return [figure("start.sixteen_ports", "ms", times, None, "bridges and addresses by ip -batch", floor)]
+
+
+def sixteen_bridges_ms(lab):
+    """What the kernel alone takes, on adapters of its own."""
+    node, count = lab.add_node("bare"), len(lab.topology.ports)
+    for number in range(count):
+        node.ip("link", "add", f"p{number}", "type", "veth", "peer", "name", f"q{number}")
+    lines = []
+    for number in range(count):
+        lines += [f"link add b{number} type bridge forward_delay 0", f"link set p{number} master b{number} up", f"link set b{number} up",
+                  f"addr add 10.9.{number}.2/24 dev b{number}", f"route add default via 10.9.{number}.1 table {100 + number}",
+                  f"rule add from 10.9.{number}.2 table {100 + number}"]
+    start = time.monotonic()
+    ip_batch(lines, node.netns)
+    return (time.monotonic() - start) * 1000
+
+
 def measure_dhcp(programs, runs):
     """Carrier to address on the bridge, no lease known. Reference: bare dhcpcd with the same options, exec to address."""
     lab, times, floor = Lab("direct", programs, say=lambda text: None), [], []
@@ -287,10 +333,7 @@ def bare_dhcpcd_ms(lab):
     lab.expect(3, "eth0 has carrier", lambda: "LOWER_UP" in host.ip("link", "show", "eth0"))
     start = time.monotonic()
     child = host.spawn(["dhcpcd", "-B", "-4", "-f", config, "eth0"], log="bare.log")
-    while "inet " not in host.ip("-4", "addr", "show", "dev", "eth0"):
-        if time.monotonic() - start > 10:
-            raise LabError("bare dhcpcd got no address")
-        time.sleep(0.001)
+    lab.expect(10, "bare dhcpcd has an address", lambda: "inet " in host.ip("-4", "addr", "show", "dev", "eth0"), interval=0.001)
     took = (time.monotonic() - start) * 1000
     child.terminate()
     try:
@@ -360,17 +403,37 @@ def measure_idle(programs, _):
         lab.down()
 
 
+# -- VLANs, where the kernel has them --------------------------------------------------------------------------------
+
+VM_PROGRAM = "vm_bench_vlan"
+
+
+def measure_vlans(programs, _):
+    """VLANs of a bridge's port, read, written and deleted, under Debian's kernel. Emulated: only the ratios mean something."""
+    from . import machine
+    out, err = bytearray(), bytearray()
+    with machine.Machine(REPOSITORY / "build/log/vm-bench", say=progress) as guest:
+        status = guest.run([programs / VM_PROGRAM], out.extend, err.extend, timeout_s=600)
+        kernel = guest.kernel.version
+    if status != 0:
+        raise LabError(f"{VM_PROGRAM}: exit {status}: {err[-500:].decode(errors='replace')}")
+    return [{**json.loads(line), "kernel": kernel} for line in out.decode().splitlines() if line.startswith("{")]
+
+
 # -- all of it -------------------------------------------------------------------------------------------------------
 
 def measure_failover(programs, runs):
-    """The product and its rivals, fault by fault. Minutes per run: only when it is named."""
+    """The product and its rivals, fault by fault. Minutes per run."""
     from . import bench_failover
     return bench_failover.measure(programs, runs)
 
 
-ON_DEMAND = "failover"
-OTHERS = {ON_DEMAND: (measure_failover, 20), "start.first_welcome": (measure_start, 10), "dhcp.carrier_to_address": (measure_dhcp, 7),
-          "commands.rate": (measure_commands, 3), "tunnel.goodput": (measure_goodput, 3), "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1)}
+VLANS = ("vlan.create_1000", "vlan.create_4093", "vlan.add_one", "vlan.delete_one", "vlan.dump_1000",
+         "vlan.delete_4093_others_wait", "vlan.create_100_against_bridges")
+ON_DEMAND = ("failover", *VLANS)   # minutes, or another kernel: only when they are named
+OTHERS = {"failover": (measure_failover, 20), "start.first_welcome": (measure_start, 10), "start.sixteen_ports": (measure_sixteen, 3), "dhcp.carrier_to_address": (measure_dhcp, 7),
+          "commands.rate": (measure_commands, 3), "tunnel.goodput": (measure_goodput, 3), "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1),
+          **{name: (measure_vlans, 1) for name in VLANS}}
 
 
 def run_programs(programs, wanted):
@@ -407,10 +470,10 @@ def run(programs, wanted, runs, json_file):
         except (NotMet, LabError, OSError, subprocess.TimeoutExpired) as error:
             failures.append(f"{text}: {error}")
 
-    chosen = [n for n in known if (matches(n, wanted) if wanted else n != ON_DEMAND)]
+    chosen = [n for n in known if (matches(n, wanted) if wanted else n not in ON_DEMAND)]
     gaps = [n for n in chosen if n in FAULTS]
     stream_gaps = [n for n in chosen if n in STREAM_FAULTS]
-    if (gaps or stream_gaps or ON_DEMAND in chosen) and not (programs / REFERENCE_PROGRAM).exists():
+    if (gaps or stream_gaps or "failover" in chosen) and not (programs / REFERENCE_PROGRAM).exists():
         build_reference(programs)
     if gaps:
         attempt(" ".join(gaps), measure_gaps, programs, gaps, runs, entries)

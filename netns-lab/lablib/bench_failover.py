@@ -27,7 +27,7 @@ class Contest:
             for fault in bench.FAULTS:
                 name = fault.removeprefix("gap.")
                 for number in range(self.runs):
-                    self._round(fault, name)
+                    self._round(fault, name, number)
                     bench.progress(f"failover.{name} {number + 1}/{self.runs}: " + ", ".join(
                         f"{who} {rounds[name][-1][0]:.0f} ms" for who, rounds in self.results.items() if name in rounds))
             self._idle_bytes()
@@ -51,9 +51,9 @@ class Contest:
         self.machine = Rival(lab)
         self.rivals = [Mptcp(self.machine), SwitchedTls(self.machine)]
 
-    def _round(self, fault, name):
+    def _round(self, fault, name, number):
         lab = self.lab
-        self.sent, gap, floor = bench.one_gap(lab, fault, self.sent)        # It checks that every command is done, once.
+        self.sent, gap, floor, _ = bench.one_gap(lab, fault, self.sent)     # It checks that every command is done, once.
         self._note("this product, commands", name, gap, 0, 0)
         mode = bench.REFERENCE_NAMES[bench.FAULTS[fault][2]]
         self._note(f"bound UDP, {'sent twice' if 'twice' in mode else 'sent once, switched on carrier'}", name, floor, 0, 0)
@@ -61,7 +61,8 @@ class Contest:
             gap, _ = bench.one_stream_gap(lab, self.forward, fault)         # It checks every byte.
         self._note("this product, a stream", name, gap, 0, 0)
         for rival in self.rivals:
-            self._note(rival.name, name, *self._one_rival(rival, fault))
+            if number % rival.every == 0:
+                self._note(rival.name, name, *self._one_rival(rival, fault))
 
     def _note(self, who, name, gap, lost, doubled):
         self.results.setdefault(who, {}).setdefault(name, []).append((gap, lost, doubled))

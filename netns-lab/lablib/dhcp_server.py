@@ -36,6 +36,12 @@ class DhcpServer:
         self._end(self._dns)
         self._dns = None
 
+    def answer(self, addresses):
+        """DNS begins anew and names these as the Console's; none: there is no such name."""
+        self.stop_dns()
+        self.console_addresses = list(addresses)
+        self._dns = self._start_dnsmasq(with_dhcp=False)
+
     def pause_dhcp(self, paused=True):
         """SIGSTOP: the socket stays, nobody answers."""
         if self._dhcp:

@@ -80,6 +80,10 @@ class Faults:
         """Only what goes to or comes from one address is dropped."""
         self._fault_rules(path, [f"ip daddr {address} drop", f"ip saddr {address} drop"])
 
+    def only_through(self, path, address):
+        """A site with a proxy: the router forwards for this one machine of its network, for nobody else."""
+        self._fault_rules(path, [f'iifname != "wan" ip saddr != {address} drop'])
+
     def loss(self, path, percent):
         """Each forwarded packet of the uplink is dropped with this probability, both ways. 0: none."""
         if not 0 <= percent <= 100:

@@ -1,7 +1,6 @@
 """A port that somebody else's bridge or bond holds, with the address on it: left there, lived beside, taken when released."""
-from .traffic import TcpEcho
-
-USABLE = ("active", "standby")
+from .administrator import Administrator
+from .product import USABLE
 
 
 def run(lab, kind, *options):
@@ -13,25 +12,17 @@ def run(lab, kind, *options):
                  "link set eth0 up", f"link set {holder} up", f"addr add {address}/{network.prefixlen} dev {holder}",
                  f"route add default via {uplink['eth0'].gateway} dev {holder} proto static metric 50"):
         host.ip(*line.split())
-    lab.expect(10, "the address answers", lambda: "1 received" in lab.client("a").run(["ping", "-c1", "-W1", address], check=False))
+    administrator = Administrator(lab, address)
 
     def picture():
         return [(x["ifname"], x["mtu"], x.get("master")) for x in lab.host.kernel("link") if x["ifname"] in (holder, "eth0")] + [
             (r["dst"], r.get("gateway"), r.get("metric")) for r in lab.host.kernel("-4", "route") if r.get("dev") == holder]
 
     before = picture()
-    with TcpEcho(host, 7000, "host"), lab.client("a").socket() as session:
-        session.settimeout(5)
-        session.connect((address, 7000))
-        session.recv(100)
-
-        def alive(when):
-            session.sendall(b"still there?")
-            lab.check(f"the administrator's session lives {when}", session.recv(100) == b"still there?")
-
+    with administrator:
         lab.step(f"first start beside {holder}")
         lab.start(active="eth1")
-        alive("after the start")
+        administrator.alive("after the start")
         [conflict] = [e["data"] for e in lab.host.events() if e["kind"] == "takeover.conflict"]
         lab.check("it says who holds the port, and how to release it", conflict["master"] == holder
                   and "ip link set eth0 nomaster" in conflict["what"], conflict)
@@ -41,12 +32,12 @@ def run(lab, kind, *options):
         refused = lab.console.command([{"op": "adapter.set", "adapter": "eth0", "mtu": 1600}])
         lab.nat_interface()
         lab.console.must([lab.publish("r-1")])
-        alive(f"after commands ({refused['state']})")
+        administrator.alive(f"after commands ({refused['state']})")
         lab.check("nothing of theirs has changed", picture() == before, [before, picture()])
         lab.host.kill()
         lab.host.start()
         lab.expect(15, "the host is online", lab.console.online)
-        alive("after a restart")
+        administrator.alive("after a restart")
     lab.step("released by hand: taken")
     host.ip("link", "set", "eth0", "nomaster")
     host.ip("link", "delete", holder)

@@ -6,6 +6,7 @@ import subprocess
 from .ns import LabError
 
 VIRTIO = "virtio"                   # real NICs, whose cables QEMU pulls: only in the emulated machine
+CLOCK = "clock"                     # a wall clock that is nobody else's and may be set: only in the emulated machine
 PORTS_ENV = "LAB_MACHINE_PORTS"     # how many of them this machine has
 KERNEL_ENV = "LAB_KERNEL"           # set in the emulated machine: the version of its kernel
 PROBES = {
@@ -27,8 +28,8 @@ def of(module):
     needs = getattr(module, "NEEDS", ())
     needs = tuple(needs.replace(",", " ").split()) if isinstance(needs, str) else tuple(needs)
     for need in needs:
-        if need != VIRTIO and need not in PROBES:
-            raise LabError(f'NEEDS: unknown "{need}"; allowed: {" ".join([*PROBES, VIRTIO])}')
+        if need not in (VIRTIO, CLOCK) and need not in PROBES:
+            raise LabError(f'NEEDS: unknown "{need}"; allowed: {" ".join([*PROBES, VIRTIO, CLOCK])}')
     return needs
 
 
@@ -37,6 +38,8 @@ def has(need):
     """Whether the kernel under us has it."""
     if need == VIRTIO:
         return machine_ports() > 0
+    if need == CLOCK:
+        return KERNEL_ENV in os.environ
     script = "mount -t sysfs sysfs /sys && " + PROBES[need]
     return subprocess.run(["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True).returncode == 0
 

@@ -95,14 +95,14 @@ class Network(Faults):
                 lines.append(self.port_cable(index, port))
         for uplink in self.topology.uplinks:
             if not uplink.direct:
-                lines.append(self._cable(f"router-{uplink.name}", "lan", "sw", f"r-{uplink.name}"))
-            lines.append(self._cable(f"router-{uplink.name}", "wan", "sw", f"w-{uplink.name}"))
+                lines.append(self.cable(f"router-{uplink.name}", "lan", "sw", f"r-{uplink.name}"))
+            lines.append(self.cable(f"router-{uplink.name}", "wan", "sw", f"w-{uplink.name}"))
             if uplink.client:
-                lines.append(self._cable(f"client-{uplink.name}", "eth0", "sw", f"c-{uplink.name}"))
-        lines.append(self._cable("console", "eth0", "sw", "console"))
+                lines.append(self.cable(f"client-{uplink.name}", "eth0", "sw", f"c-{uplink.name}"))
+        lines.append(self.cable("console", "eth0", "sw", "console"))
         ns.ip_batch(lines)
 
-    def _cable(self, node, name, peer_node, peer):
+    def cable(self, node, name, peer_node, peer):
         """A cable whose ends have different numbers: its carrier events are urgent and come at once."""
         self._cables_made += 1
         return (f"link add {name} index {1000 + self._cables_made} netns {self.nodes[node].netns} type veth "

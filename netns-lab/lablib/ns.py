@@ -141,6 +141,10 @@ class Node:
         """A name of the network namespace that also works where /run is another. Pre: opened with machine."""
         return f"/proc/{self._anchor.pid}/ns/net"
 
+    def processes(self):
+        """Pids of all that runs in this node, but for what holds its mounts."""
+        return [pid for pid in processes_in([self.netns]) if not self._anchor or pid != self._anchor.pid]
+
     def entry(self):
         """The command prefix that runs a program in this node."""
         mounts = [f"--mount=/proc/{self._anchor.pid}/ns/mnt"] if self._anchor else []

@@ -4,17 +4,15 @@ import json
 import os
 import pathlib
 import re
-import signal
 import socket
 import subprocess
 import threading
-import time
 import uuid
 
 from . import pace
-from .evidence import write_stacks
 from .hardware import port_mac
 from .ns import LabError, processes_in
+from .program import Program
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAMS = ("uplinkd", "uplinkctl", "uplink-console")
@@ -22,7 +20,7 @@ HOST_ID = "hv-01"
 CONSOLE_NAME = "console.example"
 TOKEN = "lab-token-0123456789abcdef0123456789abcdef"
 COMMAND_WAIT_MAX_S = 300     # the API's own limit
-STOP_WITHIN_S = 10           # interfaces.md: uplinkd ends within 10 s after SIGTERM
+USABLE = ("active", "standby")     # States of a path that carries the tunnel, or could at once.
 
 
 def program_folder(build=None):
@@ -47,15 +45,12 @@ def program_folder(build=None):
     return REPOSITORY / "build/release/bin"
 
 
-class Host:
+class Host(Program):
     """uplinkd on node hv, and what it says about itself."""
 
     def __init__(self, node, programs, pki, topology):
-        self.node, self.programs, self.pki, self.topology = node, programs, pki, topology
-        self.state, self.runtime = node.dir / "state", node.dir / "runtime"
-        self.config_file = node.dir / "uplink.toml"
-        self.daemon = None
-        self.environment = {"ASAN_OPTIONS": "detect_leaks=1"}
+        super().__init__("uplinkd", node, programs, "uplink.toml")
+        self.pki, self.topology, self.runtime = pki, topology, node.dir / "runtime"
         self.settings = {
             "host": {"id": HOST_ID},
             "paths": {"state": str(self.state), "runtime": str(self.runtime)},
@@ -69,48 +64,12 @@ class Host:
     def write_config(self):
         self.config_file.write_text(toml(self.settings))
 
-    def start(self):
-        """Starts the daemon and waits until its control socket answers."""
-        self.write_config()
-        self.state.mkdir(exist_ok=True)
-        self.daemon = self.node.spawn([self.programs / "uplinkd", "--config", self.config_file], log="uplinkd.log",
-                                      env=self.environment)
-        deadline = time.monotonic() + pace.deadline(10)
-        while True:
-            try:
-                return self.ctl("status")
-            except OSError:
-                if self.daemon.poll() is not None:
-                    raise LabError(f"uplinkd ended with {self.daemon.returncode}: {self.log_tail()}") from None
-                if time.monotonic() > deadline:
-                    raise LabError(f"uplinkd does not answer on its control socket: {self.log_tail()}") from None
-                time.sleep(0.005)
-
-    def kill(self):
-        """kill -9: no chance to tidy up."""
-        self.daemon.kill()
-        self.daemon.wait()
-        self.daemon = None
-
-    def stop(self):
-        """SIGTERM and wait. Errors: LabError when it takes longer than promised or ends with another status than 0."""
-        self.daemon.send_signal(signal.SIGTERM)
-        try:
-            status = self.daemon.wait(pace.deadline(STOP_WITHIN_S))
-        except subprocess.TimeoutExpired:
-            write_stacks(self)
-            raise LabError(f"uplinkd is still there {STOP_WITHIN_S} s after SIGTERM: {self.log_tail()}\n"
-                           + (self.node.dir / "stacks.log").read_text()) from None
-        if status != 0:
-            raise LabError(f"uplinkd ended with status {status} after SIGTERM: {self.log_tail()}")
-        self.daemon = None
+    def first_answer(self):
+        return self.ctl("status")
 
     def purge(self):
         """uplinkd --purge: everything that is marked ours goes. Pre: the daemon does not run."""
         self.node.run([self.programs / "uplinkd", "--config", self.config_file, "--purge"])
-
-    def running(self):
-        return self.daemon is not None and self.daemon.poll() is None
 
     def ctl(self, command, **args):
         """One question on the control socket; its data. Errors: LabError with the daemon's words, OSError if absent."""
@@ -170,14 +129,6 @@ class Host:
     def session(self):
         return self.ctl("status")["console"].get("session")
 
-    def log(self):
-        path = self.node.dir / "uplinkd.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def log_tail(self, lines=15):
-        return "\n".join(self.log().splitlines()[-lines:])
-
-    # -- what the kernel says ----------------------------------------------------------------------------------------
     def kernel(self, *arguments):
         """`ip -j ...` in the host, parsed."""
         return json.loads(self.node.run(["ip", "-j", *arguments]) or "[]")
@@ -236,16 +187,14 @@ class Host:
         return pids
 
 
-class Console:
+class Console(Program):
     """uplink-console on node console, and its HTTP API. Threads: request() from any; one connection per thread."""
 
     def __init__(self, node, programs, pki, topology):
-        self.node, self.programs, self.pki, self.topology = node, programs, pki, topology
+        super().__init__("uplink-console", node, programs, "console.toml")
+        self.pki, self.topology = pki, topology
         self.address, self.api_port = topology.console_addresses[0], topology.api_port
         self.tunnel_addresses = list(topology.console_addresses)
-        self.state = node.dir / "state"
-        self.config_file = node.dir / "console.toml"
-        self.daemon = None
         self.certificate = "console"
         self.client_ca = "ca"
         self._local = threading.local()
@@ -258,44 +207,8 @@ class Console:
                     "key": str(self.pki.key(self.certificate))},
             "paths": {"state": str(self.state)}, "http": {"token": TOKEN}}))
 
-    def start(self):
-        self.write_config()
-        self.state.mkdir(exist_ok=True)
-        self.daemon = self.node.spawn([self.programs / "uplink-console", "--config", self.config_file],
-                                      log="console.log", env={"ASAN_OPTIONS": "detect_leaks=1"})
-        deadline = time.monotonic() + pace.deadline(10)
-        while True:
-            try:
-                return self.get("/api/v1/hosts")
-            except OSError:
-                if self.daemon.poll() is not None:
-                    raise LabError(f"uplink-console ended with {self.daemon.returncode}: {self.log_tail()}") from None
-                if time.monotonic() > deadline:
-                    raise LabError(f"uplink-console does not answer: {self.log_tail()}") from None
-                time.sleep(0.005)
-
-    def kill(self):
-        self.daemon.kill()
-        self.daemon.wait()
-        self.daemon = None
-
-    def stop(self):
-        """SIGTERM and wait. Errors: LabError as for the host."""
-        self.daemon.send_signal(signal.SIGTERM)
-        try:
-            status = self.daemon.wait(pace.deadline(STOP_WITHIN_S))
-        except subprocess.TimeoutExpired:
-            raise LabError(f"uplink-console is still there {STOP_WITHIN_S} s after SIGTERM") from None
-        if status != 0:
-            raise LabError(f"uplink-console ended with status {status} after SIGTERM: {self.log_tail()}")
-        self.daemon = None
-
-    def running(self):
-        return self.daemon is not None and self.daemon.poll() is None
-
-    def log_tail(self, lines=15):
-        path = self.node.dir / "console.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+    def first_answer(self):
+        return self.get("/api/v1/hosts")
 
     def request(self, method, path, body=None, timeout=40, token=TOKEN):
         """(status, parsed body). A connection that went stale is made again once."""
@@ -392,13 +305,20 @@ class NodeConnection(http.client.HTTPConnection):
 
 
 def toml(tables):
-    """A TOML text of one level of tables; strings, numbers, booleans and lists of strings only."""
+    """A TOML text of one level of tables; strings, numbers, booleans, lists of strings, and lists of such tables."""
     def value(item):
         if isinstance(item, bool):
             return "true" if item else "false"
         return json.dumps(item)
+
+    def many(item):
+        return isinstance(item, list) and item and all(isinstance(entry, dict) for entry in item)
     lines = []
     for table, entries in tables.items():
         lines.append(f"[{table}]")
-        lines += [f"{key} = {value(item)}" for key, item in entries.items()]
+        lines += [f"{key} = {value(item)}" for key, item in entries.items() if not many(item)]
+        for key, items in entries.items():
+            for entry in items if many(items) else []:
+                lines.append(f"[[{table}.{key}]]")
+                lines += [f"{name} = {value(item)}" for name, item in entry.items()]
     return "\n".join(lines) + "\n"

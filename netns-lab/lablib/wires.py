@@ -1,15 +1,18 @@
 """The outside of groups: switches that know VLANs, aggregates at their end, captures that show tags."""
 import contextlib
 import pathlib
+import select
 import socket
 import struct
 import subprocess
 import threading
 
+from . import pace
 from .ns import LabError, ip_batch
 from .reach import ETH_P_ALL
 
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10     # linux/if_packet.h
+FLOWS_WITHIN_S = 10
 AUXDATA = struct.Struct("=IIIHHHH")
 
 
@@ -31,11 +34,12 @@ def access(lab, link, vlan):
     switch.run(["bridge", "vlan", "add", "dev", link, "vid", str(vlan), "pvid", "untagged"])
 
 
-def aggregate(lab, uplink, ports, mode):
-    """The switch takes these ports as one: the far end of a group of that mode. Returns the aggregate's name."""
+def aggregate(lab, uplink, ports, mode, hash="layer2+3"):
+    """The switch takes these ports as one: the far end of a group of that mode. hash: by what it chooses the port for a
+    frame. Returns the aggregate's name."""
     name = f"lag-{uplink}"
     options = " lacp_rate fast" if mode == "802.3ad" else ""
-    lines = [f"link add {name} type bond mode {mode} miimon 100 xmit_hash_policy layer2+3{options}"]
+    lines = [f"link add {name} type bond mode {mode} miimon 100 xmit_hash_policy {hash}{options}"]
     for port in ports:
         lines += [f"link set p-{port} nomaster", f"link set p-{port} down", f"link set p-{port} master {name}",
                   f"link set p-{port} up"]
@@ -107,23 +111,28 @@ def answers(node, address, count=1, wait_s=1):
 
 @contextlib.contextmanager
 def steady_flow(lab, sender, receiver, address, interval_us=1000, port=7200):
-    """A datagram at each interval while the block runs, one way, the receiver silent; yields a dictionary that has received,
-    lost and longest_ms after it."""
+    """A datagram at each interval while the block runs, one way, the receiver silent; the block begins when the first has
+    arrived. Yields a dictionary that has sent, received, lost and longest_ms after it, counted from that one to the last sent.
+    Errors: LabError when none arrives."""
     program = lab.dir / "steady"
     if not program.exists():
         subprocess.run(["cc", "-O2", "-o", program, pathlib.Path(__file__).parent / "steady.c"], check=True, capture_output=True)
     count = receiver.spawn([program, "count", port], stdout=subprocess.PIPE)
     if count.stdout.readline().strip() != b"ready":
         raise LabError(f"{receiver.name}: port {port} is taken")
-    send = sender.spawn([program, "send", address, port, interval_us])
+    send = sender.spawn([program, "send", address, port, interval_us], stdout=subprocess.PIPE)
     result = {}
     try:
+        if not select.select([count.stdout], [], [], pace.deadline(FLOWS_WITHIN_S))[0]:
+            raise LabError(f"{receiver.name}: nothing of {sender.name}'s flow to {address} arrived within {FLOWS_WITHIN_S} s")
+        count.stdout.readline()
         yield result
     finally:
-        for child in (send, count):
+        words = []
+        for child in (send, count):      # What is on its way when the sender ends is counted.
             child.terminate()
-        words = count.stdout.read().split()
-        for child in (send, count):
+            words += child.stdout.read().split()
             child.wait()
-    received, _, _, lost, longest = words
-    result.update(received=int(received), lost=int(lost), longest_ms=float(longest))
+    sent, received, first, longest = words
+    sent = int(sent) - int(first)
+    result.update(sent=sent, received=int(received), lost=sent - int(received), longest_ms=float(longest))

@@ -1,5 +1,5 @@
 """L18. A group by 802.3ad: host and switch agree by LACP on one aggregate of two ports, a guest's flows use both, each may
-be pulled; a switch that stops to speak LACP on one port takes that port out, with its carrier up."""
+be pulled; a switch that stops to speak LACP on one port takes that port out, with its carrier up, and the host says so."""
 import json
 
 from lablib import aggregates
@@ -20,11 +20,14 @@ def run(lab):
     lab.node("sw").ip("link", "set", "p-eth1", "up")
     lab.expect(10, "eth1 is no longer used", lambda: aggregates.bond_facts(lab)["ad_info"]["num_ports"] == 1)
     lab.check("eth1 has carrier", lab.host.port("eth1").get("card_carrier"), lab.host.port("eth1"))
+    lab.expect(30, "the host says which port carries nothing, and why",
+               lambda: [e for e in lab.host.events() if e["kind"] == "group.split" and "no LACP on eth1" in str(e)])
     lab.expect(10, "the guest is reached over eth0", lambda: aggregates.answers(lab.client("a"), aggregates.GUEST))
     lab.node("sw").ip("link", "set", "p-eth1", "down")
     lab.node("sw").ip("link", "set", "p-eth1", "master", far)
     lab.node("sw").ip("link", "set", "p-eth1", "up")
     lab.expect(20, "one aggregate of two again", lambda: aggregates.whole(lab))
+    lab.expect(30, "and that it is whole again", lambda: "group.whole" in [e["kind"] for e in lab.host.events()])
     aggregates.both_pulled(lab)
 
 

@@ -1,4 +1,4 @@
-"""T3. Active path swallows everything, both ways: commands pause 1 s at most, nothing lost; the cause shown is silence."""
+"""T3, T5. Active path swallows everything, both ways: commands pause 1 s at most, nothing lost; the cause shown is silence."""
 import time
 
 from lablib.traffic import CommandStream

@@ -1,24 +1,15 @@
-"""T29. Power cut right after a command was acknowledged as stored: it is still in the journal and gets its one effect.
-
-The daemon runs with a library that copies what it fsyncs to a second folder; a power cut is kill -9 and a state folder
-that holds no more than that copy."""
-import shutil
-import subprocess
+"""T29. Power cut right after a command was acknowledged as stored: it is still in the journal and gets its one effect."""
 import uuid
 
-from lablib.product import HOST_ID, REPOSITORY
+from lablib.power import Power
+from lablib.product import HOST_ID
 
 TOPOLOGY = "one"
 CUTS = 5
 
 
 def run(lab):
-    library, durable = lab.dir / "powercut.so", lab.dir / "durable"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, REPOSITORY / "netns-lab/lablib/powercut.c", "-ldl"],
-                   check=True)
-    durable.mkdir()
-    lab.host.environment = {"LD_PRELOAD": str(library), "POWERCUT_STATE": str(lab.host.state),
-                            "POWERCUT_DURABLE": str(durable), "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
+    power = Power(lab)
     lab.start(active="eth0")
     lab.nat_interface()
     ids = {}
@@ -28,10 +19,8 @@ def run(lab):
                             {"id": ids[n], "operations": [lab.publish(f"r-{n}", port=20000 + n)]})
         lab.expect(5, "the Console has it as stored", lambda: lab.console.command_state(ids[n])["state"] not in
                    ("queued", "sent"), interval=0.0005)
-        lab.host.kill()
+        power.cut_daemon()
         lab.step("power cut: only what was synced is left")
-        shutil.rmtree(lab.host.state)
-        shutil.copytree(durable, lab.host.state)
         lab.host.start()
         known = lab.expect(10, "the command has a final state", lambda: lab.console.command_state(ids[n])["state"] in
                            ("done", "indeterminate"))

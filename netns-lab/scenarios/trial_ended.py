@@ -4,32 +4,16 @@ loses one of two paths is kept where the command says so, and names what was los
 import time
 import uuid
 
-from lablib.product import HOST_ID
+from lablib.product import HOST_ID, USABLE
+from lablib.trial import answer, begin, mtu, push, state
 
 TOPOLOGY = "two"
-USABLE = ("active", "standby")
 STATIC = [{"op": "host.set", "management": {"adapter": "eth1", "address": "10.77.0.5/24", "gateway": "10.77.0.1"}}]
 
 
-def mtu(lab, port):
-    return lab.host.kernel("link", "show", "dev", port)[0]["mtu"]
-
-
-def push(lab, operations, **fields):
-    id = str(uuid.uuid4())
-    status, body = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands",
-                                       {"id": id, "operations": operations, **fields})
-    lab.check("it is taken", status == 202, body)
-    return id
-
-
-def state(lab, id):
-    return lab.console.command_state(id)["state"]
-
-
 def trial(lab, value):
-    id = push(lab, [{"op": "adapter.set", "adapter": "eth0", "mtu": value}], confirm="manual", confirm_within_s=600)
-    lab.expect(15, "it is tried out", lambda: state(lab, id) == "confirming" and mtu(lab, "eth0") == value)
+    id = begin(lab, [{"op": "adapter.set", "adapter": "eth0", "mtu": value}], confirm_within_s=600)
+    lab.check("the kernel shows it", mtu(lab, "eth0") == value)
     return id
 
 
@@ -53,9 +37,8 @@ def run(lab):
     lab.step("by the Console")
     lab.expect(30, "both paths", lambda: all(s in USABLE for s in lab.host.path_states().values()))
     id = trial(lab, 2100)
-    lab.check("a command of no trial has none to end", lab.console.request(
-        "POST", f"/api/v1/hosts/{HOST_ID}/commands/{uuid.uuid4()}/abort")[0] == 409)
-    lab.check("it is taken", lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands/{id}/abort")[0] == 202)
+    lab.check("a command of no trial has none to end", answer(lab, uuid.uuid4(), "abort") == 409)
+    lab.check("it is taken", answer(lab, id, "abort") == 202)
     lab.expect(10, "it is taken back", lambda: state(lab, id) == "rolled_back" and mtu(lab, "eth0") == before)
 
     lab.step("while the Console is away")
@@ -70,9 +53,17 @@ def run(lab):
     lab.expect(40, "the Console has its end", lambda: state(lab, id) == "rolled_back")
 
     lab.step("rollback without a trial goes back a revision")
-    lab.console.must([{"op": "network.create", "network": "blue", "kind": "nat", "subnet": "10.50.0.0/24"}])
+    made = lab.console.must([{"op": "network.create", "network": "blue", "kind": "nat", "subnet": "10.50.0.0/24"}])["revision"]
     lab.host.uplinkctl("rollback")
     lab.check("the network is gone", "blue" not in [n["network"] for n in lab.host.ctl("networks")])
+    lab.step("the revisions, at the machine and at the Console, and back to one of them by its number")
+    numbers = [r["revision"] for r in lab.host.ctl("history")["revisions"]]
+    lab.check("the newest first, that with the network behind it", numbers[1] == made and numbers == sorted(numbers)[::-1], numbers)
+    lab.check("shown to a person", str(made) in lab.host.uplinkctl("history")[1])
+    status, kept = lab.console.request("GET", f"/api/v1/hosts/{HOST_ID}/revisions")
+    lab.check("the Console shows the same", status == 200 and [r["revision"] for r in kept["revisions"]] == numbers, [kept, numbers])
+    lab.host.uplinkctl("rollback", made)
+    lab.check("the network is back", "blue" in [n["network"] for n in lab.host.ctl("networks")])
 
     lab.step("T39: a change that loses one of two paths, and the command allows it")
     lab.expect(40, "both paths", lambda: all(s in USABLE for s in lab.host.path_states().values()))

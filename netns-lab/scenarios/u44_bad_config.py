@@ -1,15 +1,11 @@
 """U44. Configurations that break the way to the Console: each is taken back within the confirm time plus 10 s, the tunnel
 is up again at the revision from before, and the Console hears why, with the failing step of the path. Over one of two
 paths the other one does not hide it; over the only path the host comes back by itself."""
-import time
-import uuid
-
-from lablib.product import HOST_ID
 from lablib.scenario import NotMet
+from lablib.trial import taken_back
 
 TOPOLOGY = "two"
 CONFIRM_S = 10
-BACK_S = CONFIRM_S + 10
 
 BAD = {
     "static address in a subnet that is not there":
@@ -67,14 +63,4 @@ def as_before(lab, before):
 def tried(lab, name, operations, **fields):
     """Pushes a bad configuration and awaits its end; the record."""
     lab.step(name)
-    id, revision = str(uuid.uuid4()), lab.host.ctl("status")["revision"]
-    start = time.monotonic()
-    lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands",
-                        {"id": id, "operations": operations, "confirm_within_s": CONFIRM_S, **fields})
-    lab.expect(BACK_S, "the Console has its end", lambda: lab.console.command_state(id)["state"] == "rolled_back")
-    lab.figure(f"back_{len(lab.figures)}", (time.monotonic() - start) * 1000)
-    record = lab.console.command_state(id)
-    lab.check("at the revision from before", lab.host.ctl("status")["revision"] == revision)
-    usable = {"active", "standby"}
-    lab.expect(15, "the path is up again", lambda: lab.host.path_states()["eth0"] in usable)
-    return record
+    return taken_back(lab, operations, CONFIRM_S, **fields)

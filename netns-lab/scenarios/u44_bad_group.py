@@ -1,6 +1,6 @@
-"""U44. Groups that cut the way to the Console: a management VLAN that is not there is taken back within the confirm time
-plus 10 s, with the tunnel up and the cause at the Console, over one of two paths and over the only one. A group over two
-switches that are not connected is said before it is made."""
+"""U44. Groups that cut the way to the Console: a management VLAN that is not there, and a group over two switches that are
+not connected, are taken back within the confirm time plus 10 s, with the tunnel up and the cause at the Console, over one of
+two paths and over the only one. Of the latter it is also said before it is made."""
 import uuid
 
 from lablib.product import HOST_ID
@@ -20,13 +20,16 @@ def run(lab):
     lab.expect(10, "eth0 is the only path", lambda: lab.host.path_states()["eth2"] == "down")
     tried(lab, "a management VLAN that is not there, the only path", vlan)
     lab.step("a group over two switches that are not connected")
-    lab.plug("eth2")
-    lab.plug("eth1", into="b")
-    lab.expect(30, "eth1 has a path", lambda: lab.host.path_states().get("eth1") in USABLE)
-    split = [{"op": "group.create", "group": "lan", "adapters": ["eth1", "eth0"], "primary": "eth0"}]
+    lab.plug("eth1", into="dead")
+    lab.expect(10, "eth1 has carrier", lambda: lab.host.port("eth1").get("carrier"))
+    split = [{"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"], "primary": "eth1"}]
     planned = lab.console.command(split, dry_run=True, wait=30)
-    lab.check("said before it is made: they do not hear each other", "does not hear" in str(planned.get("warnings"))
-              or "|" in " ".join(planned.get("warnings", [])), planned)
+    lab.check("said before it is made: they do not hear each other", "eth0 | eth1" in str(planned.get("warnings")), planned)
+    tried(lab, "its primary is on the other switch, the only path", split)
+    lab.plug("eth2")
+    lab.expect(30, "eth2 has a path again", lambda: lab.host.path_states().get("eth2") in USABLE)
+    tried(lab, "the same, one of two paths", split)
+    lab.check("no bond is left", not lab.host.kernel("link", "show", "type", "bond"))
 
 
 def tried(lab, name, operations):

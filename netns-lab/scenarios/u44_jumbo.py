@@ -1,13 +1,10 @@
 """U44. An MTU that the path does not carry: router and Console take 9000, the socket in the wall 1500. Small packets pass,
 the connections that stand go on, only a new TLS handshake shows it: taken back, with the step, over one path of two and
 over the only one."""
-import uuid
-
-from lablib.product import HOST_ID
+from lablib.trial import mtu, taken_back
 
 TOPOLOGY = "two"
 CONFIRM_S = 10
-USABLE = ("active", "standby")
 
 
 def run(lab):
@@ -28,12 +25,6 @@ def run(lab):
 
 def tried(lab, name):
     lab.step(name)
-    id = str(uuid.uuid4())
-    lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {
-        "id": id, "operations": [{"op": "adapter.set", "adapter": "eth0", "mtu": 9000}], "confirm_within_s": CONFIRM_S})
-    took = lab.expect(CONFIRM_S + 10, "it is taken back", lambda: lab.console.command_state(id)["state"] == "rolled_back")
-    lab.figure(f"back_{len(lab.figures)}", took * 1000)
-    record = lab.console.command_state(id)
+    record = taken_back(lab, [{"op": "adapter.set", "adapter": "eth0", "mtu": 9000}], CONFIRM_S)
     lab.check("the path and its step are named", "path eth0/" in str(record["problems"]), record)
-    lab.check("the MTU is as before", lab.host.kernel("link", "show", "dev", "eth0")[0]["mtu"] == 1500)
-    lab.expect(20, "the path is up again", lambda: lab.host.path_states()["eth0"] in USABLE)
+    lab.check("the MTU is as before", mtu(lab, "eth0") == 1500)

@@ -2,33 +2,15 @@
 over meanwhile does not void it; a Console that goes away takes nothing back; a daemon that is killed in it comes back at
 the revision from before, and so does one that nobody confirmed."""
 import time
-import uuid
 
-from lablib.product import HOST_ID
+from lablib.product import USABLE
+from lablib.trial import answer, begin, mtu, push, state
 
 TOPOLOGY = "two"
-USABLE = ("active", "standby")
 
 
-def mtu(lab, port):
-    return lab.host.kernel("link", "show", "dev", port)[0]["mtu"]
-
-
-def push(lab, mtu, **fields):
-    """An MTU for eth0, tried out; its id."""
-    id = str(uuid.uuid4())
-    status, body = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands", {
-        "id": id, "operations": [{"op": "adapter.set", "adapter": "eth0", "mtu": mtu}], **fields})
-    lab.check("it is taken", status == 202, body)
-    return id
-
-
-def state(lab, id):
-    return lab.console.command_state(id)["state"]
-
-
-def confirm(lab, id):
-    return lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands/{id}/confirm")[0]
+def larger(value):
+    return [{"op": "adapter.set", "adapter": "eth0", "mtu": value}]
 
 
 def run(lab):
@@ -38,35 +20,33 @@ def run(lab):
 
     lab.step("kept: the Console confirms what it hears of")
     start = time.monotonic()
-    lab.console.must([{"op": "adapter.set", "adapter": "eth0", "mtu": 2000}])
+    lab.console.must(larger(2000))
     lab.figure("trial_kept", (time.monotonic() - start) * 1000)
     lab.check("one revision more", lab.host.ctl("status")["revision"] == revision + 1)
     lab.check("the same session", lab.host.session() == session)
     lab.check("the kernel shows it", mtu(lab, "eth0") == 2000)
-    lab.check("again: nothing changes", lab.console.must(
-        [{"op": "adapter.set", "adapter": "eth0", "mtu": 2000}])["revision"] == revision + 1)
+    lab.check("again: nothing changes", lab.console.must(larger(2000))["revision"] == revision + 1)
 
     lab.step("T40: confirmed by hand, after the tunnel failed over in between")
-    id = push(lab, 3000, confirm="manual", confirm_within_s=60)
-    lab.expect(10, "it is tried out", lambda: state(lab, id) == "confirming" and lab.host.ctl("status").get("trial"))
+    id = begin(lab, larger(3000), confirm_within_s=60)
     lab.expect(10, "its path is welcomed anew", lambda: lab.host.path_states()["eth0"] in USABLE)
     active = lab.host.active_port()
     lab.cut(active)
     lab.expect(5, "the tunnel fails over", lambda: lab.host.active_port() not in (active, None))
     lab.heal(active)
     lab.expect(40, "both are up again", lambda: all(s in USABLE for s in lab.host.path_states().values()))
-    lab.check("the confirm is taken", confirm(lab, id) == 202)
+    lab.check("the confirm is taken", answer(lab, id, "confirm") == 202)
     lab.expect(10, "it is kept", lambda: state(lab, id) == "done")
 
     lab.step("T37: nobody confirms")
-    id = push(lab, 4000, confirm="manual", confirm_within_s=5)
+    id = push(lab, larger(4000), confirm="manual", confirm_within_s=5)
     lab.expect(15, "it is taken back", lambda: state(lab, id) == "rolled_back")
     lab.check("the kernel shows the one before", mtu(lab, "eth0") == 3000)
-    lab.check("a late confirm is refused", confirm(lab, id) == 409)
+    lab.check("a late confirm is refused", answer(lab, id, "confirm") == 409)
 
     lab.step("U45: killed in the trial")
-    id = push(lab, 5000, confirm="manual", confirm_within_s=60)
-    lab.expect(10, "it is tried out", lambda: state(lab, id) == "confirming" and mtu(lab, "eth0") == 5000)
+    id = begin(lab, larger(5000), confirm_within_s=60)
+    lab.check("the kernel shows it", mtu(lab, "eth0") == 5000)
     lab.host.kill()
     lab.host.start()
     lab.expect(10, "it is taken back", lambda: state(lab, id) == "rolled_back")
@@ -74,8 +54,7 @@ def run(lab):
     lab.wait_paths()
 
     lab.step("U47: the Console goes away in the trial")
-    id = push(lab, 6000, confirm="manual", confirm_within_s=10)
-    lab.expect(10, "it is tried out", lambda: state(lab, id) == "confirming")
+    id = begin(lab, larger(6000), confirm_within_s=10)
     lab.expect(10, "its path is welcomed anew", lambda: lab.host.path_states()["eth0"] in USABLE)
     lab.console.kill()
     lab.expect(8, "the host sees that it is the Console", lambda: lab.host.ctl("status")["trial"]["console_away"])
@@ -84,6 +63,6 @@ def run(lab):
     lab.console.start()
     lab.expect(40, "the paths are back", lambda: all(s in USABLE for s in lab.host.path_states().values()))
     lab.expect(10, "the Console knows that it waits", lambda: state(lab, id) == "confirming")
-    lab.check("the confirm is taken", confirm(lab, id) == 202)
+    lab.check("the confirm is taken", answer(lab, id, "confirm") == 202)
     lab.expect(10, "it is kept", lambda: state(lab, id) == "done")
     lab.check("as the kernel shows", mtu(lab, "eth0") == 6000)

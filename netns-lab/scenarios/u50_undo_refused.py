@@ -1,32 +1,15 @@
 """U50. The undo of a trial is itself refused by the kernel: the next older revision is shown; where that is refused as well,
 the rescue state, DHCP on every port without groups. The Console hears where the host landed, the revisions say it, and a
 daemon that is killed in such a trial dials nothing before it has landed."""
-import uuid
-
-from lablib.product import HOST_ID
+from lablib.product import HOST_ID, USABLE
+from lablib.trial import begin, state
 
 TOPOLOGY = "two"
-USABLE = ("active", "standby")
-
-
-def push(lab, operations, **fields):
-    id = str(uuid.uuid4())
-    status, body = lab.console.request("POST", f"/api/v1/hosts/{HOST_ID}/commands",
-                                       {"id": id, "operations": operations, **fields})
-    lab.check("it is taken", status == 202, body)
-    return id
-
-
-def state(lab, id):
-    return lab.console.command_state(id)["state"]
 
 
 def trial(lab, operations, within=60):
     """A change that nobody will confirm, applied."""
-    id = push(lab, operations + [{"op": "adapter.set", "adapter": "eth1", "mtu": 3000}], confirm="manual",
-              confirm_within_s=within)
-    lab.expect(15, "it is tried out", lambda: state(lab, id) == "confirming" and lab.host.ctl("status").get("trial"))
-    return id
+    return begin(lab, operations + [{"op": "adapter.set", "adapter": "eth1", "mtu": 3000}], confirm_within_s=within)
 
 
 def in_the_way(lab, *names):

@@ -78,7 +78,7 @@ class Store {
   Result<void> mark(std::string_view id, CommandState state, std::string_view step);
   /// Ends a command: result, and the revision it made if any, in one commit.
   /// Pre: is_final(state). Errors: not_found; conflict if it is final already, or the revision
-  /// number is not above the newest; invalid_input (result or model too large).
+  /// number was given before; invalid_input (result or model too large).
   Result<void> finish(std::string_view id, CommandState state, std::string_view result_json,
                       const std::optional<Revision>& revision, WallTime now);
   Result<std::optional<CommandRecord>> command(std::string_view id);
@@ -95,8 +95,13 @@ class Store {
   Result<std::int64_t> prune(WallTime now);
 
   // --- Model revisions ---------------------------------------------------------------------------
-  /// Errors: conflict if the number is not above the newest; invalid_input (model too large).
+  /// Errors: conflict if the number was given before; invalid_input (model too large).
   Result<void> add_revision(const Revision& revision);
+  /// `number` belonged to a change that was taken back: no revision gets it, or one below, any
+  /// more.
+  Result<void> retire_revision(std::int64_t number);
+  /// The highest number that a revision has, or a change that was taken back had; 0: none.
+  Result<std::int64_t> highest_revision_number();
   Result<std::optional<Revision>> newest_revision();
   Result<std::optional<Revision>> revision(std::int64_t number);
   Result<std::vector<RevisionSummary>> revisions(std::size_t limit);  ///< Newest first.

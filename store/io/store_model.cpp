@@ -1,4 +1,7 @@
 // Store: model revisions, and what is kept per adapter.
+#include <algorithm>
+#include <cstdlib>
+
 #include <boost/json.hpp>
 
 #include "store/io/store_state.hpp"
@@ -9,6 +12,7 @@ namespace {
 constexpr std::size_t kGoodAddressesMax = 8;
 constexpr std::int64_t kEndpointRowsMax = 4096;
 constexpr std::size_t kJsonBytesMax = 256U << 10;  ///< One lease or reputation.
+constexpr std::string_view kRetired = "revision_retired";
 
 Result<void> check_json(std::string_view what, std::string_view json) {
   if (json.size() <= kJsonBytesMax) { return {}; }
@@ -55,16 +59,30 @@ Result<void> Store::add_revision(const Revision& revision) {
   }
   return state_->must_write([&]() -> Result<void> {
     Database& database = state_->database;
-    EDGE_ASSIGN(const std::int64_t newest,
-                database.integer("SELECT coalesce(max(number),0) FROM revisions"));
-    if (revision.number <= newest) {
-      return fail(Errc::conflict,
-                  fmt::format("revision {} is not above the newest, {}", revision.number, newest));
+    EDGE_ASSIGN(const std::int64_t highest, highest_revision_number());
+    if (revision.number <= highest) {
+      return fail(Errc::conflict, fmt::format("revision {} is not above the highest ever given, {}",
+                                              revision.number, highest));
     }
     EDGE_ASSIGN(Query row, database.query("INSERT INTO revisions VALUES(?1,?2,?3,?4)"));
     EDGE_TRY(row.bind(revision.number, revision.model, revision.cause, to_ms(revision.time)).run());
     return drop_old_revisions(database, state_->limits);
   });
+}
+
+Result<void> Store::retire_revision(std::int64_t number) {
+  return state_->must_write([&]() -> Result<void> {
+    EDGE_ASSIGN(const std::int64_t highest, highest_revision_number());
+    if (number <= highest) { return {}; }
+    return put_setting(kRetired, std::to_string(number));
+  });
+}
+
+Result<std::int64_t> Store::highest_revision_number() {
+  EDGE_ASSIGN(const std::int64_t newest,
+              state_->database.integer("SELECT coalesce(max(number),0) FROM revisions"));
+  EDGE_ASSIGN(const auto retired, setting(kRetired));
+  return std::max<std::int64_t>(newest, std::atoll(retired.value_or("0").c_str()));
 }
 
 Result<std::optional<Revision>> Store::newest_revision() {

@@ -67,7 +67,7 @@ class Worker {
     using R = std::invoke_result_t<Work&, Db&>;
     auto initiate = [this](auto handler, Work inner) {
       auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-      run(std::move(inner), [shared](R result) { std::move (*shared)(std::move(result)); });
+      this->run(std::move(inner), [shared](R result) { std::move (*shared)(std::move(result)); });
     };
     co_return co_await boost::asio::async_initiate<decltype(boost::asio::use_awaitable), void(R)>(
         std::move(initiate), boost::asio::use_awaitable, std::move(work));

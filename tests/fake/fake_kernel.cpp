@@ -10,8 +10,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t table_local = 255, table_main = 254, table_default = 253;
-constexpr std::uint8_t protocol_kernel = 2;        // RTPROT_KERNEL
 constexpr std::ptrdiff_t bridge_ports_max = 1023;  // BR_MAX_PORTS - 1
 constexpr std::size_t name_bytes_max = 15, alias_bytes_max = 255;
 

@@ -9,8 +9,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t table_main = 254;
-constexpr std::uint8_t protocol_kernel = 2;          // RTPROT_KERNEL
 constexpr std::uint32_t metric_ipv6_default = 1024;  // IP6_RT_PRIO_USER
 constexpr std::uint32_t metric_ipv6_prefix = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::string_view interface_folders[] = {"net/ipv4/conf/", "net/ipv6/conf/",

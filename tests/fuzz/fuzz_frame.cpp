@@ -31,6 +31,7 @@ void decode_payload(FrameType type, ByteSpan payload) {
     case FrameType::welcome: round_trip<Welcome>(payload, decode_welcome); break;
     case FrameType::ping: round_trip<Ping>(payload, decode_ping); break;
     case FrameType::pong: round_trip<Pong>(payload, decode_pong); break;
+    case FrameType::path_view: round_trip<ViewOfPath>(payload, decode_path_view); break;
     case FrameType::ack: round_trip<Ack>(payload, decode_ack); break;
     case FrameType::path_status: round_trip<PathStatus>(payload, decode_path_status); break;
     case FrameType::error: round_trip<ErrorMessage>(payload, decode_error); break;

@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 
+#include "tunnel/core/message_fields.hpp"
 #include "tunnel/core/messages.hpp"
 
 namespace edge::tunnel {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t json_depth_max = 16;
-constexpr std::size_t text_bytes_max = 256;        ///< Names, labels, ids.
-constexpr std::size_t long_text_bytes_max = 1024;  ///< Explanations.
+constexpr std::size_t long_text_bytes_max = 1024;  ///< Explanations; else see text_bytes_max.
 constexpr std::size_t endpoints_max = 16;
 constexpr std::uint64_t epoch_max = 1ULL << 52;  ///< Every JSON library reads it exactly.
 constexpr std::uint64_t duration_ms_max = 7ULL * 24 * 3600 * 1000;
@@ -33,146 +31,6 @@ std::string_view clip(std::string_view text, std::size_t bytes_max) {
   return text.substr(0, end);
 }
 
-/// Reads fields of one JSON object; the first problem sticks and names message, field and allowed
-/// values.
-class Fields {
- public:
-  Fields(std::string_view message, ByteSpan payload) : message_(message) {
-    json::parse_options options;
-    options.max_depth = json_depth_max;
-    boost::system::error_code ec;
-    value_ = json::parse(json::string_view(as_text(payload)), ec, {}, options);
-    if (ec) {
-      problem("payload", "is not JSON: " + ec.message());
-    } else if (!value_.is_object()) {
-      problem("payload", "is not a JSON object");
-    }
-  }
-
-  bool has(std::string_view key) const { return find(key) != nullptr; }
-  std::string text(std::string_view key, std::size_t bytes_max = text_bytes_max) {
-    const json::value* value = find(key);
-    if (value == nullptr) { return missing<std::string>(key); }
-    if (!value->is_string() || value->get_string().size() > bytes_max) {
-      problem(key, fmt::format("must be a string of at most {} bytes", bytes_max));
-      return {};
-    }
-    return std::string(value->get_string());
-  }
-  std::string text_or_empty(std::string_view key, std::size_t bytes_max = text_bytes_max) {
-    return find(key) == nullptr ? std::string() : text(key, bytes_max);
-  }
-  std::uint64_t number(std::string_view key, std::uint64_t low, std::uint64_t high) {
-    const json::value* value = find(key);
-    if (value == nullptr) { return missing<std::uint64_t>(key); }
-    return checked(*value, key, low, high);
-  }
-  std::uint64_t number_or(std::string_view key, std::uint64_t fallback, std::uint64_t low,
-                          std::uint64_t high) {
-    return find(key) == nullptr ? fallback : number(key, low, high);
-  }
-  bool flag(std::string_view key) {
-    const json::value* value = find(key);
-    if (value == nullptr) { return missing<bool>(key); }
-    if (!value->is_bool()) {
-      problem(key, "must be true or false");
-      return false;
-    }
-    return value->get_bool();
-  }
-  /// 16 hex digits.
-  std::uint64_t hex(std::string_view key) {
-    const std::string digits = text(key);
-    std::uint64_t value = 0;
-    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (!error_ && (digits.size() != 16 || ec != std::errc() || end != digits.data() + 16)) {
-      problem(key, "must be 16 hex digits");
-    }
-    return value;
-  }
-  std::vector<std::uint64_t> numbers(std::string_view key, std::size_t count_max, std::uint64_t low,
-                                     std::uint64_t high) {
-    std::vector<std::uint64_t> out;
-    for (const json::value& item : items(key, count_max)) {
-      out.push_back(checked(item, key, low, high));
-    }
-    return out;
-  }
-  std::vector<std::string> texts_or_empty(std::string_view key, std::size_t count_max) {
-    std::vector<std::string> out;
-    if (find(key) == nullptr) { return out; }
-    for (const json::value& item : items(key, count_max)) {
-      if (!item.is_string() || item.get_string().size() > text_bytes_max) {
-        problem(key, fmt::format("must hold strings of at most {} bytes", text_bytes_max));
-        return out;
-      }
-      out.emplace_back(item.get_string());
-    }
-    return out;
-  }
-  /// Fields of a nested object. Its problems are reported by this one through adopt().
-  Fields inner(std::string_view key) {
-    const json::value* value = find(key);
-    Fields nested(fmt::format("{} {}", message_, key));
-    if (value == nullptr || !value->is_object()) {
-      problem(key, "must be an object");
-    } else {
-      nested.value_ = *value;
-    }
-    return nested;
-  }
-  void adopt(const Fields& nested) {
-    if (!error_) { error_ = nested.error_; }
-  }
-  void problem(std::string_view key, std::string_view what) {
-    if (!error_) {
-      error_ = Error{Errc::corrupt, 0, fmt::format("{}: {} {}", message_, key, what)};
-    }
-  }
-  const std::optional<Error>& error() const { return error_; }
-
- private:
-  explicit Fields(std::string message) : message_(std::move(message)) {}
-
-  const json::value* find(std::string_view key) const {
-    if (!value_.is_object()) { return nullptr; }
-    return value_.get_object().if_contains(json::string_view(key.data(), key.size()));
-  }
-  template <class T>
-  T missing(std::string_view key) {
-    problem(key, "is missing");
-    return T{};
-  }
-  std::uint64_t checked(const json::value& value, std::string_view key, std::uint64_t low,
-                        std::uint64_t high) {
-    boost::system::error_code ec;
-    const auto number = value.is_number() ? value.to_number<std::uint64_t>(ec) : 0;
-    if (!value.is_number() || ec || value.is_double() || number < low || number > high) {
-      problem(key, fmt::format("must be a whole number {}..{}", low, high));
-      return low;
-    }
-    return number;
-  }
-  std::span<const json::value> items(std::string_view key, std::size_t count_max) {
-    const json::value* value = find(key);
-    if (value == nullptr || !value->is_array() || value->get_array().size() > count_max) {
-      problem(key, fmt::format("must be an array of at most {}", count_max));
-      return {};
-    }
-    return {value->get_array().data(), value->get_array().size()};
-  }
-
-  std::string message_;
-  json::value value_;
-  std::optional<Error> error_;
-};
-
-template <class T>
-Result<T> finish(const Fields& fields, T value) {
-  if (fields.error()) { return std::unexpected(*fields.error()); }
-  return value;
-}
-
 /// The streams' channel only when something came over it: a peer without streams does not know it.
 json::array encode_next(const NextExpected& next) {
   const bool streams = next[index_of(Channel::streams)] > 1;
@@ -180,7 +38,7 @@ json::array encode_next(const NextExpected& next) {
 }
 
 /// Shorter: the missing channels expect 1. Longer: channels of a later version, ignored.
-NextExpected decode_next(Fields& fields) {
+NextExpected decode_next(MessageFields& fields) {
   const auto numbers = fields.numbers("next", 64, 1, UINT64_MAX);
   NextExpected next = nothing_received;
   std::copy_n(numbers.begin(), std::min(numbers.size(), next.size()), next.begin());
@@ -193,8 +51,8 @@ json::object encode_timers(const HeartbeatTimers& timers) {
           {"dead_after", timers.dead_after}};
 }
 
-HeartbeatTimers decode_timers(Fields& fields) {
-  Fields inner = fields.inner("heartbeat");
+HeartbeatTimers decode_timers(MessageFields& fields) {
+  MessageFields inner = fields.inner("heartbeat");
   HeartbeatTimers timers;
   timers.active = std::chrono::milliseconds(inner.number("active_ms", 1, 3'600'000));
   timers.standby = std::chrono::milliseconds(inner.number("standby_ms", 1, 3'600'000));
@@ -209,9 +67,9 @@ json::object encode_streams(const StreamGrant& limits) {
           {"count", limits.streams}};
 }
 
-std::optional<StreamGrant> decode_streams(Fields& fields) {
+std::optional<StreamGrant> decode_streams(MessageFields& fields) {
   if (!fields.has("streams")) { return std::nullopt; }
-  Fields inner = fields.inner("streams");
+  MessageFields inner = fields.inner("streams");
   constexpr std::uint64_t window_max = 1ULL << 30;
   StreamGrant limits;
   limits.window = static_cast<std::uint32_t>(inner.number("window", 1, window_max));
@@ -231,8 +89,8 @@ json::object encode_path(const PathFacts& path) {
           {"rank", path.rank}};
 }
 
-PathFacts decode_path(Fields& fields) {
-  Fields inner = fields.inner("path");
+PathFacts decode_path(MessageFields& fields) {
+  MessageFields inner = fields.inner("path");
   PathFacts path;
   path.wire_id = static_cast<std::uint32_t>(inner.number("id", 0, UINT32_MAX));
   path.label = inner.text("label");
@@ -249,12 +107,12 @@ PathFacts decode_path(Fields& fields) {
 std::uint64_t encode_time(WallTime time) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, time.time_since_epoch().count()));
 }
-WallTime decode_time(Fields& fields) {
+WallTime decode_time(MessageFields& fields) {
   constexpr std::uint64_t year_9999_ms = 253'402'300'799'000ULL;
   return WallTime(std::chrono::milliseconds(fields.number("time", 0, year_9999_ms)));
 }
 
-std::chrono::milliseconds decode_duration(Fields& fields, std::string_view key) {
+std::chrono::milliseconds decode_duration(MessageFields& fields, std::string_view key) {
   return std::chrono::milliseconds(fields.number_or(key, 0, 0, duration_ms_max));
 }
 
@@ -289,7 +147,7 @@ Bytes encode(const Hello& hello) {
 }
 
 Result<Hello> decode_hello(ByteSpan payload) {
-  Fields fields("HELLO", payload);
+  MessageFields fields("HELLO", payload);
   Hello hello;
   hello.version_min = static_cast<std::uint16_t>(fields.number("version_min", 1, UINT16_MAX));
   hello.version_max = static_cast<std::uint16_t>(fields.number("version_max", 1, UINT16_MAX));
@@ -326,7 +184,7 @@ Bytes encode(const Welcome& welcome) {
 }
 
 Result<Welcome> decode_welcome(ByteSpan payload) {
-  Fields fields("WELCOME", payload);
+  MessageFields fields("WELCOME", payload);
   Welcome welcome;
   welcome.version = static_cast<std::uint16_t>(
       fields.number("version", protocol_version_min, protocol_version_max));
@@ -383,7 +241,7 @@ Bytes encode(const PathStatus& status) {
 }
 
 Result<PathStatus> decode_path_status(ByteSpan payload) {
-  Fields fields("PATH_STATUS", payload);
+  MessageFields fields("PATH_STATUS", payload);
   PathStatus status;
   status.wire_id = static_cast<std::uint32_t>(fields.number("path", 0, UINT32_MAX));
   const std::string state = fields.text("state");
@@ -413,7 +271,7 @@ Bytes encode(const Goaway& goaway) {
 }
 
 Result<Goaway> decode_goaway(ByteSpan payload) {
-  Fields fields("GOAWAY", payload);
+  MessageFields fields("GOAWAY", payload);
   Goaway goaway;
   goaway.reason = fields.text_or_empty("reason");
   goaway.reconnect_in = decode_duration(fields, "reconnect_in_ms");
@@ -431,6 +289,7 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::clone: return "clone";
     case ErrorCode::quarantined: return "quarantined";
     case ErrorCode::retry_later: return "retry_later";
+    case ErrorCode::revoked: return "revoked";
   }
   return "unknown";
 }
@@ -441,11 +300,11 @@ Bytes encode(const ErrorMessage& error) {
 }
 
 Result<ErrorMessage> decode_error(ByteSpan payload) {
-  Fields fields("ERROR", payload);
+  MessageFields fields("ERROR", payload);
   ErrorMessage message;
   const std::string code = fields.text("code");
   // A code that a later version adds is still an error.
-  for (int i = 0; i <= static_cast<int>(ErrorCode::retry_later); ++i) {
+  for (int i = 0; i <= static_cast<int>(ErrorCode::revoked); ++i) {
     if (to_string(static_cast<ErrorCode>(i)) == code) { message.code = static_cast<ErrorCode>(i); }
   }
   message.what = fields.text_or_empty("what", long_text_bytes_max);

@@ -18,6 +18,7 @@ std::string_view to_string(FrameType type) {
     case FrameType::path_status: return "PATH_STATUS";
     case FrameType::goaway: return "GOAWAY";
     case FrameType::error: return "ERROR";
+    case FrameType::path_view: return "PATH_VIEW";
     case FrameType::data: return "DATA";
     case FrameType::ack: return "ACK";
     case FrameType::window: return "WINDOW";
@@ -43,6 +44,7 @@ std::optional<TypeRule> rule_of(const FrameHeader& header) {
     case FrameType::hello:
     case FrameType::welcome: return TypeRule{hello_bytes_max, true, false};
     case FrameType::ping:
+    case FrameType::path_view:
     case FrameType::pong: return TypeRule{heartbeat_bytes_max, false, true};
     case FrameType::path_status:
     case FrameType::ack: return TypeRule{control_bytes_max, false, true};

@@ -30,6 +30,7 @@ enum class FrameType : std::uint8_t {
   path_status = 0x05,
   goaway = 0x06,
   error = 0x07,
+  path_view = 0x08,  ///< Not CRITICAL: a peer that does not know it skips it.
   // Session level.
   data = 0x10,  ///< Sequenced per channel.
   ack = 0x11,   ///< Unsequenced, idempotent.

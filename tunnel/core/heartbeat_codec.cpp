@@ -1,4 +1,4 @@
-// The binary messages: PING, PONG, ACK.
+// The binary messages: PING, PONG, PATH_VIEW, ACK.
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t ping_bytes = 24;
 constexpr std::size_t pong_bytes = 32;
+constexpr std::size_t path_view_bytes = 16;
 constexpr std::size_t ack_channel_bytes = 12;  ///< Without ranges, as it is mostly.
 
 void put_reserved(Bytes& out) { out.insert(out.end(), 3, std::byte{0}); }
@@ -67,6 +68,30 @@ Result<Pong> decode_pong(ByteSpan payload) {
   for (int i = 0; i < 3; ++i) { reader.take<std::uint8_t>(); }
   pong.rx_frames = *reader.take<std::uint64_t>();
   return pong;
+}
+
+Bytes encode(const ViewOfPath& view) {
+  Bytes payload;
+  payload.reserve(path_view_bytes);
+  put(payload, view.wire_id);
+  put(payload, view.view);
+  put_reserved(payload);
+  put(payload, view.nonce);
+  return encode_frame({.type = FrameType::path_view}, payload);
+}
+
+Result<ViewOfPath> decode_path_view(ByteSpan payload) {
+  if (payload.size() < path_view_bytes) {
+    return bad(fmt::format("PATH_VIEW: {} bytes, at least {} are needed", payload.size(),
+                           path_view_bytes));
+  }
+  ByteReader reader(payload);
+  ViewOfPath view;
+  view.wire_id = *reader.take<std::uint32_t>();
+  view.view = *reader.take<std::uint8_t>();
+  for (int i = 0; i < 3; ++i) { reader.take<std::uint8_t>(); }
+  view.nonce = *reader.take<std::uint64_t>();
+  return view;
 }
 
 Bytes encode(const Ack& ack) {

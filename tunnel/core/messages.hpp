@@ -121,6 +121,17 @@ struct Pong {
   bool operator==(const Pong&) const = default;
 };
 
+/// `u32 wire_id | u8 view | u8[3] 0 | u64 nonce`: 16 bytes, about another path than the one it
+/// comes over. In a cut of one direction TCP soon sends nothing in the other one either: after its
+/// retransmission timeout the congestion window is one segment, which is never acknowledged.
+struct ViewOfPath {
+  std::uint32_t wire_id = 0;
+  std::uint8_t view = 0;  ///< view_suspect and view_silent, as in PING.
+  std::uint64_t nonce =
+      0;  ///< Of the sender's last PING over that path: a later one says it newer.
+  bool operator==(const ViewOfPath&) const = default;
+};
+
 /// Received sequence numbers first..last, both included.
 struct SackRange {
   std::uint64_t first = 0;
@@ -188,6 +199,7 @@ enum class ErrorCode : std::uint8_t {
   clone,        ///< Another installation with this host id is connected.
   quarantined,  ///< Too many protocol errors lately.
   retry_later,  ///< Overload.
+  revoked,      ///< An operator withdrew this identity: nothing but an operator can mend it.
 };
 std::string_view to_string(ErrorCode code);
 /// The connection is closed after it.
@@ -207,6 +219,8 @@ Bytes encode(const Ping& ping);
 Result<Ping> decode_ping(ByteSpan payload);
 Bytes encode(const Pong& pong);
 Result<Pong> decode_pong(ByteSpan payload);
+Bytes encode(const ViewOfPath& view);
+Result<ViewOfPath> decode_path_view(ByteSpan payload);
 /// Pre: at most channel_count channels and sack_ranges_max ranges each.
 Bytes encode(const Ack& ack);
 Result<Ack> decode_ack(ByteSpan payload);

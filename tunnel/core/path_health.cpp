@@ -21,7 +21,12 @@ PathHealth::PathHealth(const HeartbeatTimers& timers, MonoTime now)
 
 void PathHealth::set_active(bool active, MonoTime now) {
   if (active == active_) { return; }
-  left_ = left_ || (active_ && now - waits_from_ >= silent_after_);
+  // The Console leaves it because it was told to, perhaps long before it would have been suspect
+  // here: a standby's patience would then keep for seconds what went into it (1.8 s seen).
+  // Its variance does not count for this; that it is slow does.
+  const Duration quiet_after =
+      std::max<Duration>(interval() * 3 / 2, interval() + srtt_.value_or(Duration{}));
+  left_ = left_ || (active_ && now - waits_from_ >= std::min(quiet_after, silent_after_));
   active_ = active;
   waits_from_ = now;
   ping_at_ = now;
@@ -44,6 +49,9 @@ void PathHealth::on_pong(std::uint64_t nonce, MonoTime now) {
   sent.nonce = 0;  // One sample per PING.
   const Duration rtt = now - sent.at;
   worst_rtt_ = std::clamp(rtt, worst_rtt_, Duration(worst_rtt_max));
+  // TCP delivers after an outage what was sent in it: 1.2 s seen for a way of 1 ms, and copies and
+  // suspicion waited by it. The like of RFC 6298 3 (Karn's algorithm).
+  if (srtt_ && sent.at < silent_until_) { return; }
   // Source: RFC 6298 2.2, 2.3.
   if (!srtt_) {
     srtt_ = rtt;

@@ -31,16 +31,20 @@ class PathHealth {
   PathHealth(const HeartbeatTimers& timers, MonoTime now);
 
   void on_received(MonoTime now) {
+    if (left_ || now - waits_from_ >= silent_after_) { silent_until_ = now; }
     heard_at_ = waits_from_ = now;
     left_ = false;
   }
   /// Active paths ping faster. A change pings at once and starts the wait anew, because the peer
-  /// may have kept the slow pace until now. A path that was silent stays so until it is heard.
+  /// may have kept the slow pace until now. A path that was quiet for longer than a heartbeat and a
+  /// half, or a heartbeat and its round trip, when it was left is silent until it is heard.
   void set_active(bool active, MonoTime now);
   /// A round trip ended. Nonces that were never sent, or sent too long ago, are ignored.
   void on_pong(std::uint64_t nonce, MonoTime now);
   /// The nonce of the PING that is due now; nullopt: not yet.
   std::optional<std::uint64_t> ping_due(MonoTime now, Random& random);
+  /// Of the PING sent last; 0: none yet.
+  std::uint64_t last_nonce() const { return nonce_; }
   /// The next PING is due at once: the peer is to learn, or to prove, something.
   void ping_now(MonoTime now) { ping_at_ = std::min(ping_at_, now); }
   /// The process stood still for `lateness`: nobody could have been heard.
@@ -71,8 +75,9 @@ class PathHealth {
   HeartbeatTimers timers_;
   bool active_ = false;
   MonoTime heard_at_;
-  MonoTime waits_from_;  ///< Silence is judged from here: heard, or the role changed.
-  bool left_ = false;    ///< Was silent when it ceased to be active, and is since.
+  MonoTime waits_from_;      ///< Silence is judged from here: heard, or the role changed.
+  bool left_ = false;        ///< Was quiet when it ceased to be active, and is since.
+  MonoTime silent_until_{};  ///< A PING from before tells how long the outage was, not the way.
   MonoTime ping_at_;
   std::uint64_t nonce_ = 0;  ///< Of the last PING sent.
   struct Sent {

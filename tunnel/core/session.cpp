@@ -266,6 +266,21 @@ void Session::shutdown(MonoTime now, const Goaway& goaway) {
   settle(now);
 }
 
+void Session::expel(const ErrorMessage& error, MonoTime now) {
+  EDGE_ASSERT(options_.role == Role::console);
+  observe(now);
+  const auto bytes = std::make_shared<const Bytes>(encode(error));
+  for (const Path& path : paths_) { write(path.id, SendKind::control, bytes); }
+  while (!paths_.empty()) {
+    remove_path(paths_.front().id, PathCause::drained, false, error.what, now);
+  }
+  if (established()) {
+    forget_session(now);
+    emit(SessionExpired{});
+  }
+  settle(now);
+}
+
 void Session::restore(const Reputation& known, MonoTime now) {
   observe(now);
   chooser_.restore(known, now);

@@ -135,6 +135,7 @@ using Action = std::variant<SendBytes, Deliver, DeliverGap, PathDead, ActiveChan
 // ---------------------------------------------------------------------------
 
 enum class PathState : std::uint8_t { standby, active, suspect };
+std::string_view to_string(PathState state);
 struct PathView {
   PathId path{0};
   PathFacts facts;
@@ -227,6 +228,9 @@ class Session {
   void offer_heartbeat(const HeartbeatTimers& timers) { options_.heartbeat = timers; }
   /// Console: asks the host to reconnect later, over every path.
   void send_goaway(const Goaway& goaway, MonoTime now);
+  /// Console: the host is no longer welcome. Says why on every path, closes them all and forgets
+  /// the session; what was queued in it is lost.
+  void expel(const ErrorMessage& error, MonoTime now);
   /// Says goodbye on all paths, once on each, and closes them.
   void shutdown(MonoTime now, const Goaway& goaway = {.reason = "shutdown", .endpoints = {}});
 
@@ -256,14 +260,18 @@ class Session {
     PathFacts facts;
     PathHealth health;
     TokenBucket
-        control_budget;  ///< For what a peer could flood us with: PING, PATH_STATUS, GOAWAY.
+        control_budget;       ///< For what a peer could flood us with: PING, PATH_STATUS, GOAWAY.
+    TokenBucket view_budget;  ///< PATH_VIEW; beyond it they are not heard.
     MonoTime attached_at{};
     MonoTime steady_since{};
     bool draining = false;
     Verdict verdict = Verdict::alive;  ///< Ours; the peer is told in every PING and PONG.
-    std::uint8_t peer_view = 0;        ///< Of the peer's last PING or PONG.
-    bool suspect = false;              ///< One of the two ends hears little,
-    bool silent = false;               ///< ... or nothing.
+    std::uint8_t peer_view = 0;        ///< Of the peer's last PING, PONG or PATH_VIEW.
+    std::uint64_t view_nonce = 0;      ///< Of the newest PATH_VIEW about this path.
+    /// Was anything heard over this path that is newer than what was said of it over another one?
+    bool knows_newest_view() const { return view_nonce == 0 || ping_nonce > view_nonce; }
+    bool suspect = false;  ///< One of the two ends hears little,
+    bool silent = false;   ///< ... or nothing.
     MonoTime suspect_since{};
     std::uint64_t ping_nonce = 0;                   ///< Of the peer's last PING.
     NextExpected acked_by_peer = nothing_received;  ///< Highest cumulative ack on this path.
@@ -305,6 +313,7 @@ class Session {
   PeerElsewhere peer_elsewhere(const Path& path) const;
   void ping(Path& path, std::uint64_t nonce, MonoTime now);
   std::uint8_t view_of(const Path& path) const;
+  void tell_view(const Path& about);
   std::vector<PathCandidate> candidates() const;
   void choose_active(MonoTime now);
   void set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now);
@@ -316,6 +325,7 @@ class Session {
   Result<void> on_ping(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_pong(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_path_status(Path& path, ByteSpan payload, MonoTime now);
+  Result<void> on_path_view(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_goaway(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_error(Path& path, ByteSpan payload, MonoTime now);
   Result<void> on_ack(Path& path, ByteSpan payload, MonoTime now);

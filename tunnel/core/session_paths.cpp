@@ -13,6 +13,7 @@ namespace {
 /// PINGs come every 15 ms at the very fastest setting; the burst covers changes of the active path.
 constexpr std::uint32_t control_frames_per_s = 60;
 constexpr std::uint32_t control_burst = 30;
+constexpr std::uint32_t view_burst = 120;  ///< Two of each of 32 paths, and as many again.
 
 /// Reasons that speak against the adapter, for the damping of fail-back.
 bool is_failure(PathCause cause) {
@@ -39,6 +40,15 @@ bool may_be_our_stall(PathCause cause) {
 }
 
 }  // namespace
+
+std::string_view to_string(PathState state) {
+  switch (state) {
+    case PathState::standby: return "standby";
+    case PathState::active: return "active";
+    case PathState::suspect: return "suspect";
+  }
+  return "unknown";
+}
 
 const Session::Path* Session::find(PathId path) const {
   const auto it = std::ranges::find(paths_, path, &Path::id);
@@ -93,6 +103,7 @@ void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers
                     .facts = std::move(facts),
                     .health = PathHealth(negotiate(timers, timers), now),
                     .control_budget = TokenBucket(control_frames_per_s, control_burst, now),
+                    .view_budget = TokenBucket(control_frames_per_s, view_burst, now),
                     .attached_at = now,
                     .steady_since = now});
   if (detached_at_) {
@@ -196,12 +207,14 @@ void Session::judge_paths(MonoTime now) {
   }
 }
 
-/// What an end does not hear only it knows: its verdict goes to the other with a PING at once, so
-/// that a cut in one direction is left as quickly as one in both.
+/// What an end does not hear only it knows: its verdict goes to the other with a PING at once, and
+/// a bad one over all other paths too, so that a cut in one direction is left as quickly as one in
+/// both.
 void Session::judge(Path& path, Verdict verdict, MonoTime now) {
   if (verdict != path.verdict) {
     path.verdict = verdict;
     path.health.ping_now(now);
+    if (verdict != Verdict::alive) { tell_view(path); }
   }
   const bool silent = verdict == Verdict::silent || (path.peer_view & view_silent) != 0;
   const bool suspect =
@@ -239,6 +252,15 @@ std::uint8_t Session::view_of(const Path& path) const {
   if (path.verdict != Verdict::alive) { view |= view_suspect; }
   if (path.verdict == Verdict::silent) { view |= view_silent; }
   return view;
+}
+
+/// Not over those that are quiet themselves: their TCP would deliver all of it at once, later.
+void Session::tell_view(const Path& about) {
+  const auto bytes = std::make_shared<const Bytes>(encode(ViewOfPath{
+      .wire_id = about.facts.wire_id, .view = view_of(about), .nonce = about.health.last_nonce()}));
+  for (const Path& path : paths_) {
+    if (path.id != about.id && !path.suspect) { write(path.id, SendKind::control, bytes); }
+  }
 }
 
 void Session::ping(Path& path, std::uint64_t nonce, MonoTime now) {

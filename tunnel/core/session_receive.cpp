@@ -33,6 +33,7 @@ void Session::dispatch(Path& path, Frame frame, MonoTime now) {
   switch (frame.header.type) {
     case FrameType::ping: outcome = on_ping(path, frame.payload, now); break;
     case FrameType::pong: outcome = on_pong(path, frame.payload, now); break;
+    case FrameType::path_view: outcome = on_path_view(path, frame.payload, now); break;
     case FrameType::path_status: outcome = on_path_status(path, frame.payload, now); break;
     case FrameType::goaway: outcome = on_goaway(path, frame.payload, now); break;
     case FrameType::error: outcome = on_error(path, frame.payload, now); break;
@@ -58,7 +59,7 @@ Result<void> Session::on_ping(Path& path, ByteSpan payload, MonoTime now) {
     return fail(Errc::corrupt, fmt::format("PING nonce {} after {}", ping.nonce, path.ping_nonce));
   }
   path.ping_nonce = ping.nonce;
-  path.peer_view = ping.view;
+  if (path.knows_newest_view()) { path.peer_view = ping.view; }
   write(path.id, SendKind::control,
         std::make_shared<const Bytes>(encode(Pong{.nonce = ping.nonce,
                                                   .send_time_us = ping.send_time_us,
@@ -72,7 +73,7 @@ Result<void> Session::on_ping(Path& path, ByteSpan payload, MonoTime now) {
 Result<void> Session::on_pong(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(const Pong pong, decode_pong(payload));
   path.health.on_pong(pong.nonce, now);
-  path.peer_view = pong.view;
+  if (path.knows_newest_view()) { path.peer_view = pong.view; }
   choice_dirty_ = true;  // A new srtt may start or end a lead.
   return {};
 }
@@ -92,6 +93,21 @@ Result<void> Session::on_path_status(Path& path, ByteSpan payload, MonoTime now)
   return {};
 }
 
+/// What it says over the path itself is newer than what it said before over this one. More of them
+/// than a PING's budget are not heard: the PINGs say the same.
+Result<void> Session::on_path_view(Path& path, ByteSpan payload, MonoTime now) {
+  EDGE_ASSIGN(const ViewOfPath view, decode_path_view(payload));
+  if (!path.view_budget.take(now)) { return {}; }
+  const auto about = std::ranges::find(
+      paths_, view.wire_id, [](const Path& candidate) { return candidate.facts.wire_id; });
+  if (about == paths_.end() || view.nonce < about->ping_nonce || view.nonce < about->view_nonce) {
+    return {};
+  }
+  about->view_nonce = view.nonce;
+  about->peer_view = view.view;
+  return {};
+}
+
 Result<void> Session::on_goaway(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(Goaway goaway, decode_goaway(payload));
   if (!path.control_budget.take(now)) { return fail(Errc::corrupt, "GOAWAY flood"); }
@@ -103,8 +119,10 @@ Result<void> Session::on_goaway(Path& path, ByteSpan payload, MonoTime now) {
 
 Result<void> Session::on_error(Path& path, ByteSpan payload, MonoTime now) {
   EDGE_ASSIGN(const ErrorMessage error, decode_error(payload));
-  remove_path(path.id, PathCause::peer_error, true,
-              fmt::format("{}: {}", to_string(error.code), error.what), now);
+  std::string why = error.code == ErrorCode::revoked
+                        ? error.what  // It says so itself.
+                        : fmt::format("{}: {}", to_string(error.code), error.what);
+  remove_path(path.id, PathCause::peer_error, true, std::move(why), now);
   return {};
 }
 

@@ -8,8 +8,6 @@
 namespace edge::tunnel {
 namespace {
 
-std::unexpected<Error> bad(const std::string& what) { return fail(Errc::corrupt, what); }
-
 /// What has gone out is dropped from memory in large steps only.
 constexpr std::size_t compact_from = 32UZ * 1024;
 
@@ -72,7 +70,7 @@ Result<void> StreamMux::on_frame(ByteSpan payload) {
 
 Result<void> StreamMux::dispatch(const StreamFrame& frame) {
   if (frame.stream != all_streams && frame.kind != StreamKind::open && !was_seen(frame.stream)) {
-    return bad(fmt::format("stream {} was never opened", frame.stream.value));
+    return fail(Errc::corrupt, fmt::format("stream {} was never opened", frame.stream.value));
   }
   switch (frame.kind) {
     case StreamKind::open: return on_open(frame);
@@ -83,20 +81,20 @@ Result<void> StreamMux::dispatch(const StreamFrame& frame) {
     case StreamKind::eof: return on_eof(frame);
     case StreamKind::reset: return on_reset(frame);
   }
-  return bad("unknown stream frame");
+  return fail(Errc::corrupt, "unknown stream frame");
 }
 
 Result<void> StreamMux::on_open(const StreamFrame& frame) {
   const std::uint32_t number = frame.stream.value;
   if (is_own(frame.stream)) {
-    return bad(fmt::format("OPEN of stream {}, which is ours to number", number));
+    return fail(Errc::corrupt, fmt::format("OPEN of stream {}, which is ours to number", number));
   }
   if (number <= highest_peer_) {
-    return bad(fmt::format("OPEN of stream {} after {}", number, highest_peer_));
+    return fail(Errc::corrupt, fmt::format("OPEN of stream {} after {}", number, highest_peer_));
   }
   highest_peer_ = number;
   if (count_of(false) >= own_.streams) {
-    if (control_.size() >= control_frames_max) { return bad("OPEN flood"); }
+    if (control_.size() >= control_frames_max) { return fail(Errc::corrupt, "OPEN flood"); }
     queue({.kind = StreamKind::refused,
            .stream = frame.stream,
            .refusal = StreamRefusal::busy,
@@ -111,12 +109,13 @@ Result<void> StreamMux::on_open(const StreamFrame& frame) {
 
 Result<void> StreamMux::on_answer(const StreamFrame& frame) {
   if (!is_own(frame.stream)) {
-    return bad(fmt::format("an answer to stream {}, which the peer opened", frame.stream.value));
+    return fail(Errc::corrupt,
+                fmt::format("an answer to stream {}, which the peer opened", frame.stream.value));
   }
   const auto found = streams_.find(frame.stream);
   if (found == streams_.end()) { return {}; }  // We gave up meanwhile.
   if (found->second.phase != Phase::opening) {
-    return bad(fmt::format("stream {} was answered twice", frame.stream.value));
+    return fail(Errc::corrupt, fmt::format("stream {} was answered twice", frame.stream.value));
   }
   if (frame.kind == StreamKind::refused) {
     emit(StreamRefused{frame.stream, frame.refusal, frame.text});
@@ -135,10 +134,11 @@ Result<StreamMux::Stream*> StreamMux::flowing(const StreamFrame& frame, std::str
   const auto found = streams_.find(frame.stream);
   if (found == streams_.end()) { return nullptr; }
   if (found->second.phase != Phase::open) {
-    return bad(fmt::format("{} on stream {} before OPENED", what, frame.stream.value));
+    return fail(Errc::corrupt,
+                fmt::format("{} on stream {} before OPENED", what, frame.stream.value));
   }
   if (found->second.eof_received && frame.kind != StreamKind::credit) {
-    return bad(fmt::format("{} on stream {} after EOF", what, frame.stream.value));
+    return fail(Errc::corrupt, fmt::format("{} on stream {} after EOF", what, frame.stream.value));
   }
   return &found->second;
 }
@@ -146,8 +146,8 @@ Result<StreamMux::Stream*> StreamMux::flowing(const StreamFrame& frame, std::str
 Result<void> StreamMux::on_data(const StreamFrame& frame) {
   const std::uint64_t size = frame.data.size();
   if (size > session_receive_credit_) {
-    return bad(
-        fmt::format("DATA of {} bytes, the session's credit is {}", size, session_receive_credit_));
+    return fail(Errc::corrupt, fmt::format("DATA of {} bytes, the session's credit is {}", size,
+                                           session_receive_credit_));
   }
   EDGE_ASSIGN(Stream * stream, flowing(frame, "DATA"));
   session_receive_credit_ -= size;
@@ -156,8 +156,8 @@ Result<void> StreamMux::on_data(const StreamFrame& frame) {
     return {};
   }
   if (size > stream->receive_credit) {
-    return bad(fmt::format("DATA of {} bytes on stream {}, its credit is {}", size,
-                           frame.stream.value, stream->receive_credit));
+    return fail(Errc::corrupt, fmt::format("DATA of {} bytes on stream {}, its credit is {}", size,
+                                           frame.stream.value, stream->receive_credit));
   }
   stream->receive_credit -= size;
   stream->unconsumed += size;
@@ -168,8 +168,8 @@ Result<void> StreamMux::on_data(const StreamFrame& frame) {
 Result<void> StreamMux::on_credit(const StreamFrame& frame) {
   const auto add = [&frame](std::uint64_t& credit) -> Result<void> {
     if (credit + frame.credit > credit_max) {
-      return bad(fmt::format("stream {}: credit of {} and {} more exceeds {}", frame.stream.value,
-                             credit, frame.credit, credit_max));
+      return fail(Errc::corrupt, fmt::format("stream {}: credit of {} and {} more exceeds {}",
+                                             frame.stream.value, credit, frame.credit, credit_max));
     }
     credit += frame.credit;
     return {};

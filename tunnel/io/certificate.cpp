@@ -51,14 +51,6 @@ std::string serial_hex(const X509& certificate) {
   return text;
 }
 
-bool is_host_id(std::string_view id) {
-  if (id.empty() || id.size() > 32 || id.front() == '-') { return false; }
-  for (const char c : id) {
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) { return false; }
-  }
-  return true;
-}
-
 struct FreeNames {
   void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
 };
@@ -132,6 +124,14 @@ std::string subject_alt_names_text(const X509& certificate) {
     ++shown;
   }
   return out.empty() ? "none" : out;
+}
+
+bool is_host_id(std::string_view id) {
+  if (id.empty() || id.size() > 32 || id.front() == '-') { return false; }
+  for (const char c : id) {
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) { return false; }
+  }
+  return true;
 }
 
 Result<std::string> host_id_of(const X509& certificate) {

@@ -13,6 +13,9 @@ std::string_view to_string(PathFailure cause) {
     case PathFailure::tcp_refused: return "tcp_refused";
     case PathFailure::tcp_timeout: return "tcp_timeout";
     case PathFailure::tcp_unreachable: return "tcp_unreachable";
+    case PathFailure::proxy: return "proxy";
+    case PathFailure::proxy_auth: return "proxy_auth";
+    case PathFailure::portal: return "portal";
     case PathFailure::tls_identity: return "tls_identity";
     case PathFailure::tls_expired: return "tls_expired";
     case PathFailure::clock: return "clock";
@@ -38,6 +41,9 @@ std::string_view classify(PathFailure cause) {
     case PathFailure::tcp_unreachable:
     case PathFailure::silence:
     case PathFailure::local: return "tcp";
+    case PathFailure::proxy:
+    case PathFailure::proxy_auth: return "proxy";
+    case PathFailure::portal: return "portal";
     case PathFailure::clock: return "clock";
     case PathFailure::tls_identity:
     case PathFailure::tls_expired:
@@ -52,7 +58,7 @@ std::string_view classify(PathFailure cause) {
 
 bool is_lasting(PathFailure cause) {
   return cause == PathFailure::tls_identity || cause == PathFailure::tls_expired ||
-         cause == PathFailure::tls_rejected;
+         cause == PathFailure::tls_rejected || cause == PathFailure::proxy_auth;
 }
 
 PathFailure cause_of_connect_errno(int os_errno) {

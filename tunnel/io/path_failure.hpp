@@ -17,6 +17,9 @@ enum class PathFailure : std::uint8_t {
   tcp_refused,      ///< RST to our SYN.
   tcp_timeout,      ///< No answer to our SYN.
   tcp_unreachable,  ///< ICMP unreachable, or forbidden here (firewall).
+  proxy,            ///< The path's proxy is out of reach, answers nonsense, or makes no tunnel.
+  proxy_auth,       ///< The proxy wants credentials that we do not have.
+  portal,           ///< A captive portal answers in the Console's place.
   tls_identity,  ///< The peer's certificate: unknown issuer, wrong name, wrong purpose, no host id.
   tls_expired,   ///< A certificate is past its end, and the clock is plausible.
   clock,  ///< This machine's clock is wrong: a certificate "not yet valid", or a clock before the
@@ -35,8 +38,8 @@ enum class PathFailure : std::uint8_t {
 /// Lower case name of the cause, "tcp_refused"; for logs.
 std::string_view to_string(PathFailure cause);
 
-/// The rung of the ladder that is broken: carrier|lease|gateway|dns|tcp|clock|tls|console.
-/// silence -> tcp, closed -> console, local -> tcp.
+/// The rung of the ladder that is broken: carrier|lease|gateway|dns|tcp|proxy|portal|clock|tls|
+/// console. silence -> tcp, closed -> console, local -> tcp.
 std::string_view classify(PathFailure cause);
 
 /// True when only a person or a new certificate can mend it: retry seldom (at most every 5 min).

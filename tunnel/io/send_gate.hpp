@@ -19,7 +19,7 @@ class SendGate {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t bytes_min =
-      8UZ * 1024;  ///< 65 ms at 1 Mbit/s: of both ways together.
+      4UZ * 1024;  ///< 33 ms at 1 Mbit/s, and a command waits behind it on both ways.
   static constexpr std::size_t bytes_first = 16UZ * 1024;  ///< TCP's own first window.
   static constexpr std::chrono::milliseconds queue_max{40};
   static constexpr std::chrono::milliseconds sample_period{50};

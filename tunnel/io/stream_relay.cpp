@@ -18,7 +18,7 @@ using boost::system::error_code;
 namespace {
 
 /// One per thread: used within a turn only.
-thread_local std::array<std::byte, StreamMux::send_buffer_bytes_max> read_scratch;
+thread_local std::array<std::byte, StreamMux::send_buffer_bytes_max> relay_scratch;
 
 constexpr int reads_per_turn = 4;  ///< So that one socket does not starve the rest.
 
@@ -234,12 +234,12 @@ void StreamRelay::read(const std::shared_ptr<Link>& link) {
     const std::size_t room = mux_.room(link->id);
     if (room == 0) {
       // Asks for StreamWritable, which begins to wait again.
-      mux_.write(link->id, std::span(read_scratch).first(1));
+      mux_.write(link->id, std::span(relay_scratch).first(1));
       notify();
       return;
     }
     error_code ec;
-    const std::size_t size = link->socket.read_some(asio::buffer(read_scratch.data(), room), ec);
+    const std::size_t size = link->socket.read_some(asio::buffer(relay_scratch.data(), room), ec);
     if (would_block(ec)) { break; }
     if (ec == asio::error::eof) {
       link->read_done = true;
@@ -253,7 +253,7 @@ void StreamRelay::read(const std::shared_ptr<Link>& link) {
       return end(link->id, ec.message(), true);
     }
     bytes_out_ += size;
-    mux_.write(link->id, std::span(read_scratch).first(size));
+    mux_.write(link->id, std::span(relay_scratch).first(size));
     notify();
     if (size < room) { break; }
   }

@@ -44,6 +44,7 @@ struct TlsEngine::Bio {
   static int read(BIO* bio, char* data, int size) {
     const ssize_t rc = ::recv(socket(bio).fd, data, static_cast<std::size_t>(size), MSG_DONTWAIT);
     if (rc == 0) { socket(bio).eof = true; }
+    if (rc > 0) { socket(bio).listen_for_http({data, static_cast<std::size_t>(rc)}); }
     return settle(bio, rc, BIO_FLAGS_READ);
   }
   static long ctrl(BIO* bio, int command, long, void*) {
@@ -169,6 +170,9 @@ PathError TlsEngine::explain(int ssl_error) {
   if (ssl_error == SSL_ERROR_ZERO_RETURN) {
     return {PathFailure::closed, fmt::format("{} closed the connection", peer)};
   }
+  if (!established_ && context_->role() == TlsRole::client && socket_.says_http()) {
+    return explain_plain_http();
+  }
   const unsigned long first = ERR_peek_error();
   const int reason = ERR_GET_LIB(first) == ERR_LIB_SSL ? ERR_GET_REASON(first) : 0;
   if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
@@ -199,6 +203,37 @@ PathError TlsEngine::explain(int ssl_error) {
   }
   return {PathFailure::tls_protocol,
           fmt::format("{} broke the TLS protocol: {}", peer, take_openssl_error())};
+}
+
+void TlsEngine::Socket::listen_for_http(std::string_view heard) {
+  for (; first_bytes < first.size() && !heard.empty(); heard.remove_prefix(1)) {
+    first[first_bytes++] = heard.front();
+    if (first_bytes == first.size() && says_http()) {
+      http = std::make_unique<HttpHeadReader>();
+      http_more = http->feed(as_bytes({first.data(), first.size()})).has_value();
+    }
+  }
+  if (!http || !http_more) { return; }
+  const auto whole = http->feed(as_bytes(heard));
+  http_whole = whole.value_or(false);
+  http_more = whole.has_value() && !http_whole;
+}
+
+PathError TlsEngine::explain_plain_http() {
+  std::array<char, HttpHeadReader::head_bytes_max> rest;
+  const ssize_t got = ::recv(socket_.fd, rest.data(), rest.size(), MSG_DONTWAIT);
+  if (got > 0) { socket_.listen_for_http({rest.data(), static_cast<std::size_t>(got)}); }
+  std::string said;
+  if (socket_.http_whole) {
+    const HttpHead& head = socket_.http->head();
+    const std::string origin = url_origin(head.location);
+    said = fmt::format(" (status {}{}{})", head.status,
+                       origin.empty() ? "" : ", it sends everybody to ", origin);
+  }
+  return {
+      PathFailure::portal,
+      fmt::format("plain HTTP came in answer to TLS{}: a captive portal, or not {}'s tunnel port",
+                  said, peer_word())};
 }
 
 PathError TlsEngine::explain_alert(int alert) const {

@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "tunnel/core/http_answer.hpp"
 #include "tunnel/io/certificate.hpp"
 #include "tunnel/io/path_failure.hpp"
 #include "tunnel/io/tls_context.hpp"
@@ -69,6 +71,14 @@ class TlsEngine {
     int os_errno = 0;
     bool eof = false;
     std::uint64_t sent_bytes = 0;
+    /// Takes down what a peer says that answers in plain HTTP.
+    void listen_for_http(std::string_view heard);
+    bool says_http() const { return std::string_view(first.data(), first_bytes) == "HTTP/"; }
+    std::array<char, 5> first{};  ///< Of all bytes: a record's header, if it is TLS.
+    std::uint8_t first_bytes = 0;
+    bool http_more = false;
+    bool http_whole = false;
+    std::unique_ptr<HttpHeadReader> http;
   };
   struct FreeSsl {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
@@ -82,6 +92,7 @@ class TlsEngine {
   TlsWant outcome(int rc);
   PathError explain(int ssl_error);
   PathError explain_alert(int alert) const;
+  PathError explain_plain_http();
   std::string_view peer_word() const;
 
   std::shared_ptr<const TlsContext> context_;

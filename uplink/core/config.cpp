@@ -134,6 +134,74 @@ void read_streams_allow(Reader& in, const toml::node& node, std::string_view key
   }
 }
 
+void read_url(Reader& in, const toml::node& node, std::string_view key,
+              std::optional<HttpUrl>& out) {
+  std::string value;
+  in.text(node, key, value);
+  auto url = parse_http_url(value);
+  if (url) {
+    out = std::move(*url);
+  } else if (node.is_string()) {
+    in.problem(node.source(), fmt::format("{}: {}", key, url.error().what));
+  }
+}
+
+void read_portal_check(Reader& in, const toml::node& node, std::string_view key,
+                       std::optional<HttpUrl>& out) {
+  read_url(in, node, key, out);
+  if (!out) { return; }
+  if (!out->user.empty()) {
+    in.problem(node.source(), fmt::format("{}: no user and password here; expected "
+                                          "http://HOST[:PORT]/PATH",
+                                          key));
+  }
+  if (out->at.port == 0) { out->at.port = 80; }
+}
+
+void read_proxy(Reader& in, const toml::table& table, std::string_view key, Config::Proxy& out) {
+  for (const auto& [name, node] : table) {
+    const std::string full = fmt::format("{}.{}", key, name.str());
+    if (name == "adapter") {
+      in.text(node, full, out.adapter);
+    } else if (name == "url" && node.value<std::string_view>() == "direct") {
+      continue;
+    } else if (name == "url") {
+      read_url(in, node, full, out.url);
+      if (out.url && (out.url->at.port == 0 || out.url->path != "/")) {
+        in.problem(node.source(), fmt::format("{}: \"{}\": expected "
+                                              "http://[USER:PASSWORD@]HOST:PORT, with a port and "
+                                              "without a path, or direct",
+                                              full, masked_url(*node.value<std::string_view>())));
+      }
+    } else {
+      in.problem(name.source(), fmt::format("unknown key \"{}\" in [[{}]]; allowed: adapter, url",
+                                            name.str(), key));
+    }
+  }
+  if (!table.contains("url")) {
+    in.problem(table.source(), fmt::format("{}: url is missing; expected "
+                                           "http://[USER:PASSWORD@]HOST:PORT or direct",
+                                           key));
+  }
+}
+
+void read_proxies(Reader& in, const toml::node& node, std::string_view key,
+                  std::vector<Config::Proxy>& out) {
+  const toml::array* list = node.as_array();
+  if (list == nullptr || list->size() > Config::proxies_max) {
+    in.problem(node.source(), fmt::format("{}: expected at most {} tables, each as [[{}]]", key,
+                                          Config::proxies_max, key));
+    return;
+  }
+  for (const toml::node& item : *list) {
+    if (const toml::table* table = item.as_table()) {
+      read_proxy(in, *table, key, out.emplace_back());
+    } else {
+      in.problem(item.source(), fmt::format("{}: expected a table, as [[{}]]", key, key));
+    }
+  }
+}
+
 std::map<std::string, Section, std::less<>> sections(Config& c) {
   const auto text = [](std::string& out) {
     return [&out](Reader& in, const toml::node& n, std::string_view k) { in.text(n, k, out); };
@@ -166,7 +234,9 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
       {"tunnel",
        {{"heartbeat_ms", number(c.tunnel.heartbeat_ms, 50, 10000)},
         {"dead_after", number(c.tunnel.dead_after, 2, 20)},
-        {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)}}},
+        {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)},
+        {"proxies", with(read_proxies, c.tunnel.proxies)},
+        {"portal_check", with(read_portal_check, c.tunnel.portal_check)}}},
       {"status", {{"listen", with(read_listen, c.status.listen)}}},
       {"taps", {{"owner", text(c.taps.owner)}}},
       {"log", {{"level", with(read_level, c.log.level)}}},
@@ -237,6 +307,13 @@ std::expected<Config, ConfigProblems> parse_config(std::string_view text, const 
   check_console(in, config);
   if (!in.problems().empty()) { return std::unexpected(std::move(in.problems())); }
   return config;
+}
+
+const HttpUrl* Config::proxy_of(std::string_view port) const {
+  for (const Proxy& proxy : tunnel.proxies) {
+    if (glob_matches(proxy.adapter, port)) { return proxy.url ? &*proxy.url : nullptr; }
+  }
+  return nullptr;
 }
 
 bool glob_matches(std::string_view glob, std::string_view name) {

@@ -2,18 +2,30 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/net.hpp"
+#include "uplink/core/http_url.hpp"
 
 namespace edge::uplink {
 
 /// The daemon's configuration. Names and defaults: interfaces.md, "uplink.toml". Paths of files are
 /// relative to the folder of the configuration file unless absolute.
 struct Config {
+  /// `[[tunnel.proxies]]`: an HTTP proxy in the way of some ports.
+  struct Proxy {
+    std::string adapter = "*";   ///< Name glob of the port.
+    std::optional<HttpUrl> url;  ///< "http://[USER:PASSWORD@]HOST:PORT"; "direct": none, and no
+                                 ///< later entry either.
+  };
+  static constexpr std::size_t proxies_max = 32;
+  /// The proxy of the port with this name; nullptr: none.
+  const HttpUrl* proxy_of(std::string_view port) const;
+
   struct Host {
     std::string id;  ///< Must equal the certificate's URI SAN urn:gallium:host:<id>; "" = take it
                      ///< from there.
@@ -37,6 +49,10 @@ struct Config {
     unsigned heartbeat_ms = 250;  ///< 50..10000, of the active path.
     unsigned dead_after = 3;      ///< 2..20 heartbeats of silence.
     std::vector<std::string> streams_allow;
+    std::vector<Proxy> proxies;  ///< The first one whose adapter fits a port is that port's.
+    /// "http://HOST[:PORT]/PATH": asked when a dial fails; a page or a redirect instead of 204 is a
+    /// captive portal's. Unset: only plain HTTP in answer to TLS shows one.
+    std::optional<HttpUrl> portal_check;
   } tunnel;
   struct Status {
     std::string listen = "127.0.0.1:8480";  ///< Empty: off.

@@ -61,4 +61,37 @@ std::vector<std::string> split_lines(const std::string& group,
   return out;
 }
 
+std::vector<std::string> lacp_lines(const std::string& group,
+                                    const std::vector<Aggregated>& members) {
+  std::vector<std::string> mute;
+  std::vector<std::string> apart;
+  for (const Aggregated& one : members) {
+    if (!one.partner) {
+      mute.push_back(one.member);
+    } else if (!one.carries) {
+      apart.push_back(one.member);
+    }
+  }
+  std::vector<std::string> lines;
+  if (!mute.empty() && mute.size() == members.size()) {
+    lines.push_back(
+        fmt::format("group \"{}\": the switch speaks no LACP on {}: one member carries at a time; "
+                    "make them one "
+                    "802.3ad aggregate at the switch, or set the group's mode to active-backup",
+                    group, fmt::join(mute, ", ")));
+  } else if (!mute.empty()) {
+    lines.push_back(fmt::format(
+        "group \"{}\": the switch speaks no LACP on {}: nothing is carried there; put its switch "
+        "port into the aggregate of the others",
+        group, fmt::join(mute, ", ")));
+  }
+  if (!apart.empty()) {
+    lines.push_back(fmt::format(
+        "group \"{}\": {} ended in another aggregate than the one that carries: nothing is carried "
+        "there; all members belong to one aggregate of one switch (or of one stack)",
+        group, fmt::join(apart, ", ")));
+  }
+  return lines;
+}
+
 }  // namespace edge::uplink

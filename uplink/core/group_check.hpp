@@ -1,5 +1,5 @@
 // Which members of a group hear which, in words: two switches that are not connected, a wrong
-// native VLAN. Pure.
+// native VLAN, a switch that does not speak LACP. Pure.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +21,16 @@ struct Hearing {
 std::vector<std::string> split_lines(const std::string& group,
                                      const std::vector<std::string>& members,
                                      const std::vector<Hearing>& heard);
+
+/// A member of an 802.3ad group that has carrier.
+struct Aggregated {
+  std::string member;
+  bool partner = false;  ///< The switch speaks LACP there.
+  bool carries = false;  ///< It is in the aggregate that carries the group.
+};
+
+/// One line per thing that keeps a member of an 802.3ad group from carrying; empty: all do.
+std::vector<std::string> lacp_lines(const std::string& group,
+                                    const std::vector<Aggregated>& members);
 
 }  // namespace edge::uplink

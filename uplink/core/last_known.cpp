@@ -2,25 +2,13 @@
 
 #include <boost/json.hpp>
 
+#include "uplink/core/json_read.hpp"
+
 namespace edge::uplink {
 
 namespace json = boost::json;
 
 namespace {
-
-const json::value* member(const json::object& object, std::string_view key) {
-  return object.if_contains(key);
-}
-
-std::string text_in(const json::object& object, std::string_view key) {
-  const auto* value = member(object, key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-std::int64_t number_in(const json::object& object, std::string_view key) {
-  const auto* value = member(object, key);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 Result<LastKnown::Adapter> adapter_of(const json::value& value) {
   const auto* row = value.if_object();
@@ -59,17 +47,17 @@ Result<LastKnown> last_known_from_json(std::string_view text) {
   const auto* file = ec ? nullptr : parsed.if_object();
   if (file == nullptr) { return fail(Errc::corrupt, "not a JSON object"); }
   LastKnown out{.host_id = text_in(*file, "host"), .revision = number_in(*file, "revision")};
-  const auto* model = member(*file, "model");
+  const auto* model = file->if_contains("model");
   if (out.revision < 1 || model == nullptr) { return fail(Errc::corrupt, "no model, no revision"); }
   EDGE_ASSIGN(out.model, netmodel::model_from_json(json::serialize(*model)));
-  if (const auto* adapters = member(*file, "adapters");
+  if (const auto* adapters = file->if_contains("adapters");
       adapters != nullptr && adapters->is_array()) {
     for (const auto& value : adapters->get_array()) {
       EDGE_ASSIGN(auto adapter, adapter_of(value));
       out.adapters.push_back(std::move(adapter));
     }
   }
-  const auto* subnets = member(*file, "automatic_subnets");
+  const auto* subnets = file->if_contains("automatic_subnets");
   if (subnets == nullptr || !subnets->is_object()) { return out; }
   for (const auto& [network, value] : subnets->get_object()) {
     if (!value.is_string()) { return fail(Errc::corrupt, "an automatic subnet is no text"); }

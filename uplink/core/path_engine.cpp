@@ -1,6 +1,7 @@
 #include "uplink/core/path_engine.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/assert.hpp"
 
@@ -17,6 +18,8 @@ std::string_view to_string(Step step) {
     case Step::gateway: return "gateway";
     case Step::dns: return "dns";
     case Step::tcp: return "tcp";
+    case Step::proxy: return "proxy";
+    case Step::portal: return "portal";
     case Step::clock: return "clock";
     case Step::tls: return "tls";
     case Step::console: return "console";
@@ -39,6 +42,12 @@ std::string_view advice(Step step) {
     case Step::tcp:
       return "the Console cannot be reached through this router: check its internet side and "
              "firewall";
+    case Step::proxy:
+      return "the proxy set in [[tunnel.proxies]] makes no way to the Console: check its address, "
+             "credentials and rules";
+    case Step::portal:
+      return "this network wants a login first (captive portal): log in behind it, or have this "
+             "host's MAC address let through";
     case Step::clock: return "the host's clock is wrong: set it, or check the battery of its clock";
     case Step::tls: return "certificates do not fit: check CA, names and dates named in the cause";
     case Step::console: return "the Console refuses or is overloaded: ask its operator";
@@ -47,7 +56,9 @@ std::string_view advice(Step step) {
 }
 
 PathEngine::PathEngine(std::size_t endpoint_count, std::uint64_t seed)
-    : endpoint_count_(endpoint_count), random_(seed) {}
+    : endpoints_(endpoint_count), random_(seed) {
+  std::iota(endpoints_.begin(), endpoints_.end(), std::size_t{0});
+}
 
 bool PathEngine::usable(const PortFacts& facts) {
   return facts.enabled && facts.admin_up && facts.carrier && !facts.addresses.empty();
@@ -78,19 +89,53 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
   if (!known) { port.facts = facts; }
   if (known && before == facts) { return; }
 
-  for (std::size_t e = 0; e < endpoint_count_; ++e) {
-    Path& path = paths_[PathKey{facts.port, e}];
-    path.status.key = PathKey{facts.port, e};
-    if (!known) { path.status.since = now; }
+  for (const std::size_t e : endpoints_) {
+    if (!known) { add_path(port, e, now); }
   }
   if (!usable(facts)) {
     close_all(facts.port, blocker(facts), now);
     return;
   }
-  if (known && usable(before) && before.addresses != facts.addresses) {
+  const bool went = std::ranges::any_of(before.addresses, [&facts](const IpAddress& address) {
+    return std::ranges::find(facts.addresses, address) == facts.addresses.end();
+  });
+  if (known && usable(before) && went) {
     close_all(facts.port, {Step::lease, facts.name + ": address changed"}, now);
   }
   if (!known || !usable(before) || before.addresses != facts.addresses) { dial_at_once(port, now); }
+}
+
+PathEngine::Path& PathEngine::add_path(const Port& port, std::size_t endpoint, MonoTime now) {
+  Path& path = paths_[PathKey{port.facts.port, endpoint}];
+  path.status.key = PathKey{port.facts.port, endpoint};
+  path.status.since = now;
+  return path;
+}
+
+void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now) {
+  const auto had = std::exchange(endpoints_, std::move(endpoints));
+  const auto in = [](const std::vector<std::size_t>& list, std::size_t e) {
+    return std::ranges::find(list, e) != list.end();
+  };
+  for (const auto& [key, path] : paths_) {
+    const bool open = path.status.state == PathState::dialing || path.status.state == PathState::up;
+    if (in(endpoints_, key.endpoint) || !open) { continue; }
+    actions_.push_back({PathAction::Kind::close,
+                        key,
+                        {.step = Step::none, .text = "the Console is not to be reached there"}});
+  }
+  std::erase_if(paths_, [&](const auto& item) { return !in(endpoints_, item.first.endpoint); });
+  for (const auto& [name, port] : ports_) {
+    for (const std::size_t e : endpoints_) {
+      if (in(had, e)) { continue; }
+      Path& path = add_path(port, e, now);
+      if (usable(port.facts)) {
+        dial(path, now);
+      } else {
+        tell(path, blocker(port.facts));
+      }
+    }
+  }
 }
 
 void PathEngine::remove_port(const std::string& port, MonoTime now) {
@@ -109,7 +154,7 @@ void PathEngine::tell(Path& path, const PathBreak& why) {
 }
 
 void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTime now) {
-  for (std::size_t e = 0; e < endpoint_count_; ++e) {
+  for (const std::size_t e : endpoints_) {
     Path& path = paths_.at(PathKey{port, e});
     if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
       actions_.push_back({PathAction::Kind::close, path.status.key, why});
@@ -135,8 +180,12 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
   }
   const bool free = port.immediate_tokens > 0;
   if (free) { --port.immediate_tokens; }
-  for (std::size_t e = 0; e < endpoint_count_; ++e) {
+  for (const std::size_t e : endpoints_) {
     Path& path = paths_.at(PathKey{port.facts.port, e});
+    // One more address is no reason to leave the one that it has. A dial keeps to the addresses
+    // of its start: the new one may be of the family that works.
+    const PathState state = path.status.state;
+    if (state == PathState::up || (state == PathState::dialing && !free)) { continue; }
     if (free) {
       path.backoff.reset();
       dial(path, now);
@@ -195,7 +244,8 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
 /// The Console is back: what only waits for it need not wait for its back-off.
 void PathEngine::hurry(MonoTime now) {
   for (auto& [key, path] : paths_) {
-    const bool its = path.status.broken == Step::tcp || path.status.broken == Step::console;
+    const bool its = path.status.broken == Step::tcp || path.status.broken == Step::proxy ||
+                     path.status.broken == Step::console;
     const bool lasting = path.status.last_failure && path.status.last_failure->lasting;
     if (!path.dial_at || !its || lasting || path.told) { continue; }
     const auto jitter =
@@ -226,15 +276,38 @@ void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime no
 void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr) { return; }
+  const Duration moment = moment_in(*path, spread);
   schedule(
       *path,
       {.step = Step::console, .text = "the Console asked to come back later", .answered = true},
       now);
-  const auto jitter =
-      static_cast<Duration::rep>(random_.unit() * static_cast<double>(spread.count()));
-  path->dial_at = now + after + Duration(jitter);
+  path->dial_at = now + after + moment;
   path->told = true;
   path->status.next_dial = path->dial_at;
+}
+
+/// Each of the paths that come back has its own slice of the spread, the preferred one the first:
+/// so every host of a fleet has a path early, and the arrivals of all are as even as without.
+/// Nobody waits for anybody, nor longer than the Console said.
+Duration PathEngine::moment_in(const Path& path, Duration spread) {
+  const auto order = [this](const Path& one) {
+    const PathKey& key = one.status.key;
+    return std::tuple(ports_.at(key.port).facts.rank, key.port,
+                      std::ranges::find(endpoints_, key.endpoint) - endpoints_.begin());
+  };
+  const bool was_up = path.status.state == PathState::up;
+  std::size_t count = 1;
+  std::size_t before = 0;
+  for (const auto& [key, other] : paths_) {
+    const bool told = other.told && other.dial_at;
+    const bool dialing = !was_up && other.status.state == PathState::dialing;
+    const bool comes = told || dialing || other.status.state == PathState::up;
+    if (&other == &path || !comes) { continue; }
+    ++count;
+    if (order(other) < order(path)) { ++before; }
+  }
+  const double part = (static_cast<double>(before) + random_.unit()) / static_cast<double>(count);
+  return Duration(static_cast<Duration::rep>(part * static_cast<double>(spread.count())));
 }
 
 std::vector<PathAction> PathEngine::take_actions() { return std::exchange(actions_, {}); }
@@ -260,7 +333,8 @@ std::vector<PathStatus> PathEngine::status() const {
     PathStatus status = path.status;
     const PortFacts& facts = ports_.at(key.port).facts;
     // A gateway that does not answer is below everything that a dial can say.
-    const bool above_gateway = status.broken == Step::tcp || status.broken == Step::dns;
+    const bool above_gateway =
+        status.broken == Step::tcp || status.broken == Step::dns || status.broken == Step::proxy;
     if (above_gateway && facts.gateway_reachable == false) {
       status.broken = Step::gateway;
       status.cause = "the gateway of " + facts.name + " does not answer ARP";

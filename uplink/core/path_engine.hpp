@@ -23,6 +23,8 @@ enum class Step : std::uint8_t {
   gateway,
   dns,
   tcp,
+  proxy,
+  portal,
   clock,
   tls,
   console
@@ -34,7 +36,7 @@ std::string_view advice(Step step);
 /// A port and an endpoint. `port` is the adapter's base MAC in hex: it survives renames.
 struct PathKey {
   std::string port;
-  std::size_t endpoint = 0;  ///< Index in the configured list.
+  std::size_t endpoint = 0;  ///< Number of an address of the Console; never another one's.
   auto operator<=>(const PathKey&) const = default;
 };
 
@@ -99,9 +101,15 @@ class PathEngine {
   static constexpr Duration hurry_spread = std::chrono::milliseconds(500);
   static constexpr Duration immediate_refill = std::chrono::seconds(2);
 
+  /// Endpoints 0..endpoint_count-1, until set_endpoints.
   PathEngine(std::size_t endpoint_count, std::uint64_t seed);
 
-  /// New or changed facts. A port that becomes usable, or whose addresses changed, dials at once.
+  /// Exactly these: paths to others are closed and forgotten, new ones are
+  /// dialled at once, those that stay go on.
+  void set_endpoints(std::vector<std::size_t> endpoints, MonoTime now);
+
+  /// New or changed facts. A port that becomes usable, or whose addresses changed, dials at once;
+  /// what is open then is closed first if an address went.
   void set_port(const PortFacts& facts, MonoTime now);
   void remove_port(const std::string& port, MonoTime now);
 
@@ -146,11 +154,13 @@ class PathEngine {
   static void tell(Path& path, const PathBreak& why);
   void dial(Path& path, MonoTime now);
   void dial_at_once(Port& port, MonoTime now);
+  Path& add_path(const Port& port, std::size_t endpoint, MonoTime now);
   void close_all(const std::string& port, const PathBreak& why, MonoTime now);
   void schedule(Path& path, const PathBreak& why, MonoTime now);
+  Duration moment_in(const Path& path, Duration spread);
   Path* find(const PathKey& key);
 
-  std::size_t endpoint_count_;
+  std::vector<std::size_t> endpoints_;
   Random random_;
   std::map<std::string, Port> ports_;
   std::map<PathKey, Path> paths_;

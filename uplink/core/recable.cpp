@@ -6,21 +6,13 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include "uplink/core/json_read.hpp"
+
 namespace edge::uplink {
 
 namespace json = boost::json;
 
 namespace {
-
-std::string text_in(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-bool flag_in(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_bool() && value->get_bool();
-}
 
 const PortSight* find(const std::vector<PortSight>& ports, const std::string& key) {
   const auto found = std::ranges::find(ports, key, &PortSight::key);

@@ -11,7 +11,7 @@ namespace json = boost::json;
 
 namespace {
 
-const json::string* text_in(const json::object& object, std::string_view key) {
+const json::string* string_in(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
   return value == nullptr ? nullptr : value->if_string();
 }
@@ -35,15 +35,15 @@ SysctlOriginals SysctlOriginals::from_json(std::string_view text, std::string bo
   const json::value parsed = json::parse(text, ec);
   const auto* file = ec ? nullptr : parsed.if_object();
   if (file == nullptr) { return out; }
-  const auto* boot = text_in(*file, "boot_id");
+  const auto* boot = string_in(*file, "boot_id");
   const auto* list = file->if_contains("sysctls");
   if (boot == nullptr || *boot != out.boot_id_ || list == nullptr || !list->is_object()) {
     return out;
   }
   for (const auto& [path, entry] : list->get_object()) {
     const auto* values = entry.if_object();
-    const auto* was = values == nullptr ? nullptr : text_in(*values, "was");
-    const auto* ours = values == nullptr ? nullptr : text_in(*values, "ours");
+    const auto* was = values == nullptr ? nullptr : string_in(*values, "was");
+    const auto* ours = values == nullptr ? nullptr : string_in(*values, "ours");
     if (was == nullptr || ours == nullptr) { continue; }
     out.known_[std::string(path)] = {std::string(*was), std::string(*ours)};
   }

@@ -62,8 +62,8 @@ Finding adapter_finding(const ObservedState& observed, const ObservedLink& adapt
            {"up", adapter.link.admin_up},
            {"addresses", std::move(addresses)},
            {"routes", std::move(routes)},
-           {"what", in_use ? "in use: its IPv4 addresses and routes move to its bridge with the "
-                             "adapter, and keep their owner"
+           {"what", in_use ? "in use: its IPv4 and permanent IPv6 addresses and their routes move "
+                             "to its bridge with the adapter, and keep their owner"
                            : "not in use"}}};
 }
 

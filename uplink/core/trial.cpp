@@ -10,9 +10,10 @@ namespace {
 /// How far a path gets: the number of rungs below the first broken one.
 int reach(const PathSight& sight) { return sight.up() ? 100 : static_cast<int>(sight.broken); }
 
-/// Everything on our side works, the Console is not heard: no worse than "TCP".
+/// Everything on our side works, the Console is not heard: no worse than "TCP", which a proxy has
+/// to itself.
 bool only_console_missing(const PathSight& sight) {
-  return sight.broken == Step::tcp || sight.broken == Step::console;
+  return sight.broken == Step::tcp || sight.broken == Step::proxy || sight.broken == Step::console;
 }
 
 std::string told(const PathSight& sight) {
@@ -31,8 +32,9 @@ struct Trial::Finding {
 
 Trial::Trial(TrialTerms terms, MonoTime now)
     : terms_(std::move(terms)),
+      begun_at_(now + std::min(terms_.begins_within, terms_.confirm_within / 4)),
       quiet_at_(now + std::min(quiet, terms_.confirm_within / 2)),
-      settled_at_(now + std::min(settle_max, terms_.confirm_within / 2)),
+      settled_at_(std::min(begun_at_ + settle_max, now + terms_.confirm_within / 2)),
       deadline_(now + terms_.confirm_within) {
   for (const PathSight& sight : terms_.before) {
     before_.emplace(sight.key, sight);
@@ -52,6 +54,13 @@ Trial::Finding Trial::look(const std::vector<PathSight>& sights) const {
   std::set<PathKey> seen;
   for (const PathSight& sight : sights) {
     seen.insert(sight.key);
+    if (sight.replaced) {
+      auto without = unreplaced(sight, sights);
+      if (without && std::ranges::find(out.lost, *without) == out.lost.end()) {
+        out.lost.push_back(std::move(*without));
+      }
+      continue;
+    }
     out.any_up = out.any_up || sight.up();
     const bool touched = terms_.affected.contains(sight.key.port);
     const auto before = before_.find(sight.key);
@@ -76,6 +85,22 @@ Trial::Finding Trial::look(const std::vector<PathSight>& sights) const {
   return out;
 }
 
+/// The port of a path that the change replaces was on it at the Console and is by no other: how far
+/// the best of those gets.
+std::optional<std::string> Trial::unreplaced(const PathSight& old,
+                                             const std::vector<PathSight>& sights) const {
+  const auto before = before_.find(old.key);
+  const bool counts = before != before_.end() && before->second.up();
+  if (!counts || terms_.leaving.contains(old.key.port)) { return std::nullopt; }
+  const PathSight* best = nullptr;
+  for (const PathSight& sight : sights) {
+    if (sight.replaced || sight.key.port != old.key.port) { continue; }
+    if (best == nullptr || reach(sight) > reach(*best)) { best = &sight; }
+  }
+  if (best == nullptr) { return told(old); }
+  return best->up() ? std::nullopt : std::optional(told(*best));
+}
+
 Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
   Away away = Away::no;
   for (const PathSight& sight : sights) {
@@ -84,7 +109,9 @@ Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
     const bool was_up = before != before_.end() && before->second.up();
     if (!was_up || terms_.leaving.contains(sight.key.port)) { continue; }
     if (!only_console_missing(sight)) { return Away::no; }
-    if (sight.answered || !terms_.affected.contains(sight.key.port)) {
+    const std::string& port = sight.key.port;
+    const bool way_as_before = !terms_.affected.contains(port) || terms_.readdressed.contains(port);
+    if (sight.answered || way_as_before) {
       away = Away::surely;
     } else if (sight.refused && away == Away::no) {
       away = Away::perhaps;
@@ -95,6 +122,7 @@ Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
 
 Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   if (aborted_) { return {Verdict::take_back, {*aborted_}}; }
+  begun_ = now >= begun_at_;
   const Finding found = look(sights);
   const Away away = console_is_away(sights);
   const bool was_away = std::exchange(away_, away == Away::surely);
@@ -111,7 +139,7 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   const bool as_far = !any_was_up_ && (!any_had_link_ || now >= quiet_at_);
   const bool proven = found.proof || as_far;
   const bool whole = found.lost.empty() && found.pending.empty();
-  if (whole && proven && heard) { return {Verdict::keep, {}}; }
+  if (whole && proven && heard && begun_) { return {Verdict::keep, {}}; }
   if (now >= settled_at_ && !found.lost.empty() && away == Away::no) {
     if (!terms_.accept_regression) { return {Verdict::take_back, found.lost}; }
     if (heard && found.any_up && found.pending.empty()) { return {Verdict::keep, found.lost}; }
@@ -120,6 +148,7 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   reasons.insert(reasons.end(), found.pending.begin(), found.pending.end());
   if (!proven) { reasons.emplace_back("no WELCOME over an affected path after the change"); }
   if (!heard) { reasons.emplace_back("the Console has not confirmed"); }
+  if (!begun_) { reasons.emplace_back("what was changed may not stand yet"); }
   if (now < deadline_) { return {Verdict::wait, std::move(reasons)}; }
   reasons.insert(
       reasons.begin(),
@@ -129,16 +158,17 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
 }
 
 MonoTime Trial::next_deadline(MonoTime now) const {
+  if (now < begun_at_) { return now < quiet_at_ ? std::min(begun_at_, quiet_at_) : begun_at_; }
   if (now < quiet_at_) { return quiet_at_; }
   return now < settled_at_ ? settled_at_ : std::max(deadline_, now);
 }
 
 std::vector<PathKey> Trial::to_redial(const std::vector<PathSight>& sights) const {
   std::vector<PathKey> out;
+  if (!begun_) { return out; }
   for (const PathSight& sight : sights) {
-    if (terms_.affected.contains(sight.key.port) && sight.up() && !fresh(sight)) {
-      out.push_back(sight.key);
-    }
+    const bool touched = terms_.affected.contains(sight.key.port) && !sight.replaced;
+    if (touched && sight.up() && !fresh(sight)) { out.push_back(sight.key); }
   }
   return out;
 }

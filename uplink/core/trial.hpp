@@ -22,6 +22,7 @@ struct PathSight {
   bool answered = false;  ///< Broken, but the Console itself said so, over verified TLS.
   bool refused = false;   ///< Broken by a TCP refusal: the Console's, or a firewall's on the way.
   bool dialing = false;
+  bool replaced = false;  ///< To an address of the Console that the change takes from the list.
   std::uint64_t welcomes =
       0;  ///< Grows with each WELCOME of this path, also over its ports' moves.
   bool up() const { return broken == Step::none; }
@@ -31,8 +32,13 @@ struct PathSight {
 struct TrialTerms {
   std::vector<PathSight> before{};   ///< All paths, as they were.
   std::set<std::string> affected{};  ///< Keys of ports that the change touches and that remain.
-  std::set<std::string> leaving{};   ///< Keys of ports that the change ends on purpose.
+  /// Of affected: only where the Console is reached changes for them, their own way does not.
+  std::set<std::string> readdressed{};
+  std::set<std::string> leaving{};  ///< Keys of ports that the change ends on purpose.
   Duration confirm_within = std::chrono::seconds(120);
+  /// What the change does may take so long to begin: nothing before counts, and touched paths are
+  /// dialled anew after it. At most a quarter of confirm_within.
+  Duration begins_within{};
   bool accept_regression = false;  ///< The command says: one path may be lost for this.
   bool needs_confirm = true;       ///< false: a person at the machine made it.
 };
@@ -51,6 +57,9 @@ struct Judgement {
 /// A path that was up and is not is a regression, also while others reach the Console; so is one of
 /// a touched port that was not up and now fails below TCP at a lower step. It is kept when no path
 /// regressed, a WELCOME arrived over an affected path after the change, and the Console confirmed.
+/// Where the Console's addresses change, replaced paths stay up until the verdict. They count for
+/// nothing but this: a port that reached the Console by one has to reach it by the new list, too.
+///
 /// A Console that is away is told apart from a change that cut the way to it: every path lost it at
 /// once, and either one that the change does not touch lost it too, or the Console itself answered
 /// over verified TLS; then the deadline waits until it is back. A mere refusal may be a firewall's:
@@ -88,6 +97,8 @@ class Trial {
   struct Finding;
   Finding look(const std::vector<PathSight>& sights) const;
   bool fresh(const PathSight& sight) const;
+  std::optional<std::string> unreplaced(const PathSight& old,
+                                        const std::vector<PathSight>& sights) const;
   enum class Away : std::uint8_t { no, perhaps, surely };
   Away console_is_away(const std::vector<PathSight>& sights) const;
 
@@ -96,6 +107,8 @@ class Trial {
   bool any_was_up_ = false;
   bool affected_was_up_ = false;
   bool any_had_link_ = false;
+  MonoTime begun_at_;
+  bool begun_ = false;  ///< As of the last judgement.
   MonoTime quiet_at_;
   MonoTime settled_at_;
   MonoTime deadline_;

@@ -52,6 +52,7 @@ class Commands {
     /// A trial that a former life left is taken back, as far as the kernel lets it: dialling may
     /// begin.
     std::function<void()> undone{};
+    std::function<void()> tried{};  ///< A trial is over, and the network is what its end left.
   };
   /// A disk that did not take a command's end is asked again so often.
   static constexpr std::chrono::seconds disk_period{2};
@@ -63,9 +64,16 @@ class Commands {
   /// own revision and result. If the kernel refuses the whole, they are tried one by one.
   static constexpr std::size_t batch_max = 64;
 
+  /// A number is given to a change before the kernel sees it, and to no other one ever after,
+  /// whatever becomes of it: a command that was made for it can only mean that change.
+  struct Numbers {
+    std::int64_t revision = 0;  ///< In force.
+    std::int64_t highest = 0;   ///< Ever given.
+  };
+
   Commands(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events,
            Reconciler& reconciler, Trials& trials, Hooks hooks, std::string boot_id,
-           std::int64_t revision);
+           Numbers numbers);
 
   /// What a former life of the daemon left: runs it, or says what can't be known. Call once.
   void recover(std::vector<store::CommandRecord> unfinished);
@@ -75,7 +83,7 @@ class Commands {
   void send_unacked();
 
   /// A command of a person at the machine: the same way, the result comes back here.
-  void run_local(boost::json::object command, std::function<void(boost::json::object)> done);
+  void run_local(const boost::json::object& command, std::function<void(boost::json::object)> done);
 
   /// Ends the trial that is under way: it is taken back, or not begun; `done` hears its result when
   /// that is stored. False: there is none, and `done` is not called.
@@ -96,6 +104,11 @@ class Commands {
   boost::json::array newest_revisions() const;
 
   std::int64_t revision() const { return revision_; }
+  /// The one before that in force; numbers have holes.
+  std::int64_t revision_before() const;
+  /// False: the network may be that of a change that has no revision yet, or never will.
+  bool at_rest() const { return !running_; }
+  bool trying() const { return !trying_.empty(); }
   std::uint64_t executed() const { return executed_; }
   std::size_t pending() const { return queue_.size(); }
   void stop() {
@@ -108,9 +121,10 @@ class Commands {
   struct Item {
     std::string id;
     std::string payload;
-    bool began = false;  ///< In state applying already: a restart interrupted it.
-    std::string undo{};  ///< Not empty: a trial was interrupted.
-    bool local = false;  ///< Of a person at the machine.
+    bool began = false;       ///< In state applying already: a restart interrupted it.
+    std::string undo{};       ///< Not empty: a trial was interrupted.
+    bool local = false;       ///< Of a person at the machine.
+    std::int64_t number = 0;  ///< Of the revision that it makes, from the first try on.
   };
   /// What will be answered, and what has to be done before that.
   struct Decision {
@@ -141,19 +155,43 @@ class Commands {
   };
   using Batch = std::vector<Decision>;
 
-  void answer_history(const std::string& id, const boost::json::object& question);
-  void receive(std::string id, std::string payload, boost::json::object message);
-  void on_receipt(const store::IncomingCommand& command,
-                  const Result<store::ReceiveOutcome>& outcome);
   void enqueue(Item item);
-  void take_up_again(const std::string& id);
+  void wake();
   boost::asio::awaitable<void> run();
-  Batch take_batch(std::size_t size_max);
-  Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
   /// Makes the kernel show the batch's last model. False: it refused, and shows the former model
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
+  boost::asio::awaitable<bool> dry_run(Decision& decision);
+  /// On disk before the first kernel change; false: it is not, and all are refused.
+  boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
+  boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
+                                                          netmodel::Model after);
+  boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
+
+  // commands_channel.cpp
+  static constexpr std::string_view local_class = "local";  ///< In the journal, of Item::local.
+  void receive(std::string id, std::string payload, const boost::json::object& message);
+  void on_receipt(const store::IncomingCommand& command,
+                  const Result<store::ReceiveOutcome>& outcome);
+  void take_up_again(const std::string& id);
+  void say(const boost::json::object& message);
+  void answer(const std::string& id, const std::string& result_json);
+  void tell_waiters(const std::string& id, const boost::json::object& result);
+  void send_later();
+
+  // commands_history.cpp
+  void answer_history(const std::string& id, const boost::json::object& question);
+  void on_console_knows(const boost::json::object& message);
+  boost::asio::awaitable<void> renumber();
+
+  // commands_decide.cpp
+  Batch take_batch(std::size_t size_max);
+  /// One that is tried again, singly or after the disk healed, is what it was.
+  void number(Decision& decision, std::int64_t in_force);
+  /// To the head of the queue, in order.
   void put_back(Batch& batch);
+  Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
+  static void refuse(Decision& decision, std::string what);
 
   // commands_end.cpp
   struct End {
@@ -161,6 +199,7 @@ class Commands {
     store::CommandState state;
     std::string result;
     std::optional<store::Revision> revision;
+    std::int64_t retired = 0;  ///< The number of a change that does not stay.
   };
   using Ends = std::shared_ptr<const std::vector<End>>;
   /// False: the disk did not take it, and takes again now; what it changed does not stand any more:
@@ -173,9 +212,7 @@ class Commands {
   boost::asio::awaitable<void> undo_for(Decision& decision, std::string why);
   boost::asio::awaitable<void> disk_healed();
   void tell_unstored(const std::vector<End>& ends, const Error& error);
-  void tell_waiters(const std::string& id, const boost::json::object& result);
-  boost::asio::awaitable<bool> dry_run(Decision& decision);
-  boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
+  std::string result_text(Decision& decision, std::int64_t revision) const;
 
   // commands_trial.cpp
   /// Where the network is after it was taken back.
@@ -198,18 +235,11 @@ class Commands {
   /// state. `known` is trouble that was there before and counts for nothing.
   boost::asio::awaitable<Landing> go_back(netmodel::Model before, std::vector<std::string> known);
   boost::asio::awaitable<bool> shows(netmodel::Model model, const std::vector<std::string>& known);
+  std::vector<std::string> unreached(const Decision& decision) const;
   TrialTerms terms_of(const Decision& decision, const netmodel::PortImpact& impact) const;
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
   /// Why an action may not be done: it would take the last path away. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;
-
-  boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
-                                                          netmodel::Model after);
-  boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
-  std::string result_text(Decision& decision, std::int64_t revision) const;
-  void say(const boost::json::object& message);
-  void answer(const std::string& id, const std::string& result_json);
-  static void refuse(Decision& decision, std::string what);
 
   boost::asio::io_context& io_;
   store::StoreWorker& store_;
@@ -219,6 +249,8 @@ class Commands {
   Hooks hooks_;
   std::string boot_id_;
   std::int64_t revision_;
+  std::int64_t highest_;          ///< Number ever given to a change.
+  std::int64_t console_top_ = 0;  ///< The highest revision that the Console ever saw of this host.
   std::deque<store::RevisionSummary> newest_;
   std::deque<Item> queue_;
   std::set<std::string>

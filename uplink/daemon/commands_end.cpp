@@ -10,6 +10,7 @@
 
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
@@ -30,12 +31,6 @@ json::array problems_json(const std::vector<netmodel::Problem>& problems, std::s
   if (dropped > 0) {
     out.push_back(json::object{{"what", fmt::format("and {} more problems", dropped)}});
   }
-  return out;
-}
-
-json::array texts(const std::vector<std::string>& lines) {
-  json::array out;
-  for (const auto& line : lines) { out.emplace_back(line); }
   return out;
 }
 
@@ -96,18 +91,21 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
       break;
     }
     std::optional<store::Revision> made = none;
+    std::int64_t retired = decision.item.number;
     if (decision.made_for && decision.difference.empty()) {
       decision.difference = co_await difference_to(*decision.made_for);
     }
     if (decision.landed) {
-      made = store::Revision{++revision, netmodel::to_json_text(*decision.landed), decision.item.id,
+      made = store::Revision{++highest_, netmodel::to_json_text(*decision.landed), decision.item.id,
                              wall_now()};
     } else if (decision.changes_model()) {
-      made = store::Revision{++revision, netmodel::to_json_text(*decision.model), decision.item.id,
-                             wall_now()};
+      made = store::Revision{std::exchange(retired, 0), netmodel::to_json_text(*decision.model),
+                             decision.item.id, wall_now()};
     }
+    if (made) { revision = made->number; }
     std::string result = result_text(decision, revision);
-    ends->push_back({decision.item.id, decision.state, std::move(result), std::move(made)});
+    ends->push_back(
+        {decision.item.id, decision.state, std::move(result), std::move(made), retired});
   }
   co_return Ends(std::move(ends));
 }
@@ -129,6 +127,7 @@ asio::awaitable<Result<void>> Commands::store_ends(Ends ends) {
   auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
     for (const End& end : *ends) {
       EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
+      if (end.retired != 0) { EDGE_TRY(s.retire_revision(end.retired)); }
     }
     return {};
   };

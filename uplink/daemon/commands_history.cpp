@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
 #include "tunnel/core/frame.hpp"
@@ -10,11 +11,13 @@
 
 namespace edge::uplink {
 
+namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
 
 /// A message is one frame; the rest is for its own words.
+constexpr std::int64_t number_max = std::int64_t{1} << 53;  ///< What each JSON reader can hold.
 constexpr std::size_t model_bytes_max = tunnel::command_bytes_max - 4096;
 
 std::int64_t number_of(const json::object& question, std::string_view key, std::int64_t fallback) {
@@ -66,6 +69,49 @@ json::array Commands::newest_revisions() const {
   json::array out;
   for (const auto& summary : newest_) { out.push_back(to_json(summary)); }
   return out;
+}
+
+std::int64_t Commands::revision_before() const {
+  return newest_.size() > 1 ? newest_[1].number : revision_ - 1;
+}
+
+/// Said at the begin of a session. More than this host knows of: its store was lost, or is an old
+/// copy.
+void Commands::on_console_knows(const json::object& message) {
+  const std::int64_t top = number_of(message, "revision", 0);
+  if (top <= revision_ || top > number_max) { return; }
+  console_top_ = top;
+  wake();
+}
+
+/// The present model under a number that nobody has seen yet.
+asio::awaitable<void> Commands::renumber() {
+  const std::int64_t was = revision_;
+  highest_ = std::max(highest_, std::exchange(console_top_, 0));
+  const std::int64_t now = highest_ + 1;
+  auto add = [now, was, time = wall_now()](store::Store& s) -> Result<store::RevisionSummary> {
+    EDGE_ASSIGN(auto newest, s.newest_revision());
+    if (!newest) { return fail(Errc::not_found, "there is no revision"); }
+    newest->number = now;
+    newest->cause = fmt::format("renumbered: was {}", was);
+    newest->time = time;
+    EDGE_TRY(s.add_revision(*newest));
+    return store::RevisionSummary{.number = now,
+                                  .cause = newest->cause,
+                                  .time = time,
+                                  .model_bytes = static_cast<std::int64_t>(newest->model.size())};
+  };
+  const auto added = co_await store_.call(std::move(add));
+  if (!added) {  // The Console says it again at the begin of its next session.
+    spdlog::error("revision.not_renumbered from={} to={} reason=\"{}\"", was, now,
+                  added.error().what);
+    co_return;
+  }
+  revision_ = highest_ = now;
+  newest_.push_front(*added);
+  if (newest_.size() > revisions_shown) { newest_.pop_back(); }
+  events_.add("revision.renumbered", {{"from", was}, {"to", now}});
+  hooks_.changed();
 }
 
 void Commands::answer_history(const std::string& id, const json::object& question) {

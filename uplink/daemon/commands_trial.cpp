@@ -29,7 +29,7 @@ json::array array_of(const std::vector<std::string>& lines) {
 }
 
 /// What a restart needs to know: that it was a trial, and of what.
-std::string undo_text(std::int64_t revision, const TrialTerms& terms,
+std::string undo_text(std::int64_t revision, std::int64_t number, const TrialTerms& terms,
                       const std::vector<std::string>& known) {
   json::array before;
   for (const PathSight& sight : terms.before) {
@@ -39,6 +39,7 @@ std::string undo_text(std::int64_t revision, const TrialTerms& terms,
   const auto deadline = mono_now() + terms.confirm_within;
   return json::serialize(
       json::object{{"revision", revision},
+                   {"number", number},
                    {"deadline_mono_ms", deadline.time_since_epoch() / std::chrono::milliseconds(1)},
                    {"known_trouble", array_of(known)},
                    {"paths", std::move(before)}});
@@ -65,13 +66,23 @@ TrialTerms Commands::terms_of(const Decision& decision, const netmodel::PortImpa
   terms.before = trials_.sights();
   for (const MacAddress& leader : impact.touched) { terms.affected.insert(to_hex(leader)); }
   for (const MacAddress& leader : impact.ended) { terms.leaving.insert(to_hex(leader)); }
+  // Another list of the Console's addresses: each port has to reach one of it.
+  const bool other_addresses =
+      reconciler_.model().host.console_endpoints != decision.model->host.console_endpoints;
+  for (const PathSight& sight : terms.before) {
+    const std::string& port = sight.key.port;
+    if (!other_addresses || terms.leaving.contains(port)) { continue; }
+    if (terms.affected.insert(port).second) { terms.readdressed.insert(port); }
+  }
   // What ends is missed by those that stay: each of them has to prove that it carries the host.
   for (const PathSight& sight : terms.before) {
     if (!impact.ended.empty() && sight.up() && !terms.leaving.contains(sight.key.port)) {
       terms.affected.insert(sight.key.port);
+      terms.readdressed.erase(sight.key.port);
     }
   }
   terms.confirm_within = decision.confirm_within;
+  terms.begins_within = netmodel::begins_within(reconciler_.model(), *decision.model);
   terms.accept_regression = decision.accept_regression;
   terms.needs_confirm = !decision.item.local;
   return terms;
@@ -86,6 +97,7 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
   }
   trials_.forget();
   trying_.clear();
+  if (hooks_.tried) { hooks_.tried(); }
 }
 
 /// A former life left it. The start has shown the stored revision, if the kernel let it.
@@ -120,7 +132,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
     co_return;
   }
   TrialTerms terms = terms_of(decision, planned.impact);
-  std::string undo = undo_text(revision_, terms, known);
+  std::string undo = undo_text(revision_, decision.item.number, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
   if (!begun) { co_return; }
   decision.before = before;
@@ -169,10 +181,30 @@ asio::awaitable<void> Commands::judge(Decision& decision, TrialTerms terms) {
     for (auto& line : judgement.reasons) {
       decision.warnings.push_back("lost by consent: " + std::move(line));
     }
+    for (auto& line : unreached(decision)) { decision.warnings.push_back(std::move(line)); }
     events_.add("trial.kept", {{"command", id}, {"lost", array_of(judgement.reasons)}});
     co_return;
   }
   co_await take_back(decision, std::move(judgement.reasons));
+}
+
+/// Addresses of the Console that are on the list all the same: one may be of a site that sleeps.
+std::vector<std::string> Commands::unreached(const Decision& decision) const {
+  std::vector<std::string> out;
+  if (decision.before->host.console_endpoints == decision.model->host.console_endpoints) {
+    return out;
+  }
+  const std::vector<PathSight> sights = trials_.sights();
+  std::set<std::size_t> told;
+  for (const PathSight& sight : sights) {
+    const bool reached = std::ranges::any_of(sights, [&sight](const PathSight& other) {
+      return other.key.endpoint == sight.key.endpoint && other.up();
+    });
+    if (sight.replaced || reached || !told.insert(sight.key.endpoint).second) { continue; }
+    out.push_back(fmt::format("not reached yet: path {}: {}: {}", sight.name,
+                              to_string(sight.broken), sight.cause));
+  }
+  return out;
 }
 
 asio::awaitable<void> Commands::take_back(Decision& decision, std::vector<std::string> reasons) {
@@ -218,7 +250,10 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
     const auto revision = co_await store_.call(std::move(read));
     if (!revision || !*revision) { continue; }
     auto older = netmodel::model_from_json((*revision)->model);
-    if (!older || *older == before) { continue; }
+    if (!older) { continue; }
+    // The kernel has refused a network. Where the Console is has not gone back with it.
+    older->host.console_endpoints = before.host.console_endpoints;
+    if (*older == before) { continue; }
     wanted = *older;
     const bool shown = co_await shows(std::move(wanted), known);
     if (shown) {
@@ -244,15 +279,19 @@ asio::awaitable<bool> Commands::shows(netmodel::Model model,
 }
 
 asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t revision) {
-  if (revision > revision_) {
+  if (revision > highest_) {
     co_return std::vector<std::string>{
         fmt::format("revision {} was never made: nothing to compare with", revision)};
+  }
+  if (revision > revision_) {
+    co_return std::vector<std::string>{
+        fmt::format("revision {} was taken back: nothing to compare with", revision)};
   }
   auto read = [revision](store::Store& s) { return s.revision(revision); };
   const auto made_for = co_await store_.call(std::move(read));
   if (!made_for || !*made_for) {
-    co_return std::vector<std::string>{
-        fmt::format("revision {} is not kept any more: nothing to compare with", revision)};
+    co_return std::vector<std::string>{fmt::format(
+        "revision {} is not kept, or was taken back: nothing to compare with", revision)};
   }
   const auto model = netmodel::model_from_json((*made_for)->model);
   if (!model) { co_return std::vector<std::string>{model.error().what}; }

@@ -19,7 +19,7 @@
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
-#include "uplink/daemon/open_store.hpp"
+#include "uplink/daemon/memory.hpp"
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
@@ -34,26 +34,6 @@
 #include "uplink/io/status_server.hpp"
 
 namespace edge::uplink {
-
-/// What the store knew when the daemon started.
-struct Memory {
-  store::Identity identity;
-  std::vector<store::AdapterRecord> adapters;
-  std::vector<store::LeaseRecord> leases;
-  std::vector<store::CommandRecord> unfinished;
-  bool in_trial = false;  ///< One of them was being tried out.
-  netmodel::Model model;
-  std::int64_t revision = 0;
-  std::vector<store::RevisionSummary> revisions;  ///< Newest first.
-  std::map<std::string, IpPrefix> automatic_subnets;
-  std::string own_mtus;
-  std::vector<std::string> notes;  ///< To be said as events once the log stands.
-  StoreStart store;
-};
-
-/// Reads everything that is needed to start. Pre: the store is open.
-/// Errors: as the store; a model that cannot be read falls back to the revision before it.
-Result<Memory> remember(store::Store& store);
 
 /// What the kernel is asked once, before its thread owns it.
 struct KernelTraits {
@@ -82,11 +62,14 @@ class Daemon {
          ConntrackBox conntrack);
 
   netmodel::RenderFacts render_facts() const;
+  std::vector<netmodel::NeededAddress> needed() const;
   netmodel::ModelFacts model_facts();
   const std::vector<netmodel::ReservedPort>& listening();
   unsigned rank_of(const Port& port) const;
   Result<void> listen();
   void first_look();
+  void on_model(const netmodel::Model& model);
+  void retire_endpoints();
   void on_turn(const TurnResult& turn);
   void tell_takeover(const netmodel::ObservedState& observed);
   void tell_drift(const TurnResult& turn);
@@ -119,7 +102,6 @@ class Daemon {
   ViewSources views() const;
   StoreKeeper::Hooks store_hooks();
   LastKnown last_known() const;
-  std::string new_uuid() const;
 
   boost::asio::io_context& io_;
   Config config_;

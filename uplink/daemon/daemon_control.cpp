@@ -11,6 +11,7 @@
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/random.hpp"
 
 namespace edge::uplink {
 
@@ -166,11 +167,11 @@ void Daemon::control_history(ClientPtr client) {
 
 void Daemon::run_operations(json::array operations, const json::object& args, ClientPtr client) {
   json::object command{
-      {"type", "command"}, {"id", new_uuid()}, {"operations", std::move(operations)}};
+      {"type", "command"}, {"id", random_uuid()}, {"operations", std::move(operations)}};
   for (const char* key : trial_keys) {
     if (const auto* value = args.if_contains(key)) { command[key] = *value; }
   }
-  commands_.run_local(std::move(command), [client](json::object result) {
+  commands_.run_local(command, [client](json::object result) {
     const bool done = result.at("state").as_string() == "done";
     client->answer(std::move(result), done ? 0 : 1);
   });
@@ -225,7 +226,7 @@ void Daemon::control_rollback(const json::object& args, ClientPtr client) {
 }
 
 void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
-  const std::int64_t wanted = number_arg(args, "revision", commands_.revision() - 1);
+  const std::int64_t wanted = number_arg(args, "revision", commands_.revision_before());
   store_.run(
       [wanted](store::Store& s) { return s.revision(wanted); },
       [this, wanted, args, client](const Result<std::optional<store::Revision>>& revision) {

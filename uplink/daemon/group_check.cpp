@@ -1,27 +1,30 @@
 // Sends check frames between the members of groups and keeps the verdict.
 #include "uplink/daemon/group_check.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
 
+#include "netmodel/io/lacp.hpp"
 #include "uplink/core/group_check.hpp"
 #include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
 namespace {
 
-boost::json::array texts(const std::vector<std::string>& lines) {
-  boost::json::array out;
-  for (const auto& line : lines) { out.emplace_back(line); }
-  return out;
-}
-
 /// A switch does not return a frame to the aggregate that it came from: such bonds are checked
 /// before they are made only.
 bool can_be_checked_later(const netmodel::Group& group) {
   return group.adapters.size() > 1 && group.mode == netmodel::GroupMode::active_backup;
+}
+
+bool speaks_lacp(const netmodel::Group& group) {
+  return group.adapters.size() > 1 && group.mode == netmodel::GroupMode::lacp;
 }
 
 /// Its switch may be set up before the group is: then silence between the members proves nothing.
@@ -36,11 +39,13 @@ GroupCheck::GroupCheck(boost::asio::io_context& io, const Ports& ports, EventLog
       host_id_(std::move(host_id)),
       worker_(io, CheckBox{}),
       timer_(io),
+      lacp_timer_(io),
       run_(static_cast<std::uint32_t>(mono_now().time_since_epoch().count())) {}
 
 void GroupCheck::stop() {
   stopped_ = true;
   timer_.cancel();
+  lacp_timer_.cancel();
 }
 
 std::vector<std::string> GroupCheck::askable(const netmodel::Group& group) const {
@@ -56,7 +61,7 @@ void GroupCheck::changed(const netmodel::Model& model) {
   if (stopped_) { return; }
   std::string now;
   for (const auto& [id, group] : model.groups) {
-    if (!can_be_checked_later(group)) { continue; }
+    if (!can_be_checked_later(group) && !speaks_lacp(group)) { continue; }
     now += id + ":";
     for (const auto& name : askable(group)) {
       now += name + "@" + std::to_string(ports_.find_by_name(name)->carrier_changes) + ",";
@@ -65,8 +70,41 @@ void GroupCheck::changed(const netmodel::Model& model) {
   if (now == seen_) { return; }
   seen_ = std::move(now);
   model_.groups = model.groups;
-  std::erase_if(verdicts_, [&](const auto& item) { return !model.groups.contains(item.first); });
+  const auto is_gone = [&](const auto& item) { return !model.groups.contains(item.first); };
+  std::erase_if(verdicts_, is_gone);
+  std::erase_if(lacp_before_, is_gone);
   arm(after_change);
+  watch_lacp();
+}
+
+void GroupCheck::watch_lacp() {
+  const bool any =
+      std::ranges::any_of(model_.groups, [](const auto& item) { return speaks_lacp(item.second); });
+  if (!any || lacp_watched_ || stopped_) { return; }
+  lacp_watched_ = true;
+  lacp_timer_.expires_after(lacp_interval);
+  lacp_timer_.async_wait([this](boost::system::error_code ec) {
+    lacp_watched_ = false;
+    if (ec || stopped_) { return; }
+    look_at_lacp();
+    watch_lacp();
+  });
+}
+
+void GroupCheck::look_at_lacp() {
+  for (const auto& [id, group] : model_.groups) {
+    if (!speaks_lacp(group)) { continue; }
+    Verdict verdict{.time = wall_now(), .members = askable(group), .lines = {}};
+    std::vector<Aggregated> members;
+    for (const std::string& name : verdict.members) {
+      if (const auto state =
+              netmodel::read_lacp(name)) {  // Not yet, or no longer, a member: no verdict.
+        members.push_back({name, state->partner, state->aggregator == state->active});
+      }
+    }
+    verdict.lines = lacp_lines(id, members);
+    if (std::exchange(lacp_before_[id], verdict.lines) == verdict.lines) { keep(id, verdict); }
+  }
 }
 
 void GroupCheck::arm(std::chrono::steady_clock::duration delay) {

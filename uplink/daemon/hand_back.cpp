@@ -14,7 +14,7 @@ namespace edge::uplink {
 
 namespace {
 
-constexpr std::size_t file_bytes_max = 8 << 20;
+constexpr std::size_t record_bytes_max = 8 << 20;
 
 std::string proc(const std::string& path) { return "/proc/sys/" + path; }
 
@@ -44,7 +44,7 @@ const netmodel::ObservedLink* not_ours(const netmodel::ObservedState& observed,
 HandBack HandBack::open(const std::string& state_folder) {
   std::string path = state_folder + "/machine-before.json";
   std::string boot_id = dhcp::read_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  const std::string text = dhcp::read_file(path, file_bytes_max).value_or("");
+  const std::string text = dhcp::read_file(path, record_bytes_max).value_or("");
   return {std::move(path), MachineBefore::from_json(text, std::move(boot_id))};
 }
 

@@ -11,6 +11,7 @@
 #include "netmodel/core/rebuild.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/events.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
@@ -22,12 +23,6 @@ constexpr std::size_t file_bytes_max = 32U << 20;
 constexpr const char* file_name = "/last-known.json";
 constexpr const char* settle_setting = "settle_event";
 constexpr const char* kept_setting = "kept_links";
-
-json::array texts(const std::set<std::string>& items) {
-  json::array out;
-  for (const auto& item : items) { out.emplace_back(item); }
-  return out;
-}
 
 /// What was begun before and cannot be looked up any more.
 struct Loss {

@@ -12,13 +12,13 @@
 namespace edge::uplink {
 
 namespace {
-constexpr std::size_t file_bytes_max = 1 << 20;
+constexpr std::size_t originals_bytes_max = 1 << 20;
 }
 
 OriginalsFile OriginalsFile::open(const std::string& state_folder) {
   std::string path = state_folder + "/sysctl-originals.json";
   std::string boot_id = dhcp::read_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  const std::string text = dhcp::read_file(path, file_bytes_max).value_or("");
+  const std::string text = dhcp::read_file(path, originals_bytes_max).value_or("");
   return {std::move(path), SysctlOriginals::from_json(text, std::move(boot_id))};
 }
 

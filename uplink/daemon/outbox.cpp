@@ -13,8 +13,7 @@ namespace json = boost::json;
 using tunnel::Channel;
 
 Outbox::Outbox(boost::asio::io_context& io, store::StoreWorker& store, Send send, Snapshot snapshot)
-    : io_(io),
-      store_(store),
+    : store_(store),
       send_(std::move(send)),
       snapshot_(std::move(snapshot)),
       snapshot_timer_(io),

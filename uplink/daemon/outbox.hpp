@@ -43,7 +43,6 @@ class Outbox {
   void arm_period();
   void send_snapshot();
 
-  boost::asio::io_context& io_;
   store::StoreWorker& store_;
   Send send_;
   Snapshot snapshot_;

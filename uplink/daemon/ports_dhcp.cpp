@@ -116,11 +116,19 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
       seen.push_back(address.prefix);
     }
   }
+  // Known ones first, in their order: the path's source, and the gateway, stay what they are as
+  // long as they exist, whatever else routers advertise.
+  std::ranges::stable_sort(seen, {}, [&port](const IpPrefix& prefix) {
+    return std::ranges::find(port.v6.seen, prefix) - port.v6.seen.begin();
+  });
+  bool stays = false;
   std::optional<IpAddress> gateway;
   for (const auto& route : observed.routes) {
     const bool from_ra = route.link == port.l3 && route.destination.address.family == Family::v6 &&
                          route.destination.length == 0 && route.protocol != netmodel::our_protocol;
-    if (from_ra && route.gateway) { gateway = route.gateway; }
+    if (!from_ra || !route.gateway || stays) { continue; }
+    gateway = route.gateway;
+    stays = gateway == port.v6.default_gateway;
   }
   if (seen == port.v6.seen && gateway == port.v6.default_gateway) { return; }
   port.v6.seen = std::move(seen);

@@ -83,8 +83,9 @@ PortFacts Ports::path_facts(const Port& port, unsigned rank) const {
     facts.addresses.push_back(port.lease->address.address);
   }
   if (port.carrier) {
-    for (const auto& prefix : port.v6.seen) { facts.addresses.push_back(prefix.address); }
-    for (const auto& prefix : port.v6.owned) { facts.addresses.push_back(prefix.address); }
+    // A dial takes the first: more of them, and a router may give any number, change nothing.
+    if (!port.v6.seen.empty()) { facts.addresses.push_back(port.v6.seen.front().address); }
+    if (!port.v6.owned.empty()) { facts.addresses.push_back(port.v6.owned.front().address); }
   }
   facts.gateway_reachable = port.gateway_reachable;
   facts.rank = rank;

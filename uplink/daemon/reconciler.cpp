@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "netmodel/core/rebuild.hpp"
+#include "uplink/daemon/clock.hpp"
 
 namespace edge::uplink {
 
@@ -121,6 +122,11 @@ void Reconciler::request(std::string_view reason) {
   asio::post(io_, [this] { asio::co_spawn(io_, run(), asio::detached); });
 }
 
+void Reconciler::overrun() {
+  ++overruns_;
+  request("netlink overrun");
+}
+
 void Reconciler::resume() {
   paused_ = false;
   if (dirty_) { request(std::string(reason_)); }
@@ -130,11 +136,15 @@ asio::awaitable<void> Reconciler::run() {
   boost::system::error_code ec;
   while (dirty_ && !stopped_) {
     dirty_ = false;
+    const std::string reason = reason_;
+    const MonoTime began = mono_now();
     TurnResult result = co_await turn(model_, true);
     ++turns_;
+    result.reason = reason;
+    result.took = std::chrono::duration_cast<std::chrono::microseconds>(mono_now() - began);
     if (!result.plan.empty()) {
-      spdlog::info("reconcile.turn reason=\"{}\" writes={} verified={}", reason_,
-                   result.plan.size(), result.verified);
+      spdlog::info("reconcile.turn reason=\"{}\" writes={} verified={}", reason, result.plan.size(),
+                   result.verified);
       for (const auto& line : result.plan) { spdlog::debug("reconcile.write {}", line); }
     }
     for (const auto& error : result.errors) { spdlog::warn("reconcile.refused {}", error); }
@@ -194,7 +204,7 @@ asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate) {
   netmodel::RenderFacts after = facts;
   after.automatic_subnets = result.rendered.automatic_subnets;
   result.consequences = netmodel::consequences({model_, facts}, {wanted, after}, result.operations);
-  result.impact = netmodel::port_impact(model_, wanted, facts.adapters);
+  result.impact = netmodel::port_impact(model_, wanted, facts.adapters, facts.needed);
   co_return result;
 }
 

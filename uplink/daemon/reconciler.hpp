@@ -28,6 +28,8 @@ struct TurnResult {
   netmodel::Consequences consequences;  ///< Of plan_only: what somebody would notice.
   netmodel::PortImpact impact;          ///< Of plan_only.
   bool verified = false;                ///< The dump after it showed the model.
+  std::string reason{};                 ///< What asked for it last.
+  std::chrono::microseconds took{0};    ///< From the wish to the last dump.
   netmodel::ObservedState observed;
   netmodel::Rendered rendered;
 
@@ -60,6 +62,8 @@ class Reconciler {
 
   /// Something changed: look again soon. Requests that come together make one turn.
   void request(std::string_view reason);
+  /// The kernel had more to tell than the socket holds: only a full look says what changed.
+  void overrun();
   /// Until resume() requests are only noted: the facts are not known yet, and a turn without them
   /// would take down what stands.
   void pause() { paused_ = true; }
@@ -85,6 +89,7 @@ class Reconciler {
     return last_ ? last_->trouble_beside({}) : std::vector<std::string>{};
   }
   std::uint64_t turns() const { return turns_; }
+  std::uint64_t overruns() const { return overruns_; }
 
   void stop();
 
@@ -107,6 +112,7 @@ class Reconciler {
   std::set<std::string> kept_;
   std::optional<TurnResult> last_;
   std::uint64_t turns_ = 0;
+  std::uint64_t overruns_ = 0;
 };
 
 }  // namespace edge::uplink

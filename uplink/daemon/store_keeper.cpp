@@ -35,8 +35,7 @@ std::string_view kind_of(const Error& error) {
 
 StoreKeeper::StoreKeeper(boost::asio::io_context& io, store::StoreWorker& store, EventLog& events,
                          std::string runtime_folder, StoreStart start, Hooks hooks)
-    : io_(io),
-      store_(store),
+    : store_(store),
       events_(events),
       runtime_folder_(std::move(runtime_folder)),
       start_(std::move(start)),
@@ -79,7 +78,7 @@ void StoreKeeper::look() {
   }
   store_.run(
       [now = wall_now()](store::Store& s) -> Result<Trouble> {
-        const Trouble trouble = s.trouble();
+        Trouble trouble = s.trouble();
         if (!trouble || trouble->code == Errc::not_found) { return trouble; }
         const auto healed = s.probe(now);
         return healed ? Trouble() : Trouble(healed.error());
@@ -151,7 +150,9 @@ void StoreKeeper::remember_soon() {
 }
 
 void StoreKeeper::remember() {
-  LastKnown now = hooks_.last_known();
+  std::optional<LastKnown> settled = hooks_.last_known();
+  if (!settled) { return remember_soon(); }
+  LastKnown now = std::move(*settled);
   if (now == remembered_) { return; }
   if (now.revision != remembered_.revision) { look_for_replacement(); }
   // On the store's thread: the disk may stall. In the same order as the revisions were stored, so

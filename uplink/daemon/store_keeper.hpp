@@ -29,7 +29,8 @@ class StoreKeeper {
     std::function<void()> restart;
     /// Sends on channel 1. Errors: no session, back-pressure: the Console repeats the command.
     std::function<Result<void>(std::string_view)> send;
-    std::function<LastKnown()> last_known;
+    /// nullopt: what stands now may not stay; asked again.
+    std::function<std::optional<LastKnown>()> last_known;
     std::function<void(const std::set<std::string>&)> keep;  ///< Links to be left alone.
   };
   static constexpr std::chrono::seconds period{2};
@@ -71,7 +72,6 @@ class StoreKeeper {
   void answer_unknown(std::string id, std::string payload, store::Sha256 digest);
   std::string state() const;
 
-  boost::asio::io_context& io_;
   store::StoreWorker& store_;
   EventLog& events_;
   std::string runtime_folder_;

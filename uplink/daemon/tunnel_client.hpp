@@ -19,6 +19,7 @@
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
 #include "uplink/daemon/events.hpp"
+#include "uplink/daemon/path_memory.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/streams.hpp"
 
@@ -60,6 +61,14 @@ class TunnelClient {
   bool online() const { return session_.established() && session_.active().has_value(); }
   std::size_t queued_bytes(tunnel::Channel channel) const { return session_.queued_bytes(channel); }
 
+  /// Where the Console is reached from now on; empty: where uplink.toml says.
+  /// Paths to addresses that are not in the list any more stay up until retire_endpoints().
+  void use_endpoints(const std::vector<HostPort>& list);
+  /// True: the list in force is another one than when it was asked last.
+  bool retire_endpoints();
+  /// `{"endpoints", "endpoints_from": "command" or "uplink.toml"}`
+  boost::json::object endpoints_json() const;
+
   /// All paths as a trial judges them.
   std::vector<PathSight> sights() const;
   std::optional<PathKey> active_path() const;
@@ -70,6 +79,9 @@ class TunnelClient {
   /// Until release() nothing is dialled.
   void hold() { held_ = true; }
   void release();
+
+  /// Where it has answered, or is being reached: as written, as resolved, as it was.
+  std::set<IpAddress> console_addresses() const;
 
   boost::json::array paths_json() const;
   boost::json::object console_json() const;
@@ -83,45 +95,56 @@ class TunnelClient {
   void stop();
 
  private:
-  void recall_reputation(const std::string& key, const MacAddress& mac);
-  void keep_reputation(const tunnel::Reputation& reputation);
-  struct Connection;
+  struct Connection;  // tunnel_connection.hpp
 
   void pump();
   void run(const tunnel::Action& action);
+  void on_path_dead(const tunnel::PathDead& dead);
+  void on_active_changed(const tunnel::ActiveChanged& changed);
   void on_stream_frame(const tunnel::Bytes& payload);
   void run_path_action(const PathAction& action);
   void dial(const PathKey& key);
   void on_dialled(const PathKey& key, std::uint64_t attempt, tunnel::DialResult result);
+  void say_hello(Connection& c);
   void on_bytes(Connection& c, std::span<const std::byte> bytes);
   void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
   void on_welcome(Connection& c, const tunnel::Welcome& welcome);
-  void fail_dial(const PathKey& key, PathBreak why);
+  void fail_dial(const PathKey& key, const PathBreak& why);
+  void tell_of_barrier(const PathKey& key, const tunnel::PathError& error);
   void drop(const PathKey& key);
   void arm_timer();
   std::string path_name(const PathKey& key) const;
+  std::string endpoint_name(const PathKey& key) const;
+  bool in_force(const PathKey& key) const;
   Connection* by_id(PathId id);
   std::shared_ptr<const tunnel::TlsContext> tls(std::string& problem);
   tunnel::DialRequest request_of(const Port& port, const PathKey& key) const;
+  tunnel::PathFacts facts_of(const PathKey& key, PathId id) const;
 
   boost::asio::io_context& io_;
   const Config& config_;
   TunnelIdentity identity_;
   Ports& ports_;
-  store::StoreWorker& store_;
+  PathMemory memory_;
   EventLog& events_;
   Hooks hooks_;
   Random random_;
   PathEngine engine_;
+  std::map<std::size_t, HostPort> endpoints_;  ///< By the number in PathKey.
+  std::vector<std::size_t> in_force_;          ///< In the order of the list.
+  std::vector<std::size_t> settled_;           ///< The same, when paths were retired last.
+  std::size_t next_endpoint_ = 0;
+  bool commanded_ = false;  ///< in_force_ is of a command, not of uplink.toml.
   tunnel::Session session_;
   Streams streams_;
   boost::asio::steady_timer timer_;
   std::map<PathKey, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
-  std::map<PathKey, std::vector<IpAddress>> last_good_;
   std::map<PathKey, unsigned> attempts_;
   std::set<std::string> proving_;  ///< Ports of a trial: their HELLOs are as large as their links.
   std::set<PathKey> fell_silent_;  ///< Dialled with small segments until their port is gone.
+  /// What was said of proxies and portals since the path worked last.
+  std::map<PathKey, std::set<tunnel::PathFailure>> barriers_;
   std::map<PathKey, std::uint64_t> welcomes_;  ///< Outlives a port that moves.
   std::uint64_t welcome_count_ = 0;
   std::map<std::string, unsigned> ranks_;

@@ -42,7 +42,7 @@ json::array names_json(const ViewSources& s, const std::vector<MacAddress>& adap
 }
 
 template <class Range>
-json::array texts(const Range& range) {
+json::array addresses_json(const Range& range) {
   json::array out;
   for (const auto& item : range) { out.emplace_back(edge::to_string(item)); }
   return out;
@@ -128,6 +128,12 @@ json::object status_view(const ViewSources& s) {
                    {"store", s.store.view()},
                    {"verified", s.reconciler.last() && s.reconciler.last()->verified},
                    {"problems", std::move(problems)}};
+  if (const auto& last = s.reconciler.last()) {
+    out["reconcile"] = {{"turns", s.reconciler.turns()},
+                        {"netlink_overruns", s.reconciler.overruns()},
+                        {"last_reason", last->reason},
+                        {"last_ms", static_cast<double>(last->took.count()) / 1000}};
+  }
   if (s.trials.running()) { out["trial"] = s.trials.view(); }
   if (auto address = s.virtual_ip.view()) { out["virtual_ip"] = std::move(*address); }
   return out;
@@ -147,7 +153,7 @@ json::array leases_view(const ViewSources& s) {
       if (const auto gateway = lease->default_gateway()) {
         row["gateway"] = edge::to_string(*gateway);
       }
-      row["dns"] = texts(lease->dns);
+      row["dns"] = addresses_json(lease->dns);
       if (lease->server) { row["server"] = edge::to_string(*lease->server); }
       if (const auto expires = lease->expires()) { row["expires"] = to_iso8601(*expires); }
       if (!lease->domain.empty()) { row["domain"] = lease->domain; }
@@ -241,7 +247,7 @@ json::array gateway_view(const ViewSources& s) {
         {"port", port_text(rule.port_first, rule.port_last)},
         {"to_port", port_text(rule.to_port, rule.to_port + (rule.port_last - rule.port_first))},
         {"adapters", names_json(s, rule.adapters)},
-        {"sources", texts(rule.sources)},
+        {"sources", addresses_json(rule.sources)},
         {"state", netmodel::state_of(model, rule, facts)}};
     if (!rule.interface.empty()) { row["interface"] = rule.interface; }
     if (rule.address) { row["address"] = edge::to_string(*rule.address); }

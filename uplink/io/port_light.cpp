@@ -2,8 +2,8 @@
 #include "uplink/io/port_light.hpp"
 
 #include <linux/ethtool.h>
-#include <linux/if.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 

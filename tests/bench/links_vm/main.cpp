@@ -90,8 +90,8 @@ class Bench {
       raw_deleted.push_back(
           milliseconds_of([&] { raw_.request(raw_vlans(RTM_DELLINK, range(3000, 3000))); }));
     }
-    print("vlan.add_one_at_1000", added, "raw-netlink", raw_added, 3);
-    print("vlan.delete_one_at_1000", deleted, "raw-netlink", raw_deleted, 3);
+    print("vlan.add_one", added, "raw-netlink", raw_added, 3);
+    print("vlan.delete_one", deleted, "raw-netlink", raw_deleted, 3);
     remove(range(2, 1001));
   }
 

@@ -10,7 +10,7 @@ namespace edge::netmodel {
 namespace {
 
 constexpr std::uint32_t table_port = 20001;
-constexpr std::uint8_t protocol_kernel = 2, protocol_static = 4;
+constexpr std::uint8_t protocol_static = 4;
 
 TEST_P(KernelContract, OwnAddressCarriesTheMark_AForeignOneDoesNot) {
   make_bridge("br0");

@@ -9,8 +9,6 @@
 namespace edge::netmodel::test {
 namespace {
 
-constexpr std::chrono::milliseconds silence(250);
-
 class ConntrackTest : public Router {
  protected:
   void SetUp() override {

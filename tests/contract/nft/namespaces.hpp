@@ -14,6 +14,9 @@ namespace edge::netmodel::test {
 
 using std::chrono::milliseconds;
 
+/// How long nothing may arrive before it is taken for dropped.
+constexpr milliseconds silence(250);
+
 /// Namespaces by name, held by descriptors only: they end with this object, whatever the test did.
 /// The calling thread is in "host" from construction on, in its own again after destruction.
 class Namespaces {

@@ -13,7 +13,6 @@ using std::chrono::milliseconds;
 
 /// Long enough for a packet to cross two bridges on a loaded machine; only waited out where nothing
 /// must come.
-constexpr milliseconds silence(250);
 
 class NftPacketTest : public Router {
  protected:

@@ -1,9 +1,9 @@
 // What a commit leaves in the kernel, what a dump makes of it, and what someone else's hand does to
 // both.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -47,7 +47,7 @@ class NftTableTest : public testing::Test {
 
   Namespaces spaces;
   std::unique_ptr<NftKernel> nft;
-  UniqueFd file{::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+  UniqueFd file{::memfd_create("rules", MFD_CLOEXEC)};
 };
 
 TEST_F(NftTableTest, WithoutATableTheDumpIsEmptyAndRemoveSucceeds) {

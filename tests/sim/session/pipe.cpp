@@ -12,7 +12,6 @@ constexpr Duration socket_buffer = std::chrono::milliseconds(5);
 constexpr std::size_t large_packet_bytes = 1200;
 /// A frame that takes longer than this is seen to arrive in parts.
 constexpr Duration part_on_line = std::chrono::milliseconds(50);
-constexpr Duration retransmit_first = std::chrono::milliseconds(200);
 
 Duration lateness(const LinkDirection& link, Random& random) {
   Duration late{};
@@ -50,7 +49,9 @@ std::vector<Arrival> Pipe::pump(const LinkDirection& link, MonoTime now, Random&
     const auto on_line = Duration(bytes->size() * 1'000'000'000 / link.bytes_per_s);
     line_free_at_ = std::max(line_free_at_, now) + on_line;
     const bool large = bytes->size() > large_packet_bytes;
-    if (link.cut || (link.large_cut && large)) { broken_ = true; }  // TCP waits for it for ever.
+    if (link.cut || (link.large_cut && large) || (link.unacked_from && now >= *link.unacked_from)) {
+      broken_ = true;  // TCP waits for it for ever.
+    }
     if (broken_) { continue; }
     const MonoTime whole = line_free_at_ + link.delay + link.step + lateness(link, random);
     for (Duration ahead = on_line - part_on_line; ahead.count() > 0; ahead -= part_on_line) {

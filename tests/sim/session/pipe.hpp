@@ -16,8 +16,10 @@ struct LinkDirection {
   Duration delay{};
   Duration jitter{};  ///< Uniform 0..jitter on top, order kept.
   std::uint64_t bytes_per_s = 12'500'000;
-  bool large_cut = false;     ///< So do large packets; small ones pass (a broken path MTU).
-  bool cut = false;           ///< Bytes vanish, and with them the connection's future.
+  bool large_cut = false;  ///< So do large packets; small ones pass (a broken path MTU).
+  bool cut = false;        ///< Bytes vanish, and with them the connection's future.
+  /// The other direction is cut, and so are the acknowledgements: from here on TCP only repeats.
+  std::optional<MonoTime> unacked_from;
   MonoTime stalled_until{};   ///< Loss, as TCP shows it: nothing arrives before.
   Duration step{};            ///< On top of delay, for a while: a detour, a modem's queue.
   unsigned loss_percent = 0;  ///< Lost again and again, each time TCP waits twice as long,
@@ -28,6 +30,8 @@ struct Arrival {
   MonoTime at{};
   tunnel::SharedBytes bytes;  ///< Null: a part of what comes later.
 };
+
+inline constexpr Duration retransmit_first = std::chrono::milliseconds(200);  ///< tcp(7): RTO_MIN.
 
 /// Models what tunnel/io does: control frames overtake queued data, an ack replaces a queued ack.
 class Pipe {

@@ -66,6 +66,14 @@ void World::set_cut(std::size_t index, bool up, bool down, bool on) {
   if (up && (on || link.cuts == 0)) { link.direction[0].cut = on; }
   if (down && (on || link.cuts == 0)) { link.direction[1].cut = on; }
   if (link.cuts == 0) { link.direction[0].cut = link.direction[1].cut = false; }
+  for (std::size_t i = 0; i < 2; ++i) {
+    auto& from = link.direction[i].unacked_from;
+    if (!link.direction[1 - i].cut) {
+      from.reset();
+    } else if (!from) {
+      from = now_ + retransmit_first;
+    }
+  }
   disturb(index, 0ms);
 }
 

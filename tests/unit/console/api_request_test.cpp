@@ -24,7 +24,9 @@ TEST(ApiRoute, FindsEachCallOfTheInterface) {
   EXPECT_EQ(events->after, 7);
   EXPECT_EQ(events->limit, 20U);
   EXPECT_EQ(route("GET", "/api/v1/events")->call, Call::event_stream);
-  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/revoke")->call, Call::not_yet);
+  EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/revoke")->call, Call::revoke);
+  EXPECT_EQ(route("DELETE", "/api/v1/hosts/hv-01/revoke")->call, Call::restore);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/revoke").error().allow, "POST, DELETE");
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/forwards")->call, Call::post_forward);
   EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/forwards")->call, Call::forwards);
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/commands/" + std::string(kId) + "/abort")->call,
@@ -90,6 +92,22 @@ TEST(ApiCommand, RefusesWhatIsNoCommand) {
   EXPECT_EQ(parse_command(std::string(100, '[')).error().status, 400U) << "depth is bounded";
   const std::string large(1U << 20, 'x');
   EXPECT_EQ(parse_command(R"({"operations":[{"op":")" + large + R"("}]})").error().status, 413U);
+}
+
+TEST(ApiRevocation, TheReasonIsOneLineOrNone) {
+  EXPECT_EQ(parse_revocation("").value(), RevocationRequest{});
+  EXPECT_EQ(parse_revocation("{}").value(), RevocationRequest{});
+  EXPECT_EQ(parse_revocation(R"({"reason":"gestohlen, Köln"})").value().reason, "gestohlen, Köln");
+  EXPECT_EQ(parse_revocation("{").error().status, 400U);
+  EXPECT_EQ(parse_revocation("[]").error().status, 400U);
+  const std::string most(200, 'x');
+  EXPECT_EQ(parse_revocation(R"({"reason":")" + most + R"("})").value().reason, most);
+  EXPECT_TRUE(parse_revocation(R"({"unseen":true})").value().unseen);
+  for (const std::string& wrong :
+       {R"({"reason":")" + most + R"(x"})", std::string(R"({"reason":7})"),
+        std::string(R"({"reason":"two\nlines"})"), std::string(R"({"why":"x"})")}) {
+    EXPECT_EQ(parse_revocation(wrong).error().status, 422U) << wrong;
+  }
 }
 
 TEST(ApiToken, OnlyTheWholeTokenOpens) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include "console/clock.hpp"
 #include "tests/unit/store/temp_folder.hpp"
 
@@ -12,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
-constexpr std::string_view kId = "0192f0c1-2345-4678-89ab-cdef01234567";
+constexpr std::string_view kCommand = "0192f0c1-2345-4678-89ab-cdef01234567";
 
 EventRow event(std::int64_t n, std::string host = "hv-01") {
   return {.seq = 0,
@@ -30,25 +32,26 @@ class ConsoleDbTest : public testing::Test {
 };
 
 TEST_F(ConsoleDbTest, TheSameCommandIsKnownWhateverItsKeyOrder) {
-  EXPECT_EQ(db.add_command("hv-01", kId, R"({"a":1,"b":[2]})", kNow)->added, Added::fresh);
-  const auto again = db.add_command("hv-01", kId, R"({ "b": [2], "a": 1 })", kNow + 1s).value();
+  EXPECT_EQ(db.add_command("hv-01", kCommand, R"({"a":1,"b":[2]})", kNow)->added, Added::fresh);
+  const auto again =
+      db.add_command("hv-01", kCommand, R"({ "b": [2], "a": 1 })", kNow + 1s).value();
   EXPECT_EQ(again.added, Added::known);
   EXPECT_EQ(again.row.queued, kNow);
   EXPECT_EQ(again.row.message, R"({"a":1,"b":[2]})")
       << "the host must see the same bytes each time";
-  EXPECT_EQ(db.add_command("hv-01", kId, R"({"a":1,"b":[3]})", kNow)->added, Added::id_reuse);
-  EXPECT_EQ(db.add_command("hv-02", kId, R"({"a":2})", kNow)->added, Added::fresh)
+  EXPECT_EQ(db.add_command("hv-01", kCommand, R"({"a":1,"b":[3]})", kNow)->added, Added::id_reuse);
+  EXPECT_EQ(db.add_command("hv-02", kCommand, R"({"a":2})", kNow)->added, Added::fresh)
       << "ids are per host";
   EXPECT_EQ(db.unfinished()->size(), 2U);
 }
 
 TEST_F(ConsoleDbTest, TheFirstResultStands) {
-  ASSERT_TRUE(db.add_command("hv-01", kId, "{}", kNow));
-  EXPECT_EQ(
-      db.finish_command("hv-01", kId, CommandState::done, R"({"revision":2})", kNow + 1s)->state,
-      CommandState::done);
+  ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
+  EXPECT_EQ(db.finish_command("hv-01", kCommand, CommandState::done, R"({"revision":2})", kNow + 1s)
+                ->state,
+            CommandState::done);
   const auto second =
-      db.finish_command("hv-01", kId, CommandState::refused, "{}", kNow + 2s).value();
+      db.finish_command("hv-01", kCommand, CommandState::refused, "{}", kNow + 2s).value();
   EXPECT_EQ(second.state, CommandState::done);
   EXPECT_EQ(second.result, R"({"revision":2})");
   EXPECT_EQ(second.finished, kNow + 1s);
@@ -56,8 +59,8 @@ TEST_F(ConsoleDbTest, TheFirstResultStands) {
 }
 
 TEST_F(ConsoleDbTest, AResultOfTheHostsOwnCommandIsKept) {
-  ASSERT_TRUE(db.finish_command("hv-01", kId, CommandState::done, "{}", kNow));
-  EXPECT_EQ(db.command("hv-01", kId).value()->state, CommandState::done);
+  ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::done, "{}", kNow));
+  EXPECT_EQ(db.command("hv-01", kCommand).value()->state, CommandState::done);
 }
 
 TEST_F(ConsoleDbTest, EventsAreKeptOnceAndInOrder) {
@@ -101,7 +104,7 @@ TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
     host.changed = kNow + 1s;
     ASSERT_TRUE(db.put_host(host));
     ASSERT_TRUE(db.put_snapshot("hv-01", "{\"revision\":1}", kNow));
-    ASSERT_TRUE(db.add_command("hv-01", kId, "{}", kNow));
+    ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
     const EventRow one[]{event(11)};
     ASSERT_TRUE(db.add_events(one));
   }
@@ -114,6 +117,120 @@ TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
   EXPECT_EQ(hosts[0].changed, kNow + 1s);
   EXPECT_EQ(db.unfinished()->size(), 1U);
   EXPECT_EQ(db.last_seq().value(), 1);
+}
+
+TEST(ConsoleDbFile, ARevocationStaysUntilItIsLiftedWhateverElseIsWrittenOfTheHost) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  HostRow host;
+  host.id = "hv-01";
+  host.first_seen = kNow;
+  host.changed = kNow;
+  HostRow gone = host;
+  gone.revoked = Revocation{.time = kNow + 2s, .reason = "stolen"};
+  {
+    auto db = ConsoleDb::open(path).value();
+    ASSERT_TRUE(db.put_revocation(gone)) << "of a host that is not in the table yet, too";
+    host.changed = kNow + 5s;
+    ASSERT_TRUE(db.put_host(host));
+  }
+  {
+    auto db = ConsoleDb::open(path).value();
+    const auto hosts = db.hosts().value();
+    ASSERT_EQ(hosts.size(), 1U);
+    ASSERT_TRUE(hosts[0].revoked);
+    EXPECT_EQ(hosts[0].revoked->time, kNow + 2s);
+    EXPECT_EQ(hosts[0].revoked->reason, "stolen");
+    EXPECT_EQ(hosts[0].changed, kNow + 5s);
+    ASSERT_TRUE(db.put_revocation(host));
+  }
+  EXPECT_FALSE(ConsoleDb::open(path)->hosts()->front().revoked);
+}
+
+/// The schemas as they were released, not as the program has them today.
+constexpr const char* kSchema1 =
+    "CREATE TABLE hosts(id TEXT PRIMARY KEY, install_id TEXT NOT NULL, event_base INTEGER NOT NULL,"
+    " boot_id TEXT NOT NULL, software TEXT NOT NULL, first_seen INTEGER NOT NULL, changed INTEGER "
+    "NOT NULL,"
+    " snapshot TEXT NOT NULL DEFAULT '', snapshot_time INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE commands(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, id TEXT NOT "
+    "NULL,"
+    " message TEXT NOT NULL, state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', queued INTEGER "
+    "NOT NULL,"
+    " finished INTEGER, UNIQUE(host,id));"
+    "CREATE INDEX commands_open ON commands(seq) WHERE finished IS NULL;"
+    "CREATE INDEX commands_host ON commands(host,seq);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, n INTEGER NOT "
+    "NULL,"
+    " time INTEGER NOT NULL, time_text TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL, "
+    "UNIQUE(host,n));"
+    "INSERT INTO hosts VALUES('hv-01','i-1',7,'b','uplinkd 1',3,4,'{\"revision\":5}',4);"
+    "INSERT INTO commands(host,id,message,state,queued) VALUES('hv-01',"
+    "'0192f0c1-2345-4678-89ab-cdef01234567','{\"a\":1}','queued',3);"
+    "INSERT INTO events(host,n,time,time_text,kind,data) VALUES('hv-01',11,3,'t','k','{}');"
+    "PRAGMA user_version=1";
+constexpr const char* kSchema2 =
+    "CREATE TABLE forwards(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " host TEXT NOT NULL, listen TEXT NOT NULL UNIQUE, target TEXT NOT NULL, created INTEGER NOT "
+    "NULL);"
+    "INSERT INTO forwards(id,host,listen,target,created) "
+    "VALUES('f','hv-01','127.0.0.1:1','127.0.0.1:22',3);"
+    "PRAGMA user_version=2";
+constexpr const char* kSchema3 =
+    "ALTER TABLE hosts ADD COLUMN top_revision INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE hosts SET top_revision=9;"
+    "PRAGMA user_version=3";
+
+class ConsoleDbUpgrade : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3));
+
+TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  {
+    auto old = store::Database::open(path).value();
+    ASSERT_TRUE(old.execute(kSchema1));
+    if (GetParam() >= 2) { ASSERT_TRUE(old.execute(kSchema2)); }
+    if (GetParam() >= 3) { ASSERT_TRUE(old.execute(kSchema3)); }
+  }
+  {
+    auto db = ConsoleDb::open(path).value();
+    EXPECT_EQ(db.opened().migrated_from, GetParam());
+    EXPECT_EQ(db.opened().backup, fmt::format("{}.v{}", path, GetParam()));
+    const auto hosts = db.hosts().value();
+    ASSERT_EQ(hosts.size(), 1U);
+    EXPECT_EQ(hosts[0].install_id, "i-1");
+    EXPECT_EQ(hosts[0].event_base, 7);
+    EXPECT_EQ(hosts[0].last_event, 11);
+    EXPECT_EQ(hosts[0].snapshot, "{\"revision\":5}");
+    EXPECT_EQ(hosts[0].top_revision, GetParam() >= 3 ? 9 : 0) << "its snapshot tells";
+    EXPECT_FALSE(hosts[0].revoked) << "nobody is shut out by an upgrade";
+    EXPECT_EQ(db.command("hv-01", kCommand).value()->message, "{\"a\":1}");
+    EXPECT_EQ(db.events_of("hv-01", 0, 10)->size(), 1U);
+    EXPECT_EQ(db.forwards()->size(), GetParam() >= 2 ? 1U : 0U);
+    ASSERT_TRUE(db.add_forward({.id = "g",
+                                .host = "hv-01",
+                                .listen = "127.0.0.1:2",
+                                .to = "127.0.0.1:22",
+                                .created = kNow}));
+  }
+  auto copy = store::Database::open(fmt::format("{}.v{}", path, GetParam())).value();
+  EXPECT_EQ(copy.integer("PRAGMA user_version").value(), GetParam());
+  EXPECT_EQ(copy.integer("SELECT count(*) FROM commands").value(), 1);
+}
+
+TEST(ConsoleDbFile, ANewerOneIsRefusedInOneLineAndLeftAlone) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  ASSERT_TRUE(ConsoleDb::open(path));
+  ASSERT_TRUE(store::Database::open(path)->execute("PRAGMA user_version=77"));
+  const auto newer = ConsoleDb::open(path);
+  ASSERT_FALSE(newer);
+  EXPECT_EQ(newer.error().code, Errc::unsupported);
+  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..4"), std::string::npos)
+      << newer.error().what;
+  EXPECT_EQ(newer.error().what.find('\n'), std::string::npos);
+  EXPECT_EQ(store::Database::open(path)->integer("PRAGMA user_version").value(), 77);
 }
 
 TEST(ConsoleClock, TimeRoundTripsAndNonsenseIsRefused) {

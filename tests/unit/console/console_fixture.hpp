@@ -111,7 +111,8 @@ class FakeHost {
   std::set<std::string> result_acks;
   std::set<std::string> confirms;
   std::set<std::string> aborts;
-  bool deaf = false;  ///< To questions.
+  std::vector<std::int64_t> known_revisions;  ///< What the Console says it has seen.
+  bool deaf = false;                          ///< To questions.
   std::int64_t event_acked = 0;
   int sessions_started = 0;
   int closed = 0;
@@ -219,6 +220,10 @@ class FakeHost {
     const auto type = message.at("type").as_string();
     if (type == "event_ack") {
       event_acked = message.at("n").as_int64();
+      return;
+    }
+    if (type == "known") {
+      known_revisions.push_back(message.at("revision").as_int64());
       return;
     }
     const std::string id(message.at("id").as_string());

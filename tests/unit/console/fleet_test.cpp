@@ -107,6 +107,41 @@ TEST_F(ConsoleTest, APulledCableLosesNothing) {
   EXPECT_TRUE(online());
 }
 
+TEST_F(ConsoleTest, ARevokedHostsCommandsWaitUndeliveredAndNewOnesAreRefused) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(port, "eth0");
+  ASSERT_TRUE(joined(host));
+  host.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); }));
+  ASSERT_EQ(call("POST", kCommands, json::serialize(command(1))).status, 202U);
+  const std::string revoke = "/api/v1/hosts/hv-01/revoke";
+  EXPECT_EQ(post(revoke, {{"reason", "sold"}}).at("revoked").at("reason"), "sold");
+  const auto since = get("/api/v1/hosts/hv-01").at("revoked").at("since");
+  const auto refused = call("POST", kCommands, json::serialize(command(2)));
+  EXPECT_EQ(refused.status, 409U);
+  EXPECT_NE(refused.body.find("revoked by the Console: sold"), std::string::npos) << refused.body;
+  EXPECT_EQ(call("POST", "/api/v1/hosts/hv-01/forwards",
+                 R"({"listen":"127.0.0.1:0","to":"127.0.0.1:22"})")
+                .status,
+            409U);
+  EXPECT_EQ(post(revoke, {}).at("revoked").at("since"), since) << "revoked once";
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return !host.refusal.empty(); }));
+  EXPECT_EQ(host.refusal, "revoked by the Console");
+  stop();
+  start(port);
+  EXPECT_EQ(get(kCommands + "/" + id_of(1)).at("state"), "queued");
+  EXPECT_TRUE(host.received.empty());
+  EXPECT_EQ(call("DELETE", revoke).status, 204U);
+  EXPECT_EQ(call("DELETE", revoke).status, 204U) << "lifted twice is lifted";
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
+  EXPECT_EQ(get(kCommands + "/" + id_of(1)).at("state"), "done");
+  EXPECT_EQ(host.received, (std::map<std::string, int>{{id_of(1), 1}}));
+}
+
 TEST_F(ConsoleTest, ARestartOfTheConsoleLosesNoCommandAndNoResult) {
   start();
   const std::uint16_t port = console->port();
@@ -280,6 +315,29 @@ TEST_F(ConsoleTest, ATrialIsEndedOnDemandAndOnlyOneThatTheHostHas) {
   EXPECT_TRUE(host.confirms.empty());
   EXPECT_EQ(call("POST", kCommands + "/" + id_of(1) + "/abort").status, 202U);
   EXPECT_TRUE(run_until([&] { return host.aborts.contains(id_of(1)); }));
+}
+
+TEST_F(ConsoleTest, TheHighestRevisionThatAHostEverToldIsToldToItWhenItComesAgain) {
+  const auto told = [](std::int64_t revision) {
+    return json::object{{"type", "snapshot"}, {"revision", revision}};
+  };
+  start();
+  {
+    FakeHost host(io, ca, "hv-01");
+    host.connect(console->port(), "eth0");
+    ASSERT_TRUE(joined(host));
+    host.say(tunnel::Channel::telemetry, told(57));
+    ASSERT_TRUE(run_until([&] { return console->fleet().counters().snapshots == 1; }));
+    EXPECT_TRUE(host.known_revisions.empty()) << "nothing was known when it came";
+  }
+  stop();
+  start();
+  FakeHost host(io, ca, "hv-01", "install-2");  // Its disk is new: it counts from 1.
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  host.say(tunnel::Channel::telemetry, told(1));
+  ASSERT_TRUE(run_until([&] { return !host.known_revisions.empty(); }));
+  EXPECT_EQ(host.known_revisions, std::vector<std::int64_t>{57});
 }
 
 }  // namespace

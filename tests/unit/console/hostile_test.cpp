@@ -204,6 +204,64 @@ TEST_F(HostileHostTest, AFleetBeyondTheBudgetIsOfferedSlowerHeartbeats) {
   EXPECT_EQ(offered("hv-03").standby, 3000ms);
 }
 
+TEST_F(HostileHostTest, ARevokedHostIsToldWhyOnEachPathAndNeverServedAgain) {
+  start();
+  Rude& first = welcomed(1);
+  Rude& second = welcomed(2);
+  Rude& silent = barge_in();  // Authenticated before it was revoked, and has not said HELLO.
+  const auto refused = [](const Rude& one) {
+    const auto error = tunnel::decode_error(one.payload(FrameType::error));
+    return error && error->code == tunnel::ErrorCode::revoked &&
+           error->what == "revoked by the Console: stolen";
+  };
+  const std::string revoke = "/api/v1/hosts/hv-66/revoke";
+  ASSERT_EQ(call("POST", revoke, R"({"reason":"stolen"})").status, 200U);
+  silent.say(encode(hello_of("hv-66", 3)));
+  ASSERT_TRUE(run_until([&] { return first.closed && second.closed; }, 5s));
+  EXPECT_TRUE(refused(first));
+  EXPECT_TRUE(refused(second));
+  ASSERT_TRUE(run_until([&] { return silent.closed; }, 5s));
+  EXPECT_TRUE(refused(silent));
+  EXPECT_FALSE(online("hv-66"));
+  const auto comes_again = [&] {
+    Rude& one = barge_in();
+    one.say(encode(hello_of("hv-66", 4)));
+    return run_until([&] { return one.closed; }, 5s) && refused(one);
+  };
+  EXPECT_TRUE(comes_again());
+  const std::uint16_t port = console->port();
+  stop();
+  start(port);
+  EXPECT_TRUE(comes_again()) << "after a restart of the Console, too";
+  EXPECT_EQ(get("/api/v1/hosts/hv-66").at("revoked").at("reason"), "stolen");
+  EXPECT_NE(call("GET", "/metrics").body.find("uplink_console_hosts_revoked 1\n"),
+            std::string::npos);
+  expect_service();
+  EXPECT_EQ(call("DELETE", revoke).status, 204U);
+  EXPECT_FALSE(get("/api/v1/hosts/hv-66").contains("revoked"));
+  welcomed(5);
+  EXPECT_EQ(call("POST", "/api/v1/hosts/nobody/revoke").status, 404U) << "or a slip of the pen "
+                                                                         "would pass for done";
+}
+
+TEST_F(HostileHostTest, AHostThatWasNeverSeenIsRevokedWhenThatIsMeant) {
+  start();
+  EXPECT_EQ(call("POST", "/api/v1/hosts/hv-66/revoke", R"({"unseen":true})").status, 200U);
+  EXPECT_EQ(call("POST", "/api/v1/hosts/h%21/revoke", R"({"unseen":true})").status, 422U);
+  Rude& one = barge_in();
+  one.say(encode(hello_of("hv-66", 1)));
+  ASSERT_TRUE(run_until([&] { return one.closed; }, 5s));
+  EXPECT_EQ(tunnel::decode_error(one.payload(FrameType::error))->code, tunnel::ErrorCode::revoked);
+  for (const char* what : {"confirm", "abort"}) {
+    EXPECT_EQ(
+        call("POST",
+             std::string("/api/v1/hosts/hv-66/commands/a3bb189e-8bf9-4f25-9a1f-4d3b2c6f0a11/") +
+                 what)
+            .status,
+        409U);
+  }
+}
+
 TEST_F(HostileHostTest, NonsenseInAFloodIsCountedAndItsHostServed) {
   start();
   FakeHost noisy(io, ca, "hv-01");

@@ -13,7 +13,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-DnsmasqSettings sample() {
+DnsmasqSettings guest_network() {
   return {.network = "default",
           .bridge = "n-default",
           .gateway = parse_prefix("10.200.0.1/24").value(),
@@ -31,8 +31,8 @@ const DnsmasqFiles files{
     .pid = "/r/pid", .leases = "/r/leases", .hosts = "/r/hosts", .servers = "/r/servers"};
 
 TEST(DnsmasqConfigTest, ListensOnItsBridgeOnlyAndServesItsRange) {
-  ASSERT_THAT(problems_of(sample()), IsEmpty());
-  const std::string text = render_config(sample(), files);
+  ASSERT_THAT(problems_of(guest_network()), IsEmpty());
+  const std::string text = render_config(guest_network(), files);
   for (const char* line :
        {"\nbind-dynamic\n", "\ninterface=n-default\n", "\nexcept-interface=lo\n", "\nno-resolv\n",
         "\ndhcp-range=10.200.0.10,10.200.0.254,255.255.255.0,3600\n", "\ndhcp-authoritative\n",
@@ -41,18 +41,18 @@ TEST(DnsmasqConfigTest, ListensOnItsBridgeOnlyAndServesItsRange) {
         "\nlocal=/default.internal/\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
-  EXPECT_EQ(render_hosts(sample()), "02:00:00:00:00:05,10.200.0.5,web\n");
-  EXPECT_EQ(render_servers(sample()), "server=9.9.9.9@br020000000001\nserver=1.1.1.1\n");
+  EXPECT_EQ(render_hosts(guest_network()), "02:00:00:00:00:05,10.200.0.5,web\n");
+  EXPECT_EQ(render_servers(guest_network()), "server=9.9.9.9@br020000000001\nserver=1.1.1.1\n");
 }
 
 TEST(DnsmasqConfigTest, WithoutDhcpOnlyNamesAreServed) {
-  DnsmasqSettings settings = sample();
+  DnsmasqSettings settings = guest_network();
   settings.dhcp = false;
   EXPECT_THAT(render_config(settings, files), Not(HasSubstr("dhcp")));
 }
 
 TEST(DnsmasqConfigTest, AnIsolatedNetworkIsToldOfNoRouter) {
-  DnsmasqSettings settings = sample();
+  DnsmasqSettings settings = guest_network();
   settings.router = false;
   settings.gateway6 = parse_prefix("fd00::1/64").value();
   const std::string text = render_config(settings, files);
@@ -61,7 +61,7 @@ TEST(DnsmasqConfigTest, AnIsolatedNetworkIsToldOfNoRouter) {
 }
 
 TEST(DnsmasqConfigTest, Ipv6IsAdvertisedWithTheHostNumbersOfIpv4) {
-  DnsmasqSettings settings = sample();
+  DnsmasqSettings settings = guest_network();
   settings.gateway6 = parse_prefix("fd00:1::1/64").value();
   ASSERT_THAT(problems_of(settings), IsEmpty());
   const std::string text = render_config(settings, files);
@@ -71,7 +71,7 @@ TEST(DnsmasqConfigTest, Ipv6IsAdvertisedWithTheHostNumbersOfIpv4) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_EQ(render_hosts(settings), "02:00:00:00:00:05,10.200.0.5,[fd00:1::5],web\n");
-  EXPECT_EQ(change_between(sample(), settings), DnsmasqChange::restart);
+  EXPECT_EQ(change_between(guest_network(), settings), DnsmasqChange::restart);
   settings.dhcp = false;
   EXPECT_THAT(render_config(settings, files), HasSubstr("\ndhcp-range=fd00:1::,ra-only,64,3600\n"));
   settings.gateway6 = parse_prefix("fd00:1::/64").value();
@@ -79,7 +79,7 @@ TEST(DnsmasqConfigTest, Ipv6IsAdvertisedWithTheHostNumbersOfIpv4) {
 }
 
 TEST(DnsmasqConfigTest, EveryProblemIsListed) {
-  DnsmasqSettings settings = sample();
+  DnsmasqSettings settings = guest_network();
   settings.bridge = "n\nuser=root";
   settings.domain = "a b";
   settings.range_from = IpAddress::v4(10, 200, 0, 1);
@@ -97,13 +97,13 @@ TEST(DnsmasqConfigTest, EveryProblemIsListed) {
 }
 
 TEST(DnsmasqConfigTest, HostsAndUpstreamsReload_TheRestRestarts) {
-  DnsmasqSettings other = sample();
-  EXPECT_EQ(change_between(sample(), other), DnsmasqChange::none);
+  DnsmasqSettings other = guest_network();
+  EXPECT_EQ(change_between(guest_network(), other), DnsmasqChange::none);
   other.upstreams.clear();
   other.reservations.clear();
-  EXPECT_EQ(change_between(sample(), other), DnsmasqChange::reload);
+  EXPECT_EQ(change_between(guest_network(), other), DnsmasqChange::reload);
   other.range_to = IpAddress::v4(10, 200, 0, 99);
-  EXPECT_EQ(change_between(sample(), other), DnsmasqChange::restart);
+  EXPECT_EQ(change_between(guest_network(), other), DnsmasqChange::restart);
 }
 
 TEST(LeaseFileTest, GoodLinesAreTakenOthersSkipped) {

@@ -328,9 +328,21 @@ TEST_F(LeaseEngineTest, AShortPullIsAskedAboutWhileTheLeaseStaysInUse) {
 TEST_F(LeaseEngineTest, AnAnswerThatOvertakesTheCarrierEventKeepsTheLeaseBound) {
   bind();
   engine.on_carrier(false, now());
+  hear(HookReason::no_carrier);
+  hear(HookReason::carrier);
   EXPECT_EQ(hear(HookReason::reboot, lease()).substr(0, 21), "bound:server_answered");
   EXPECT_EQ(shown(engine.on_carrier(true, now())), "hup gateway?");
   EXPECT_EQ(engine.phase(), LeasePhase::bound);
+}
+
+TEST_F(LeaseEngineTest, AnAnswerToAQuestionBeforeThePullSaysNothingOfTheCableThatFollows) {
+  bind();
+  engine.on_carrier(false, now());
+  EXPECT_EQ(hear(HookReason::reboot, lease()), "held:carrier_lost");
+  hear(HookReason::no_carrier);
+  EXPECT_EQ(shown(engine.on_carrier(true, now())), "hup gateway?");
+  EXPECT_EQ(engine.phase(), LeasePhase::held);
+  EXPECT_EQ(hear(HookReason::reboot, lease()).substr(0, 21), "bound:server_answered");
 }
 
 TEST_F(LeaseEngineTest, AKilledChildIsReplacedAtOnceAndTheLeaseStays) {

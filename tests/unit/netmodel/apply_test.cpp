@@ -185,15 +185,15 @@ TEST_F(ApplyTest, NothingIsAppliedInPart) {
 
 TEST_F(ApplyTest, AGeneratedMacIsStableUniqueAndNeverATakenOne) {
   accept({web_network, web_interface});
-  const MacAddress first = model.interfaces.at("i").mac;
-  EXPECT_EQ(first, generated_mac("hv-01", "interface", "i"));
+  const MacAddress generated = model.interfaces.at("i").mac;
+  EXPECT_EQ(generated, generated_mac("hv-01", "interface", "i"));
   accept({R"({"op":"interface.detach","interface":"i"})", web_interface});
-  EXPECT_EQ(model.interfaces.at("i").mac, first);
+  EXPECT_EQ(model.interfaces.at("i").mac, generated);
 
   accept({R"({"op":"interface.detach","interface":"i"})"});
   accept({fmt::format(
       R"({{"op":"interface.attach","interface":"thief","vm":"v","network":"web","mac":"{}"}})",
-      to_string(first))});
+      to_string(generated))});
   accept({web_interface});
   EXPECT_EQ(model.interfaces.at("i").mac, generated_mac("hv-01", "interface", "i", 1));
 }

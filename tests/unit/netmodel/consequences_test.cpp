@@ -15,9 +15,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const MacAddress mac0 = mac("02:00:00:00:00:01");
-const MacAddress mac1 = mac("02:00:00:00:00:02");
-
 /// Goal: whoever would notice a change reads it before it is made, and nobody else is named.
 class ConsequencesTest : public testing::Test {
  protected:
@@ -76,6 +73,24 @@ TEST_F(ConsequencesTest, AGroupThatGoesOrChangesItsModePauses) {
   after = before;
   after.groups["lan"].mtu = 9000;
   EXPECT_THAT(lines(), ElementsAre(HasSubstr("MTU 1500 becomes 9000")));
+}
+
+TEST_F(ConsequencesTest, ANetworkOverTheConsolesAddressIsNamedAndOverEachOfThemCutsTheLastPath) {
+  after_facts.needed = {{.address = ip("203.0.113.13"), .what = "the Console", .is_console = true},
+                        {.address = ip("203.0.113.53"), .what = "a resolver"}};
+  after.networks["over"] = Network{.kind = NetworkKind::nat, .subnet = prefix("203.0.113.0/26")};
+  EXPECT_THAT(lines(),
+              ElementsAre("network \"over\": its subnet 203.0.113.0/26 holds 203.0.113.13 of the "
+                          "Console",
+                          "network \"over\": its subnet 203.0.113.0/26 holds 203.0.113.53 of a "
+                          "resolver"));
+  EXPECT_FALSE(found().cuts_last_path);
+  after.networks["over"].subnet = prefix("203.0.113.12/30");
+  EXPECT_THAT(lines(), ElementsAre(HasSubstr("nothing else there can be reached any more")));
+  EXPECT_TRUE(found().cuts_last_path);
+  after_facts.needed.push_back(
+      {.address = ip("198.51.100.7"), .what = "the Console", .is_console = true});
+  EXPECT_FALSE(found().cuts_last_path) << "the Console has another address";
 }
 
 TEST_F(ConsequencesTest, APulledCableEndsThePathAndCutsItsGuests) {

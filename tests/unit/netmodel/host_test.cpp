@@ -113,6 +113,13 @@ TEST_F(HostTest, EverythingIsInOneSubnet) {
   }
 }
 
+TEST_F(HostTest, AVirtualAddressIsNoResolverItsHolderWouldAskItself) {
+  accept({R"({"op":"host.set","management":{"adapter":"eth0","address":"192.168.1.11/24",)"
+          R"("dns":["192.168.1.53"]}})"});
+  EXPECT_THAT(refuse({R"({"op":"host.set","virtual_ip":"192.168.1.53","cluster":{"id":7}})"}),
+              ElementsAre(HasSubstr("192.168.1.53 is a resolver")));
+}
+
 TEST_F(HostTest, WhatDoesNotGoTogetherIsRefused) {
   EXPECT_THAT(refuse({R"({"op":"host.set","virtual_ip":"192.168.1.100"})"}),
               ElementsAre(HasSubstr("needs \"management\" and \"cluster\"")));
@@ -134,6 +141,43 @@ TEST_F(HostTest, NumbersOutOfRangeAreAllNamed) {
       R"([{"op":"host.set","cluster":{"id":0,"priority":255,"advert_ms":105}}])"));
   ASSERT_FALSE(parsed);
   EXPECT_THAT(parsed.error().items(), testing::SizeIs(3));
+}
+
+TEST_F(HostTest, WhereTheConsoleIsReachedIsKeptInOrderUntilNullGivesUplinkTomlItsWordBack) {
+  accept({R"({"op":"host.set","console":{"endpoints":["b.example:8443","[fd00::7]:443"]}})"});
+  EXPECT_THAT(model.host.console_endpoints,
+              ElementsAre(HostPort{"b.example", 8443}, HostPort{"fd00::7", 443}));
+  const auto read = model_from_json(to_json_text(model));
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(*read, model);
+  accept({R"({"op":"host.set","uplink_order":["eth0"]})"});
+  EXPECT_EQ(model.host.console_endpoints.size(), 2U) << "not named: stays";
+  accept({R"({"op":"host.set","console":null})"});
+  EXPECT_THAT(model.host.console_endpoints, IsEmpty());
+}
+
+TEST_F(HostTest, AListOfConsoleAddressesThatNobodyCouldDialIsRefused) {
+  const auto problems_of = [](std::string_view console) {
+    const auto parsed = parse_command(
+        fmt::format(R"({{"operations":[{{"op":"host.set","console":{}}}]}})", console));
+    std::vector<std::string> lines;
+    for (const Problem& problem : parsed ? std::vector<Problem>{} : parsed.error().items()) {
+      lines.push_back(problem.what);
+    }
+    return lines;
+  };
+  const auto refused = [&](std::string_view list) {
+    return problems_of(fmt::format(R"({{"endpoints":{}}})", list));
+  };
+  EXPECT_THAT(refused("[]"), ElementsAre(HasSubstr("endpoints is empty; allowed: 1..8")));
+  EXPECT_THAT(refused(R"(["a:1","a:1"])"), ElementsAre(HasSubstr("names a:1 twice")));
+  for (const std::string_view bad :
+       {R"(["a"])", R"(["a:0"])", R"(["a:70000"])", R"([7])", R"(["a b:1"])", R"(["fd00::7:1"])"}) {
+    EXPECT_THAT(refused(bad), ElementsAre(HasSubstr("is not HOST:PORT"))) << bad;
+  }
+  EXPECT_THAT(refused(R"(["a:1","a:2","a:3","a:4","a:5","a:6","a:7","a:8","a:9"])"),
+              ElementsAre(HasSubstr("allowed: at most 8")));
+  EXPECT_THAT(problems_of("{}"), ElementsAre(HasSubstr("\"console.endpoints\" is missing")));
 }
 
 }  // namespace

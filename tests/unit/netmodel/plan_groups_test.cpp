@@ -6,8 +6,8 @@
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
+#include "tests/unit/netmodel/plan_fixture.hpp"
 #include "tests/unit/netmodel/random_walk.hpp"
-#include "tests/unit/netmodel/scene.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -21,44 +21,22 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-const MacAddress mac0 = mac("02:00:00:00:00:01");
-const MacAddress mac1 = mac("02:00:00:00:00:02");
 const MacAddress mac2 = mac("02:00:00:00:00:03");
 const std::string bond0 = "bo020000000001";
 const std::string device0 = "mv020000000001";
 
 /// Goal: groups come, change and go on a running host in the order that keeps its paths, and one
 /// turn is always enough.
-class PlanGroupsTest : public testing::Test {
+class PlanGroupsTest : public PlanFixture {
  protected:
   PlanGroupsTest() {
     facts.adapters.push_back(adapter("eth2", "02:00:00:00:00:03", 20003));
-    for (const AdapterFacts& a : facts.adapters) { host.kernel.plug_adapter(a.name, a.base_mac); }
-  }
-  Rendered rendered() const { return render(model, facts); }
-  void converge() { host.converge(rendered()); }
-  std::string turn() { return golden_text(host.turn(rendered())); }
-  std::vector<std::string> lines() {
-    std::vector<std::string> out;
-    for (const Operation& operation : host.plan(rendered()).plan) {
-      out.push_back(to_text(operation));
-    }
-    return out;
-  }
-  static std::size_t at(const std::vector<std::string>& lines, std::string_view words) {
-    const auto found = std::ranges::find_if(
-        lines, [&](const std::string& line) { return line.find(words) != std::string::npos; });
-    EXPECT_NE(found, lines.end()) << words;
-    return static_cast<std::size_t>(found - lines.begin());
+    plug();
   }
   /// eth0 and eth1 as one; what eth1 had alone is over.
   void join() {
     model.groups["lan"] = Group{.adapters = {mac0, mac1}};
     facts.adapters[1].lease.reset();
-  }
-  void attach(const std::string& id, const std::string& network) {
-    Interface guest{.vm = id, .network = network, .mac = generated_mac("hv-01", "interface", id)};
-    model.interfaces[id] = guest;
   }
   const ObservedLink& link(const std::string& name) const {
     const ObservedLink* found = host.kernel.state().find_link(name);
@@ -66,10 +44,6 @@ class PlanGroupsTest : public testing::Test {
     return *found;
   }
   std::string master(const std::string& name) const { return link(name).link.master; }
-
-  Host host;
-  RenderFacts facts = two_ports();
-  Model model = Model::defaults();
 };
 
 TEST_F(PlanGroupsTest, AGroupFromTheFirstStartIsOneBondOneBridgeOnePort) {

@@ -1,12 +1,10 @@
-#include <algorithm>
-
 #include <gmock/gmock.h>
 
 #include <fmt/format.h>
 
 #include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
-#include "tests/unit/netmodel/scene.hpp"
+#include "tests/unit/netmodel/plan_fixture.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -18,40 +16,18 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-const MacAddress mac0 = mac("02:00:00:00:00:01");
-const MacAddress mac1 = mac("02:00:00:00:00:02");
-
 /// Goal: VLANs of a group are ids of its one bridge, and no order of writes cuts the host off.
-class PlanVlansTest : public testing::Test {
+class PlanVlansTest : public PlanFixture {
  protected:
   PlanVlansTest() {
     host.kernel.allow_vlan_filtering();
     facts.vlan_filtering = true;
-    for (const AdapterFacts& a : facts.adapters) { host.kernel.plug_adapter(a.name, a.base_mac); }
-  }
-  Rendered rendered() const { return render(model, facts); }
-  void converge() { host.converge(rendered()); }
-  std::vector<std::string> lines() {
-    std::vector<std::string> out;
-    for (const Operation& operation : host.plan(rendered()).plan) {
-      out.push_back(to_text(operation));
-    }
-    return out;
-  }
-  static std::size_t at(const std::vector<std::string>& lines, std::string_view words) {
-    const auto found = std::ranges::find_if(
-        lines, [&](const std::string& line) { return line.find(words) != std::string::npos; });
-    EXPECT_NE(found, lines.end()) << words;
-    return static_cast<std::size_t>(found - lines.begin());
+    plug();
   }
   void add_vlan(const std::string& id, std::uint16_t vlan) {
     Network network{.kind = NetworkKind::vlan, .adapter = mac0};
     network.vlan_id = vlan;
     model.networks[id] = network;
-  }
-  void attach(const std::string& id, const std::string& network) {
-    Interface guest{.vm = id, .network = network, .mac = generated_mac("hv-01", "interface", id)};
-    model.interfaces[id] = guest;
   }
   std::string vlans(const std::string& name) const {
     const ObservedLink* link = host.kernel.state().find_link(name);
@@ -63,10 +39,6 @@ class PlanVlansTest : public testing::Test {
     }
     return out;
   }
-
-  Host host;
-  RenderFacts facts = two_ports();
-  Model model = Model::defaults();
 };
 
 /// Why: a host whose bridge loses its native VLAN is cut off: 0 of 3 frames arrived

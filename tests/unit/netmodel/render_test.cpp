@@ -361,6 +361,8 @@ TEST_F(RenderTest, TheDefaultSubnetIsTheFirstThatOverlapsNothing) {
   facts.adapters[0].lease = lease("10.201.9.9/16", "10.201.0.1");
   model.networks["own"].subnet = prefix("10.202.0.0/16");
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.203.0.0/24"));
+  facts.needed = {{.address = ip("10.203.0.1"), .what = "the Console"}};
+  EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.204.0.0/24"));
   facts.taken = {{prefix("10.0.0.0/8"), "the office"}};
   EXPECT_FALSE(rendered().automatic_subnets.contains("default"));
   EXPECT_THAT(

@@ -19,6 +19,8 @@ inline MacAddress mac(std::string_view text) { return parse_mac(text).value(); }
 inline IpAddress ip(std::string_view text) { return parse_ip(text).value(); }
 inline IpPrefix prefix(std::string_view text) { return parse_prefix(text).value(); }
 
+inline const MacAddress mac0 = mac("02:00:00:00:00:01");
+inline const MacAddress mac1 = mac("02:00:00:00:00:02");
 inline const std::string bridge0 = "br020000000001";
 inline const std::string bridge1 = "br020000000002";
 

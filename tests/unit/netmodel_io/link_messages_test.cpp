@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/random.hpp"
+#include "message_bytes.hpp"
 #include "netmodel/io/bridge_vlan.hpp"
 #include "netmodel/io/fdb.hpp"
 #include "netmodel/io/link.hpp"
@@ -13,18 +14,6 @@
 
 namespace edge::netmodel {
 namespace {
-
-std::vector<std::byte> bytes_of(const NlMessage& message) {
-  const nlmsghdr* header = nlmsg_hdr(message.get());
-  const auto* begin = reinterpret_cast<const std::byte*>(header);
-  return {begin, begin + header->nlmsg_len};
-}
-
-MessageView view_of(const std::vector<std::byte>& bytes) {
-  MessageView view{};
-  EXPECT_TRUE(for_each_message(bytes, [&](const MessageView& one) { view = one; }));
-  return view;
-}
 
 ifinfomsg fixed_of(int index, unsigned char family = AF_UNSPEC) {
   ifinfomsg fixed{};

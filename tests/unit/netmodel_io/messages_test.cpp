@@ -5,25 +5,15 @@
 #include <limits>
 
 #include "base/random.hpp"
+#include "message_bytes.hpp"
 #include "netmodel/io/address.hpp"
+#include "netmodel/io/attributes.hpp"
 #include "netmodel/io/link_event.hpp"
 #include "netmodel/io/route.hpp"
 #include "netmodel/io/rule.hpp"
 
 namespace edge::netmodel {
 namespace {
-
-std::vector<std::byte> bytes_of(const NlMessage& message) {
-  const nlmsghdr* header = nlmsg_hdr(message.get());
-  const auto* begin = reinterpret_cast<const std::byte*>(header);
-  return {begin, begin + header->nlmsg_len};
-}
-
-MessageView view_of(const std::vector<std::byte>& bytes) {
-  MessageView view{};
-  EXPECT_TRUE(for_each_message(bytes, [&](const MessageView& one) { view = one; }));
-  return view;
-}
 
 Route full_route() {
   Route route;
@@ -78,6 +68,25 @@ TEST(MessagesTest, AddressComesBack) {
     decoded->address.link = "br0";
     EXPECT_EQ(decoded->address, address);
   }
+}
+
+TEST(MessagesTest, OnlyAnIpv6AddressOfSomebodyElseSkipsTheSearchForDuplicates) {
+  const auto flags = [](const char* text, bool ours) {
+    const Address address{.link = "br0",
+                          .prefix = parse_prefix(text).value(),
+                          .no_prefix_route = false,
+                          .ours = ours};
+    const auto bytes = bytes_of(encode_address_add(address, IfIndex{7}, IfPresent::replace));
+    std::uint32_t out = 0;
+    for_each_attribute(attributes_after(view_of(bytes).payload, sizeof(ifaddrmsg)),
+                       [&](std::uint16_t type, Bytes value) {
+                         if (type == IFA_FLAGS) { out = read_or_zero<std::uint32_t>(value); }
+                       });
+    return out & IFA_F_NODAD;
+  };
+  EXPECT_NE(flags("fd00::5/64", false), 0U);
+  EXPECT_EQ(flags("fd00::5/64", true), 0U);
+  EXPECT_EQ(flags("10.0.0.5/24", false), 0U);
 }
 
 TEST(MessagesTest, LooseRuleRemovalHitsTheFirstOfItsPriority) {

@@ -14,7 +14,6 @@
 namespace edge::store {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
 constexpr std::string_view kId = "00000000-0000-4000-8000-000000000001";
 
 IncomingCommand command(std::string_view id = kId) {

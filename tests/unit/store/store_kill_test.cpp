@@ -16,8 +16,6 @@
 namespace edge::store {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
-
 std::string id_of(std::int64_t n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); }
 
 /// What the daemon does: takes up what it finds, then new commands; the effect of a command is

@@ -13,8 +13,6 @@
 namespace edge::store {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
-
 class StoreOpen : public testing::Test {
  protected:
   void sql(const char* text) {
@@ -119,6 +117,90 @@ TEST_F(StoreOpen, AnOlderSchemaIsMigratedWithACopyKept) {
   auto copy = Database::open(path + ".v1").value();
   EXPECT_EQ(copy.integer("SELECT a FROM t").value(), 1);
   EXPECT_EQ(copy.integer("PRAGMA user_version").value(), 1);
+}
+
+/// The first schema as it was released, not as the program has it today: no edit of a migration may
+/// pass unseen.
+constexpr const char* kFirstSchema =
+    "CREATE TABLE journal("
+    " seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL, sha256 BLOB NOT "
+    "NULL,"
+    " class TEXT NOT NULL, state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '',"
+    " result_acked INTEGER NOT NULL DEFAULT 0, boot_id TEXT NOT NULL DEFAULT '',"
+    " step TEXT NOT NULL DEFAULT '', undo TEXT NOT NULL DEFAULT '',"
+    " received INTEGER NOT NULL, started INTEGER, finished INTEGER);"
+    "CREATE INDEX journal_open ON journal(seq) WHERE finished IS NULL;"
+    "CREATE INDEX journal_unacked ON journal(seq) WHERE finished IS NOT NULL AND result_acked=0;"
+    "CREATE TABLE revisions(number INTEGER PRIMARY KEY, model TEXT NOT NULL, cause TEXT NOT NULL,"
+    " time INTEGER NOT NULL);"
+    "CREATE TABLE adapters(mac TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE,"
+    " last_name TEXT NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE leases(adapter TEXT NOT NULL, family INTEGER NOT NULL, json TEXT NOT NULL,"
+    " stored INTEGER NOT NULL, PRIMARY KEY(adapter, family)) WITHOUT ROWID;"
+    "CREATE TABLE endpoints(adapter TEXT NOT NULL, endpoint TEXT NOT NULL, addresses TEXT NOT NULL,"
+    " stored INTEGER NOT NULL, PRIMARY KEY(adapter, endpoint)) WITHOUT ROWID;"
+    "CREATE TABLE reputation(adapter TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE events(number INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL,"
+    " kind TEXT NOT NULL, json TEXT NOT NULL);"
+    "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "PRAGMA user_version=1";
+constexpr const char* kFirstRows =
+    "INSERT INTO journal(seq,id,payload,sha256,class,state,undo,received,started) VALUES"
+    " (1,'00000000-0000-4000-8000-000000000001','{\"a\":1}',x'01','model','confirming',"
+    "  '{\"revision\":2}',5,6);"
+    "INSERT INTO journal(seq,id,payload,sha256,class,state,result,received,finished) VALUES"
+    " (2,'00000000-0000-4000-8000-000000000002','{}',x'02','model','done','{\"r\":2}',7,8);"
+    "INSERT INTO revisions VALUES(1,'{}','default',3),(2,'{\"m\":2}','x',4);"
+    "INSERT INTO adapters VALUES('020000000001',9,'eth0',3);"
+    "INSERT INTO leases VALUES('020000000001',0,'{\"l\":1}',3);"
+    "INSERT INTO endpoints VALUES('020000000001','console:8443','[\"192.0.2.7\"]',3);"
+    "INSERT INTO reputation VALUES('020000000001','{\"s\":1}');"
+    "INSERT INTO events VALUES(41,3,'path.switch','{}');"
+    "INSERT INTO settings VALUES('install_id','i-1'),('epoch','12'),('events_acked','40')";
+
+TEST_F(StoreOpen, AStoreOfTheFirstSchemaHasAllItsRowsInThisProgram) {
+  sql(kFirstSchema);
+  sql(kFirstRows);
+  Store store = Store::open(path, kNow).value();
+  EXPECT_FALSE(store.opened().created);
+  if (store.opened().version > 1) {
+    EXPECT_EQ(store.opened().migrated_from, 1);
+    EXPECT_EQ(store.opened().backup, path + ".v1");
+  }
+  const auto open = store.unfinished().value();
+  ASSERT_EQ(open.size(), 1U);
+  EXPECT_EQ(open[0].state, CommandState::confirming);
+  EXPECT_EQ(open[0].undo, "{\"revision\":2}");
+  EXPECT_EQ(open[0].payload, "{\"a\":1}");
+  const auto unheard = store.unacked_results(10).value();
+  ASSERT_EQ(unheard.size(), 1U);
+  EXPECT_EQ(unheard[0].result, "{\"r\":2}");
+  EXPECT_EQ(store.newest_revision().value()->model, "{\"m\":2}");
+  EXPECT_EQ(store.revision(1).value()->cause, "default");
+  EXPECT_EQ(store.highest_revision_number(), 2);
+  const MacAddress mac{{0x02, 0, 0, 0, 0, 1}};
+  ASSERT_EQ(store.adapters()->size(), 1U);
+  EXPECT_EQ(store.adapters()->front().number, 9U);
+  EXPECT_EQ(store.leases()->front().json, "{\"l\":1}");
+  EXPECT_EQ(store.good_addresses(mac, "console:8443")->size(), 1U);
+  EXPECT_EQ(store.reputation(mac).value(), "{\"s\":1}");
+  EXPECT_EQ(store.events_after(0, 10)->front().number, 41);
+  EXPECT_EQ(store.acked_events(), 40);
+  EXPECT_EQ(store.identity()->install_id, "i-1");
+  EXPECT_EQ(store.next_epoch(), 13);
+}
+
+/// What a fresh store has and what an old one has become: the same tables, word by word.
+TEST_F(StoreOpen, AnOldStoreEndsWithTheSchemaOfANewOne) {
+  const auto schema = [](const std::string& file) {
+    return Database::open(file)->text(
+        "SELECT group_concat(replace(sql,' ',''),'\n') FROM (SELECT sql FROM sqlite_master"
+        " WHERE sql IS NOT NULL ORDER BY name)");
+  };
+  sql(kFirstSchema);
+  ASSERT_TRUE(Store::open(path, kNow));
+  ASSERT_TRUE(Store::open(folder.file("new.db"), kNow));
+  EXPECT_EQ(schema(path).value(), schema(folder.file("new.db")).value());
 }
 
 TEST_F(StoreOpen, AFailedMigrationLeavesTheOldSchema) {

@@ -11,7 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
 constexpr MacAddress kMac1{{0x02, 0, 0, 0, 0, 1}}, kMac2{{0x02, 0, 0, 0, 0, 0xfe}};
 
 Store memory(StoreLimits limits = {}) {
@@ -35,6 +34,23 @@ TEST(StoreRevisions, AreBoundedByNumberAndBytesAndTheNewestAlwaysStays) {
   ASSERT_TRUE(add(7, 251));
   EXPECT_EQ(store.newest_revision().value()->number, 7);
   EXPECT_FALSE(store.revision(6).value());
+}
+
+TEST(StoreRevisions, ANumberThatWasTakenBackIsNeverGivenAgainNotEvenAfterReopening) {
+  TempFolder folder;
+  {
+    Store store = Store::open(folder.file("store.db"), kNow).value();
+    EXPECT_EQ(store.highest_revision_number(), 0);
+    ASSERT_TRUE(store.add_revision({1, "{}", "a", kNow}));
+    ASSERT_TRUE(store.retire_revision(3));
+    ASSERT_TRUE(store.retire_revision(2)) << "a lower one changes nothing";
+  }
+  Store store = Store::open(folder.file("store.db"), kNow).value();
+  EXPECT_EQ(store.highest_revision_number(), 3);
+  EXPECT_EQ(store.newest_revision().value()->number, 1);
+  EXPECT_EQ(store.add_revision({3, "{}", "b", kNow}).error().code, Errc::conflict);
+  EXPECT_TRUE(store.add_revision({4, "{}", "c", kNow}));
+  EXPECT_EQ(store.highest_revision_number(), 4);
 }
 
 TEST(StoreAdapters, KeepTheirNumberForEverAndUnderEveryName) {

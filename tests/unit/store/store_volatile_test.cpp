@@ -11,7 +11,6 @@
 namespace edge::store {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
 const Error kReadOnly{Errc::denied, 0, "read-only"};
 
 IncomingCommand command(int n) {

@@ -14,8 +14,6 @@
 namespace edge::store {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
-
 class StoreWorkerTest : public testing::Test {
  protected:
   Store memory() { return Store::open(":memory:", kNow).value(); }

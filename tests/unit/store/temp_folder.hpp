@@ -1,11 +1,17 @@
-// A folder for one test, removed with it.
+// A folder for one test, removed with it, and the time that the store is told.
 #pragma once
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 
+#include "base/ids.hpp"
+
 namespace edge::store {
+
+/// Some moment of 2023.
+constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
 
 class TempFolder {
  public:

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "start_time.hpp"
 #include "tunnel/core/receive_channel.hpp"
 #include "tunnel/core/send_channel.hpp"
 #include "tunnel/core/token_bucket.hpp"
@@ -14,8 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr MonoTime t0{1h};
 
 FrameHeader header_of(const InFlight& entry) {
   return decode_header(std::span<const std::byte, header_bytes>(entry.bytes->data(), header_bytes));

@@ -53,6 +53,7 @@ TEST(FrameHeaderTest, LengthLimitsDependOnTypeAndChannel) {
       {FrameType::welcome, 0, 8192, DecodePhase::handshake},
       {FrameType::ping, 0, 64, DecodePhase::session},
       {FrameType::pong, 0, 64, DecodePhase::session},
+      {FrameType::path_view, 0, 64, DecodePhase::session},
       {FrameType::path_status, 0, 4096, DecodePhase::session},
       {FrameType::goaway, 0, 4096, DecodePhase::session},
       {FrameType::error, 0, 4096, DecodePhase::handshake},
@@ -84,8 +85,8 @@ TEST(FrameHeaderTest, BeforeWelcomeOnlyTheHandshakeIsAllowed) {
        {FrameType::hello, FrameType::welcome, FrameType::goaway, FrameType::error}) {
     EXPECT_EQ(error_of({.type = type}, DecodePhase::handshake), "accepted");
   }
-  for (const FrameType type :
-       {FrameType::ping, FrameType::pong, FrameType::path_status, FrameType::ack}) {
+  for (const FrameType type : {FrameType::ping, FrameType::pong, FrameType::path_status,
+                               FrameType::path_view, FrameType::ack}) {
     EXPECT_THAT(error_of({.type = type}, DecodePhase::handshake), HasSubstr("before WELCOME"));
   }
   EXPECT_THAT(error_of(data_header(1), DecodePhase::handshake), HasSubstr("before WELCOME"));

@@ -1,5 +1,6 @@
 // Every reason to switch the active path, and every reason not to.
 #include "tunnel/core/path_choice.hpp"
+#include "start_time.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr PathId kA{1}, kB{2}, kC{3};
-constexpr MonoTime t0{1h};
 
 PathCandidate path(PathId id, std::string_view adapter, std::optional<Duration> srtt = 20ms) {
   return {.path = id, .adapter = adapter, .srtt = srtt, .steady_since = t0};

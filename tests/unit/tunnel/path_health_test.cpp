@@ -1,5 +1,6 @@
 // Heartbeats: when to ping, what silence means, what is forgiven.
 #include "tunnel/core/path_health.hpp"
+#include "start_time.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +8,6 @@ namespace edge::tunnel {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr MonoTime t0{1h};
 
 class PathHealthTest : public testing::Test {
  protected:
@@ -84,6 +83,37 @@ TEST_F(PathHealthTest, SilentIsWhoWasLeftSilent_UntilItIsHeard) {
   EXPECT_EQ(judge(now + 2s), Verdict::alive);
 }
 
+// The host finds the silence first and tells the Console, whose own round trips varied.
+TEST_F(PathHealthTest, WhoIsLeftWhileQuietIsSilentAlthoughItsRoundTripsAllowedMore) {
+  settle_rtt(0ms);
+  health.set_active(true, now);
+  for (int i = 0; i < 8; ++i) {
+    const auto nonce = health.ping_due(now += 250ms, random);
+    ASSERT_TRUE(nonce);
+    health.on_received(now);
+    if (i % 2 == 0) { health.on_pong(*nonce, now + 240ms); }
+  }
+  ASSERT_EQ(judge(now + 700ms), Verdict::alive);
+  health.set_active(false, now + 700ms);
+  EXPECT_EQ(judge(now + 700ms), Verdict::silent);
+  health.on_received(now + 701ms);
+  EXPECT_EQ(judge(now + 701ms), Verdict::alive);
+}
+
+TEST_F(PathHealthTest, WhoIsLeftWithinItsLongWayIsNoSilentOne) {
+  settle_rtt(400ms);
+  health.set_active(true, now);
+  health.set_active(false, now + 649ms);
+  EXPECT_EQ(judge(now + 649ms), Verdict::alive);
+}
+
+TEST_F(PathHealthTest, WhoIsLeftWhileItIsHeardIsAStandbyLikeAnother) {
+  settle_rtt(0ms);
+  health.set_active(true, now);
+  health.set_active(false, now + 374ms);
+  EXPECT_EQ(judge(now + 374ms), Verdict::alive);
+}
+
 TEST_F(PathHealthTest, WithoutASignOfThePeerElsewhereTheWorstRoundTripIsWaitedForToo) {
   settle_rtt(400ms);
   EXPECT_EQ(health.dead_after(PeerElsewhere::unheard),
@@ -110,6 +140,24 @@ TEST_F(PathHealthTest, BeforeTheFirstRoundTripSilenceHasASecondMore) {
   EXPECT_EQ(judge(now + 375ms), Verdict::suspect);
   EXPECT_EQ(judge(now + 1750ms - 1ns), Verdict::suspect);
   EXPECT_EQ(judge(now + 1750ms), Verdict::silent);
+}
+
+TEST_F(PathHealthTest, APingFromBeforeAnOutageEndedIsNoSampleOfTheWay) {
+  settle_rtt(2ms);
+  health.set_active(true, now);
+  const auto before = health.ping_due(now, random);
+  ASSERT_TRUE(before);
+  const auto srtt = health.srtt();
+  now += 1200ms;
+  health.on_received(now);
+  health.on_pong(*before, now);
+  EXPECT_EQ(health.srtt(), srtt);
+  const auto after = health.ping_due(now, random);
+  ASSERT_TRUE(after);
+  now += 80ms;
+  health.on_received(now);
+  health.on_pong(*after, now);
+  EXPECT_GT(health.srtt(), srtt);
 }
 
 TEST_F(PathHealthTest, AStandbyPathHasThreeSeconds) {

@@ -108,9 +108,20 @@ TEST_F(HostileTest, StatusFloodAndGoawayFlood) {
   EXPECT_THAT(dead(kHost).detail, HasSubstr("GOAWAY flood"));
 }
 
+TEST_F(HostileTest, AFloodOfViewsIsNotHeard) {
+  for (int i = 0; i < 500; ++i) { inject(kConsole, 1, encode(ViewOfPath{.wire_id = 77})); }
+  inject(kConsole, 1, encode(ViewOfPath{.wire_id = 2, .view = view_silent, .nonce = 99}));
+  EXPECT_THAT(ends[kConsole].seen<PathDead>(), IsEmpty());
+  EXPECT_EQ(console().paths(now)[1].state, PathState::standby) << "not heard any more";
+  advance(1s);
+  inject(kConsole, 1, encode(ViewOfPath{.wire_id = 2, .view = view_silent, .nonce = 99}));
+  EXPECT_EQ(console().paths(now)[1].state, PathState::suspect);
+}
+
 TEST_F(HostileTest, UndecodableMessagesOfEveryType) {
-  for (const FrameType type : {FrameType::ping, FrameType::pong, FrameType::path_status,
-                               FrameType::goaway, FrameType::error, FrameType::ack}) {
+  for (const FrameType type :
+       {FrameType::ping, FrameType::pong, FrameType::path_status, FrameType::path_view,
+        FrameType::goaway, FrameType::error, FrameType::ack}) {
     const auto id = static_cast<std::uint32_t>(type) + 100;
     connect(id, "eth" + std::to_string(id));
     forget();
@@ -132,6 +143,28 @@ TEST_F(HostileTest, ErrorFromThePeerClosesThePathWithItsReason) {
   EXPECT_EQ(dead(kHost).cause, PathCause::peer_error);
   EXPECT_TRUE(dead(kHost).by_peer);
   EXPECT_EQ(dead(kHost).detail, "retry_later: busy");
+}
+
+TEST_F(HostileTest, AnExpelledHostHearsWhyOnEveryPathAndComesBackToANewSession) {
+  const SessionId before = console().id();
+  console().expel({ErrorCode::revoked, "revoked by the Console: stolen"}, now);
+  run();
+  EXPECT_EQ(console().path_count(), 0U);
+  EXPECT_FALSE(console().established());
+  EXPECT_THAT(ends[kConsole].seen<SessionExpired>(), SizeIs(1));
+  EXPECT_THAT(ends[kConsole].seen<PathDead>(), SizeIs(2));
+  const auto told = ends[kHost].seen<PathDead>();
+  ASSERT_THAT(told, SizeIs(2));
+  for (const PathDead& path : told) {
+    EXPECT_EQ(path.cause, PathCause::peer_error);
+    EXPECT_EQ(path.detail, "revoked by the Console: stolen");
+  }
+  console().expel({ErrorCode::revoked, "again"}, now);
+  run();
+  EXPECT_THAT(ends[kConsole].seen<SessionExpired>(), SizeIs(1)) << "there is nothing to end";
+  connect(3, "eth0");
+  EXPECT_NE(console().id(), before);
+  EXPECT_EQ(host().id(), console().id());
 }
 
 TEST_F(HostileTest, ThreeViolationsIn10MinutesQuarantineTheHostFor10Minutes) {

@@ -20,6 +20,16 @@ class SessionStreamsTest : public SessionPair {
     advance(100ms);
     forget();
   }
+  /// TCP without acknowledgements soon sends nothing in the whole direction either: what the other
+  /// end thinks of the path comes over another one. Ends 376 ms after the cut of what `from` sends.
+  void one_way_and_soon_both(std::size_t from) {
+    two_paths();
+    cut(1, from == kHost, from == kConsole);
+    send(from, Channel::streams, "1");
+    advance(200ms);
+    cut(1);
+    advance(176ms);
+  }
 };
 
 SessionOptions without_streams() {
@@ -117,6 +127,36 @@ TEST_F(SessionStreamsTest, AOneWayCutIsLeftAsQuickly_ThoughTheSenderHearsThePeer
   send(kHost, Channel::streams, "1");
   advance(376ms);
   EXPECT_EQ(ends[kConsole].got(Channel::streams), "1 ");
+}
+
+TEST_F(SessionStreamsTest, AOneWayCutThatTcpMakesATwoWayOneIsLeftAsQuickly_Upwards) {
+  one_way_and_soon_both(kHost);
+  EXPECT_EQ(ends[kConsole].got(Channel::streams), "1 ");
+}
+
+TEST_F(SessionStreamsTest, AOneWayCutThatTcpMakesATwoWayOneIsLeftAsQuickly_Downwards) {
+  one_way_and_soon_both(kConsole);
+  EXPECT_EQ(ends[kHost].got(Channel::streams), "1 ");
+}
+
+TEST_F(SessionStreamsTest, AnOldViewFromAnotherPathDoesNotCountAgainstANewerPing) {
+  two_paths();
+  cut(1);  // Nothing but what the test says comes over it.
+  inject(kHost, 1, encode(Ping{.nonce = 50}));
+  inject(kHost, 2, encode(ViewOfPath{.wire_id = 1, .view = view_silent, .nonce = 49}));
+  EXPECT_EQ(host().active(), PathId{1});
+  EXPECT_EQ(host().paths(now)[0].state, PathState::active);
+  inject(kHost, 2, encode(ViewOfPath{.wire_id = 99, .view = view_silent, .nonce = 60}));
+  EXPECT_EQ(host().active(), PathId{1}) << "of a path that is gone";
+  inject(kHost, 2, encode(ViewOfPath{.wire_id = 1, .view = view_silent, .nonce = 50}));
+  EXPECT_EQ(host().active(), PathId{2});
+  const auto first = [&] { return host().paths(now)[0].state; };
+  inject(kHost, 2, encode(ViewOfPath{.wire_id = 1, .view = 0, .nonce = 49}));
+  EXPECT_EQ(first(), PathState::suspect) << "said before";
+  inject(kHost, 1, encode(Pong{.nonce = 1}));
+  EXPECT_EQ(first(), PathState::suspect) << "whose answer to an older PING stood in a queue";
+  inject(kHost, 1, encode(Ping{.nonce = 51}));
+  EXPECT_EQ(first(), PathState::standby);
 }
 
 TEST_F(SessionStreamsTest, APathThatComesWhileTheOnlyOneIsSuspectTakesOver) {

@@ -151,6 +151,41 @@ TEST_F(DialerTest, DnsFailureFallsBackToLastGoodAndSaysSo) {
   EXPECT_TRUE(result->resolved.empty());
 }
 
+TEST_F(DialerTest, WhenWhatDnsNamesRefusesLastGoodGetsItsTurn) {
+  listen(console_context());
+  DialRequest request = request_to(port);
+  request.endpoint.host = "127.0.0.2";  // Nobody listens there.
+  EXPECT_EQ(failure(request).error.cause, PathFailure::tcp_refused);
+
+  request.last_good = {IpAddress::v4(127, 0, 0, 2), loopback};
+  const auto result = dial_now(host_context(), request);
+  ASSERT_TRUE(result) << result.error().error.text;
+  EXPECT_EQ(to_string(result->address), "127.0.0.1");
+  EXPECT_NE(result->dns_degraded.find("127.0.0.2"), std::string::npos) << result->dns_degraded;
+  EXPECT_TRUE(result->resolved.empty());
+}
+
+TEST_F(DialerTest, AnImpostorThatDnsNamesIsNotTheEndAndIsNamedIfNobodyElseAnswers) {
+  listen(console_context());
+  TestCa other{"Another CA"};
+  auto impostor = Listener::open(
+      io.get_executor(), context(TlsRole::server, other.console("DNS:console.test")),
+      {.address = IpAddress::v4(127, 0, 0, 2), .port = port, .limits = {}, .stream = {}},
+      {.on_stream = [](std::unique_ptr<TlsStream>) {}, .admit = {}, .on_refused = {}});
+  ASSERT_TRUE(impostor) << impostor.error().what;
+  DialRequest request = request_to(port);
+  request.endpoint.host = "127.0.0.2";
+  request.last_good = {loopback};
+  const auto result = dial_now(host_context(), request);
+  ASSERT_TRUE(result) << result.error().error.text;
+  EXPECT_EQ(to_string(result->address), "127.0.0.1");
+
+  listener.reset();
+  const DialFailure why = failure(request);
+  EXPECT_EQ(why.error.cause, PathFailure::tls_identity) << why.error.text;
+  EXPECT_EQ(why.address, IpAddress::v4(127, 0, 0, 2));
+}
+
 TEST_F(DialerTest, SilentDnsDelaysByItsShareOnlyWhenAnAddressIsRemembered) {
   listen(console_context());
   const asio::ip::udp::socket silent(io, {asio::ip::address_v4::loopback(), 0});

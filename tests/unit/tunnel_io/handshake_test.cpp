@@ -287,7 +287,7 @@ class RudeServerTest : public HandshakeTest {
 
 TEST_F(RudeServerTest, GarbageIsAProtocolError) {
   serve([](tcp::socket& s) {
-    asio::write(s, asio::buffer(std::string("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    asio::write(s, asio::buffer(std::string("SSH-2.0-OpenSSH_9.2p1\r\n")));
   });
   const PathError error = dial_error(host_context());
   EXPECT_EQ(error.cause, PathFailure::tls_protocol);

@@ -61,6 +61,56 @@ TEST(ConfigTest, CertificateAndKeyComeTogether) {
   EXPECT_NE(problems[0].find("certificate is missing"), std::string::npos) << problems[0];
 }
 
+TEST(ConfigTest, TheFirstProxyWhoseAdapterFitsIsThePortsOwn) {
+  const auto config = parse_config(std::string(kMinimal) +
+                                       "[[tunnel.proxies]]\nadapter = \"eth1\"\nurl = \"direct\"\n"
+                                       "[[tunnel.proxies]]\nadapter = \"eth*\"\n"
+                                       "url = \"http://user:pass@192.0.2.1:3128\"\n"
+                                       "[[tunnel.proxies]]\nurl = \"http://proxy.example:8080/\"\n"
+                                       "[tunnel]\nportal_check = \"http://check.example/204\"\n",
+                                   "uplink.toml", "/etc/uplink");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->proxy_of("eth1"), nullptr);
+  ASSERT_NE(config->proxy_of("eth0"), nullptr);
+  EXPECT_EQ(config->proxy_of("eth0")->at, (HostPort{"192.0.2.1", 3128}));
+  EXPECT_EQ(config->proxy_of("eth0")->password, "pass");
+  EXPECT_EQ(config->proxy_of("wan")->at, (HostPort{"proxy.example", 8080}));
+  EXPECT_EQ(config->tunnel.portal_check->at, (HostPort{"check.example", 80}));
+  EXPECT_EQ(config->tunnel.portal_check->path, "/204");
+  EXPECT_EQ(Config{}.proxy_of("eth0"), nullptr);
+}
+
+TEST(ConfigTest, BadProxiesAreRefusedWithoutTheirPassword) {
+  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+           {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h:99999\"", "***@h:99999"},
+           {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h\"", "with a port"},
+           {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h:1/path\"", "without a path"},
+           {"[[tunnel.proxies]]\nurl = 7", "tunnel.proxies.url: expected a string"},
+           {"[[tunnel.proxies]]\nadapter = \"eth0\"", "url is missing"},
+           {"[[tunnel.proxies]]\nurl = \"direct\"\nport = 1",
+            "unknown key \"port\" in [[tunnel.proxies]]; allowed: adapter, url"},
+           {"[tunnel]\nproxies = \"http://u:geheim@h:1\"", "expected at most 32 tables"},
+           {"[tunnel]\nproxies = [\"http://u:geheim@h:1\"]", "expected a table"},
+           {"[tunnel]\nportal_check = \"http://u:geheim@h/\"", "no user and password"},
+           {"[tunnel]\nportal_check = \"check.example\"",
+            "\"check.example\": it does not begin"}}) {
+    const auto problems = problems_of(std::string(kMinimal) + text);
+    ASSERT_EQ(problems.size(), 1U) << text;
+    EXPECT_NE(problems[0].find(why), std::string::npos) << problems[0];
+    EXPECT_TRUE(problems[0].starts_with("uplink.toml:")) << problems[0];
+    EXPECT_EQ(problems[0].find("geheim"), std::string::npos) << problems[0];
+  }
+}
+
+TEST(ConfigTest, ThirtyTwoProxiesAndNoMore) {
+  std::string text(kMinimal);
+  for (std::size_t i = 0; i < Config::proxies_max; ++i) {
+    text += "[[tunnel.proxies]]\nurl = \"direct\"\n";
+  }
+  EXPECT_TRUE(problems_of(text).empty());
+  EXPECT_EQ(problems_of(text + "[[tunnel.proxies]]\nurl = \"direct\"\n").size(), 1U);
+}
+
 TEST(ConfigTest, BrokenTomlNamesTheLine) {
   const auto problems = problems_of("[console\nx");
   ASSERT_EQ(problems.size(), 1U);

@@ -45,5 +45,23 @@ TEST(GroupCheckTest, ATagMeansAnotherNativeVlan) {
   EXPECT_THAT(lines, ElementsAre(HasSubstr("VLAN tag 42"), HasSubstr("eth0 | eth1")));
 }
 
+TEST(GroupCheckTest, EveryMemberOfOneAggregateCarries) {
+  EXPECT_THAT(lacp_lines("lan", {{"eth0", true, true}, {"eth1", true, true}}), IsEmpty());
+  EXPECT_THAT(lacp_lines("lan", {}), IsEmpty());
+}
+
+TEST(GroupCheckTest, ASwitchWithoutLacpIsSaidOnceForAllMembers) {
+  EXPECT_THAT(lacp_lines("lan", {{"eth0", false, true}, {"eth1", false, false}}),
+              ElementsAre(AllOf(HasSubstr("no LACP on eth0, eth1: one member carries at a time"),
+                                HasSubstr("active-backup"))));
+}
+
+TEST(GroupCheckTest, APortOutsideTheAggregateAndOneInAnotherAreNamedApart) {
+  EXPECT_THAT(
+      lacp_lines("lan", {{"eth0", true, true}, {"eth1", false, false}, {"eth2", true, false}}),
+      ElementsAre(HasSubstr("no LACP on eth1: nothing is carried there"),
+                  HasSubstr("eth2 ended in another aggregate")));
+}
+
 }  // namespace
 }  // namespace edge::uplink

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace edge::uplink {
 namespace {
 
@@ -125,6 +127,31 @@ TEST_F(PathEngineTest, ChangedAddressClosesAndRedials_SameFactsDoNothing) {
   EXPECT_EQ(kinds(), (std::vector{Kind::close, Kind::dial}));
 }
 
+TEST_F(PathEngineTest, OneMoreAddressLeavesAPathThatIsUpAloneAndWakesOneThatWaits) {
+  welcome("a");
+  PortFacts two = up("a");
+  two.addresses.push_back(IpAddress::v4(10, 0, 0, 3));
+  engine.set_port(two, now);
+  EXPECT_TRUE(kinds().empty()) << "a router that advertises prefixes would cut it with each";
+  engine.on_closed({"a", 0}, {Step::tcp, "timeout"}, now);
+  two.addresses.push_back(IpAddress::v4(10, 0, 0, 4));
+  engine.set_port(two, now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+  engine.on_welcome({"a", 0}, now);
+  two.addresses.erase(two.addresses.begin());
+  engine.set_port(two, now);
+  EXPECT_EQ(kinds(), (std::vector{Kind::close, Kind::dial})) << "it may be the one in use";
+}
+
+TEST_F(PathEngineTest, AnAddressThatArrivesDuringADialIsDialledWithAtOnce) {
+  engine.set_port(up("a"), now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+  PortFacts two = up("a");
+  two.addresses.push_back(IpAddress::v4(10, 0, 0, 3));
+  engine.set_port(two, now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial}) << "the first may be of the family that is broken";
+}
+
 TEST_F(PathEngineTest, FailedDialWaitsWithBackoffAndTriesAgain) {
   engine.set_port(up("a"), now);
   kinds();
@@ -196,6 +223,27 @@ TEST_F(PathEngineTest, ServerSideOnlyWhenEveryUsablePortFailsBeyondOurOwnNetwork
   engine.on_dial_failed({"b", 0}, {Step::tcp, "timeout"}, now);
 }
 
+TEST_F(PathEngineTest, AProxyThatFoundNoConsoleIsHurried_WrongCredentialsAndPortalsAreNot) {
+  for (const auto& [why, hurried] : std::vector<std::pair<PathBreak, bool>>{
+           {{Step::proxy, "502"}, true},
+           {{.step = Step::proxy, .text = "407", .lasting = true}, false},
+           {{Step::portal, "login"}, false}}) {
+    engine = PathEngine{1, 42};
+    engine.set_port(up("b"), now);
+    for (int i = 0; i < 50; ++i) {
+      engine.on_dial_failed({"b", 0}, why, now);
+      now = *engine.next_deadline();
+      engine.on_deadline(now);
+    }
+    engine.on_dial_failed({"b", 0}, why, now);
+    EXPECT_FALSE(engine.server_side()) << why.text;
+    const auto before = status("b").next_dial;
+    welcome("a");
+    EXPECT_EQ(*status("b").next_dial < *before, hurried) << why.text;
+    EXPECT_FALSE(advice(why.step).empty());
+  }
+}
+
 TEST_F(PathEngineTest, DeadGatewayIsNamedBelowTcp) {
   engine.set_port(up("a"), now);
   engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
@@ -221,6 +269,75 @@ TEST_F(PathEngineTest, ConsoleDictatesWhenToComeBack) {
   EXPECT_LT(*engine.next_deadline(), now + 40s);
 }
 
+TEST_F(PathEngineTest, ToldOnAllPathsTheFirstComesBackInTheFirstPartOfTheSpread) {
+  for (const bool preferred_first : {true, false}) {
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+      engine = PathEngine(1, seed);
+      for (const char* port : {"a", "b"}) { welcome(port); }
+      for (const char* port : {preferred_first ? "a" : "b", preferred_first ? "b" : "a"}) {
+        engine.on_retry_later({port, 0}, 10s, 60s, now);
+      }
+      EXPECT_GE(*status("a").next_dial, now + 10s);
+      EXPECT_LE(*status("a").next_dial, now + 40s);
+      EXPECT_GE(*status("b").next_dial, now + 40s);
+      EXPECT_LE(*status("b").next_dial, now + 70s);
+    }
+  }
+}
+
+TEST_F(PathEngineTest, TheArrivalsOfAFleetAreEvenWhateverItsHostsHave) {
+  std::array<unsigned, 10> slices{};
+  unsigned paths = 0;
+  for (std::uint64_t host = 0; host < 3000; ++host) {
+    engine = PathEngine(1, host);
+    const std::vector<std::string> ports{"a", "b", "c"};
+    const std::size_t mine = 1 + host % ports.size();
+    for (std::size_t i = 0; i < mine; ++i) { welcome(ports[i]); }
+    for (std::size_t i = 0; i < mine; ++i) { engine.on_retry_later({ports[i], 0}, 0s, 100s, now); }
+    for (const PathStatus& one : engine.status()) {
+      ++slices.at(static_cast<std::size_t>((*one.next_dial - now) / 10s));
+      ++paths;
+    }
+  }
+  for (const unsigned slice : slices) {
+    EXPECT_GT(slice, paths / 10 * 85 / 100);
+    EXPECT_LT(slice, paths / 10 * 115 / 100);
+  }
+}
+
+TEST_F(PathEngineTest, APathThatCannotComeTakesNoPartOfTheSpread) {
+  Duration longest{};
+  Duration shortest = 1h;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    engine = PathEngine(1, seed);
+    welcome("b");
+    engine.set_port(up("a"), now);
+    engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
+    engine.set_port(dark("c"), now);
+    engine.on_retry_later({"b", 0}, 0s, 60s, now);
+    longest = std::max(longest, *status("b").next_dial - now);
+    shortest = std::min(shortest, *status("b").next_dial - now);
+  }
+  EXPECT_LT(shortest, 10s);
+  EXPECT_GT(longest, 50s);
+}
+
+TEST_F(PathEngineTest, TurnedAwayAtTheDoorTheStandbyComesLaterButNoLaterThanSaid) {
+  PortFacts second = up("a");
+  second.rank = 1;
+  engine.set_port(second, now);
+  engine.set_port(up("b"), now);
+  engine.on_retry_later({"a", 0}, 1s, 10s, now);
+  engine.on_retry_later({"b", 0}, 1s, 10s, now);
+  EXPECT_LE(*status("b").next_dial, now + 6s) << "the lower rank is preferred";
+  EXPECT_GE(*status("a").next_dial, now + 6s);
+  EXPECT_LE(*status("a").next_dial, now + 11s);
+  engine.on_deadline(*status("b").next_dial);
+  engine.on_dial_failed({"b", 0}, {Step::tcp, "timeout"}, now + 6s);
+  engine.on_deadline(now + 11s);
+  EXPECT_EQ(status("a").state, PathState::dialing) << "it waits for nobody";
+}
+
 TEST_F(PathEngineTest, WhatTheConsoleSpreadIsNotHurried) {
   for (const char* port : {"a", "b"}) { welcome(port); }
   engine.on_retry_later({"a", 0}, 0s, 0s, now);
@@ -229,6 +346,28 @@ TEST_F(PathEngineTest, WhatTheConsoleSpreadIsNotHurried) {
   engine.take_actions();
   engine.on_welcome({"a", 0}, now);
   EXPECT_GE(*status("b").next_dial, now + 1h) << "or a fleet's second paths come all at once";
+}
+
+TEST_F(PathEngineTest, AnotherListOfEndpointsClosesWhatLeftDialsWhatCameAndLeavesTheRestAlone) {
+  engine.set_endpoints({0, 1}, now);
+  engine.set_port(up("a"), now);
+  engine.set_port(dark("b"), now);
+  engine.take_actions();
+  engine.on_welcome({"a", 0}, now);
+  engine.on_welcome({"a", 1}, now);
+  engine.set_endpoints({2, 1}, now);
+  const auto actions = engine.take_actions();
+  ASSERT_EQ(actions.size(), 2U);
+  EXPECT_EQ(actions[0], (PathAction{Kind::close, {"a", 0}, {}}));
+  EXPECT_EQ(actions[1], (PathAction{Kind::dial, {"a", 2}, {}}));
+  EXPECT_EQ(engine.up_count(), 1U);
+  EXPECT_EQ(engine.status().size(), 4U);
+  EXPECT_EQ(status("b").broken, Step::carrier);
+  engine.on_closed({"a", 0}, {Step::tcp, "late news"}, now);  // Of a path that is no more.
+  engine.set_port(up("b"), now);
+  EXPECT_EQ(kinds(), (std::vector{Kind::dial, Kind::dial}));
+  engine.remove_port("a", now);
+  EXPECT_EQ(engine.status().size(), 2U);
 }
 
 }  // namespace

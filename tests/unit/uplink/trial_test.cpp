@@ -202,6 +202,28 @@ TEST(TrialTest, APersonAtAMachineWithoutConsoleIsNotAskedForAProofThatCannotBe) 
   EXPECT_EQ(verdict(unplugged, {broken("eth0", Step::carrier)}, t0), Verdict::keep);
 }
 
+TEST(TrialTest, WhatBeginsLaterIsNotProvenByWhatCameBeforeIt) {
+  TrialTerms wanted = terms();
+  wanted.begins_within = 6s;
+  Trial trial(wanted, t0);
+  trial.on_confirm();
+  const std::vector<PathSight> old = {path("eth0"), path("eth1")};
+  EXPECT_EQ(verdict(trial, old, t0), Verdict::wait);
+  EXPECT_THAT(trial.to_redial(old), IsEmpty()) << "it would meet the network from before";
+  EXPECT_EQ(trial.next_deadline(t0), t0 + 5s);
+  EXPECT_EQ(trial.next_deadline(t0 + 5s), t0 + 6s);
+  EXPECT_EQ(verdict(trial, {path("eth0", 2), path("eth1")}, t0 + 5s), Verdict::wait);
+  EXPECT_EQ(verdict(trial, old, t0 + 6s), Verdict::wait);
+  EXPECT_EQ(trial.to_redial(old), std::vector<PathKey>({{"eth0", 0}}));
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp), path("eth1")}, t0 + 35s), Verdict::wait)
+      << "30 s to come back, from its begin";
+  EXPECT_EQ(verdict(trial, {path("eth0", 2), path("eth1")}, t0 + 7s), Verdict::keep);
+
+  wanted.confirm_within = 8s;
+  Trial brief(wanted, t0);
+  EXPECT_EQ(brief.next_deadline(t0), t0 + 2s) << "a quarter of the time";
+}
+
 TEST(TrialTest, AShortDeadlineLeavesHalfOfItForPathsToComeBack) {
   TrialTerms wanted = terms();
   wanted.confirm_within = 10s;
@@ -209,6 +231,78 @@ TEST(TrialTest, AShortDeadlineLeavesHalfOfItForPathsToComeBack) {
   EXPECT_EQ(trial.next_deadline(t0), t0 + 5s);
   EXPECT_EQ(verdict(trial, {broken("eth0", Step::gateway), path("eth1")}, t0 + 5s),
             Verdict::take_back);
+}
+
+/// eth0 and eth1 to the Console's first address, which is replaced by a second one.
+std::vector<PathSight> other_address(const std::vector<std::pair<std::string, Step>>& second) {
+  std::vector<PathSight> out;
+  for (const auto& [port, broken_at] : second) {
+    PathSight old = path(port);
+    old.replaced = true;
+    out.push_back(old);
+    PathSight now = broken(port, broken_at);
+    now.key.endpoint = 1;
+    now.name = port + "/other:8443";
+    out.push_back(now);
+  }
+  return out;
+}
+
+TrialTerms all_ports() {
+  TrialTerms out = terms();
+  out.affected = {"eth0", "eth1"};
+  out.readdressed = out.affected;
+  return out;
+}
+
+TEST(TrialTest, AnotherListOfAddressesIsKeptWhenEachPortReachesTheConsoleByIt) {
+  Trial trial(all_ports(), t0);
+  trial.on_confirm();
+  const auto one = other_address({{"eth0", Step::none}, {"eth1", Step::tcp}});
+  EXPECT_EQ(verdict(trial, one, t0 + 1s), Verdict::wait);
+  EXPECT_THAT(trial.to_redial(one), IsEmpty()) << "replaced paths only wait for the end";
+  EXPECT_EQ(verdict(trial, other_address({{"eth0", Step::none}, {"eth1", Step::none}}), t0 + 2s),
+            Verdict::keep);
+}
+
+TEST(TrialTest, AListByWhichAPortReachesNobodyIsTakenBackThoughItsReplacedPathsStillStand) {
+  Trial none(all_ports(), t0);
+  none.on_confirm();  // Over a replaced path: it says nothing about the new list.
+  const auto bad = other_address({{"eth0", Step::tcp}, {"eth1", Step::tls}});
+  EXPECT_EQ(verdict(none, bad, t0 + 29s), Verdict::wait);
+  const Judgement judged = none.judge(bad, t0 + 30s);
+  EXPECT_EQ(judged.verdict, Verdict::take_back);
+  EXPECT_THAT(judged.reasons, ElementsAre("path eth0/other:8443: tcp: as tested",
+                                          "path eth1/other:8443: tls: as tested"));
+
+  Trial half(all_ports(), t0);
+  half.on_confirm();
+  const auto one = other_address({{"eth0", Step::none}, {"eth1", Step::tcp}});
+  EXPECT_EQ(verdict(half, one, t0 + 30s), Verdict::take_back);
+  TrialTerms wanted = all_ports();
+  wanted.accept_regression = true;
+  Trial by_consent(wanted, t0);
+  by_consent.on_confirm();
+  EXPECT_EQ(verdict(by_consent, bad, t0 + 30s), Verdict::wait) << "not even one reaches it";
+  EXPECT_EQ(verdict(by_consent, one, t0 + 31s), Verdict::keep);
+}
+
+TEST(TrialTest, AListOfAddressesDoesNotExcuseAPortThatTheSameChangeCuts) {
+  TrialTerms wanted = all_ports();
+  wanted.readdressed.clear();  // The command changes the ports themselves, too.
+  Trial trial(wanted, t0);
+  auto cut = other_address({{"eth0", Step::tcp}, {"eth1", Step::tcp}});
+  for (PathSight& sight : cut) { sight.broken = Step::tcp; }
+  EXPECT_EQ(verdict(trial, cut, t0 + 125s), Verdict::take_back);
+  EXPECT_FALSE(trial.console_away());
+}
+
+TEST(TrialTest, AConsoleThatIsAwayAtItsOldAddressTooTakesNoListBack) {
+  Trial trial(all_ports(), t0);
+  auto away = other_address({{"eth0", Step::tcp}, {"eth1", Step::tcp}});
+  for (PathSight& sight : away) { sight.broken = Step::tcp; }
+  EXPECT_EQ(verdict(trial, away, t0 + 60s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
 }
 
 }  // namespace

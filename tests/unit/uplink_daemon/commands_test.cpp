@@ -8,19 +8,14 @@
 namespace edge::uplink {
 namespace {
 
+using test::FaultyDisk;
 using test::Life;
 using test::Machine;
+using test::make_blue;
+using test::make_red;
 using testing::HasSubstr;
 
-const std::string make_blue =
-    R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})";
-const std::string make_red =
-    R"({"op":"network.create","network":"red","kind":"nat","subnet":"10.51.0.0/24"})";
 const std::string blink = R"({"op":"port.identify","adapter":"eth0"})";
-
-bool has_link(Machine& machine, const std::string& name) {
-  return machine.kernel.state().find_link(name) != nullptr;
-}
 
 TEST(CommandsTest, ACommandIsStoredAppliedVerifiedAndAnswered) {
   Machine machine;
@@ -30,7 +25,7 @@ TEST(CommandsTest, ACommandIsStoredAppliedVerifiedAndAnswered) {
   ASSERT_GE(life.sent.size(), 3U);
   EXPECT_EQ(life.sent[0].at("type").as_string(), "stored");
   EXPECT_EQ(life.sent[1].at("state").as_string(), "applying");
-  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_TRUE(machine.has_link("n-blue"));
   EXPECT_EQ(life.commands().revision(), 1);
 }
 
@@ -62,7 +57,7 @@ TEST(CommandsTest, KilledBeforeTheCommitItIsRunAgainAndKilledAfterItOnlyAnswered
     life.online = false;
     life.recover();
     ASSERT_TRUE(life.until([&] { return life.commands().executed() == 1; }));
-    EXPECT_TRUE(has_link(machine, "n-blue"));
+    EXPECT_TRUE(machine.has_link("n-blue"));
   }
   Life life(machine);
   life.recover();
@@ -83,7 +78,7 @@ TEST(CommandsTest, KilledWhileTheKernelWasWrittenItIsFinishedAtTheNextStart) {
   life.recover();
   EXPECT_EQ(life.result_of(1), "done");
   EXPECT_EQ(life.commands().revision(), 1);
-  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_TRUE(machine.has_link("n-blue"));
 }
 
 TEST(CommandsTest, AnActionThatWasInterruptedIsNeverRunTwice) {
@@ -136,26 +131,24 @@ TEST(CommandsTest, AnActionThatFailsTakesBackWhatItsCommandChanged) {
   life.send(Life::command(1, make_blue + "," + blink));
   EXPECT_EQ(life.result_of(1), "refused");
   EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("no light"));
-  EXPECT_FALSE(has_link(machine, "n-blue"));
+  EXPECT_FALSE(machine.has_link("n-blue"));
   EXPECT_FALSE(life.model().networks.contains("blue"));
   EXPECT_EQ(life.commands().revision(), 0);
 }
 
 TEST(CommandsTest, WhatTheDiskDoesNotTakeIsUndoneAndRunAgainWhenItDoes) {
-  store::FaultVfs disk;
-  test::Death death;
-  death.disk = &disk;
-  death.mortal = false;
+  FaultyDisk disk;
   Machine machine;
-  Life life(machine, &death);
+  Life life(machine, &disk.death);
   life.send(Life::command(1, make_blue));
   ASSERT_TRUE(life.until([&] { return life.heard("state", 1).has_value(); }));
-  disk.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
-  ASSERT_TRUE(life.until([&] { return disk.fired() && !life.model().networks.contains("blue"); }));
+  disk.fail();
+  ASSERT_TRUE(
+      life.until([&] { return disk.vfs.fired() && !life.model().networks.contains("blue"); }));
   EXPECT_FALSE(life.heard("result", 1));
-  disk.disarm();
+  disk.heal();
   EXPECT_EQ(life.result_of(1), "done");
-  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_TRUE(machine.has_link("n-blue"));
   EXPECT_EQ(life.commands().revision(), 1);
   EXPECT_EQ(life.results_of(1), 1U);
 }
@@ -167,21 +160,21 @@ TEST(CommandsTest, TheConsoleAsksForTheRevisionsThatAreKeptAndForOneWithItsModel
   ASSERT_EQ(life.result_of(1), "done");
   life.send(Life::command(2, make_red));
   ASSERT_EQ(life.result_of(2), "done");
-  life.send(fmt::format(R"({{"type":"history","id":"{}","limit":10}})", Life::id(7)));
+  life.say("history", 7, R"(,"limit":10)");
   ASSERT_TRUE(life.until([&] { return life.heard("history", 7).has_value(); }));
   const auto list = life.heard("history", 7)->at("revisions").as_array();
   ASSERT_EQ(list.size(), 2U);
   EXPECT_EQ(list[0].at("revision"), 2);
   EXPECT_EQ(list[0].at("cause").as_string(), Life::id(2));
   EXPECT_EQ(life.commands().newest_revisions(), list);
-  life.send(fmt::format(R"({{"type":"history","id":"{}","revision":1}})", Life::id(8)));
+  life.say("history", 8, R"(,"revision":1)");
   ASSERT_TRUE(life.until([&] { return life.heard("history", 8).has_value(); }));
   const auto one = life.heard("history", 8)->at("revision").as_object();
   EXPECT_THAT(boost::json::serialize(one.at("model")), HasSubstr("blue"));
   EXPECT_THAT(boost::json::serialize(one.at("model")), testing::Not(HasSubstr("red")));
-  life.send(fmt::format(R"({{"type":"history","id":"{}","revision":99}})", Life::id(9)));
+  life.say("history", 9, R"(,"revision":99)");
   ASSERT_TRUE(life.until([&] { return life.heard("history", 9).has_value(); }));
-  EXPECT_THAT(boost::json::serialize(*life.heard("history", 9)), HasSubstr("is not kept"));
+  EXPECT_THAT(life.text_of("history", 9), HasSubstr("is not kept"));
 }
 
 TEST(CommandsTest, WhatTheKernelRefusesLeavesModelAndNetworkAsTheyWere) {
@@ -189,24 +182,18 @@ TEST(CommandsTest, WhatTheKernelRefusesLeavesModelAndNetworkAsTheyWere) {
   Life life(machine);
   life.send(Life::command(1, make_blue));
   ASSERT_EQ(life.result_of(1), "done");
-  netmodel::Link foreign;
-  foreign.name = "n-red";
-  foreign.kind = netmodel::LinkKind::bridge;
-  machine.kernel.add_foreign_link(foreign);
+  machine.add_foreign_bridge("n-red");
   life.send(Life::command(2, make_red));
   EXPECT_EQ(life.result_of(2), "refused");
   EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("n-red"));
   EXPECT_FALSE(life.model().networks.contains("red"));
-  EXPECT_TRUE(has_link(machine, "n-blue"));
+  EXPECT_TRUE(machine.has_link("n-blue"));
   EXPECT_EQ(life.commands().revision(), 1);
 }
 
 TEST(CommandsTest, OneBadCommandAmongManyThatWaitedDoesNotTakeThemAlong) {
   Machine machine;
-  netmodel::Link foreign;
-  foreign.name = "n-red";
-  foreign.kind = netmodel::LinkKind::bridge;
-  machine.kernel.add_foreign_link(foreign);
+  machine.add_foreign_bridge("n-red");
   Life life(machine);
   life.send(Life::command(1, make_blue));
   life.send(Life::command(2, make_red));
@@ -215,7 +202,7 @@ TEST(CommandsTest, OneBadCommandAmongManyThatWaitedDoesNotTakeThemAlong) {
   EXPECT_EQ(life.result_of(1), "done");
   EXPECT_EQ(life.result_of(2), "refused");
   EXPECT_EQ(life.result_of(3), "done");
-  EXPECT_TRUE(has_link(machine, "n-green"));
+  EXPECT_TRUE(machine.has_link("n-green"));
 }
 
 }  // namespace

@@ -11,8 +11,10 @@ namespace {
 
 using store::FaultVfs;
 using test::Death;
+using test::jumbo;
 using test::Life;
 using test::Machine;
+using test::make_blue;
 
 struct Way {
   std::string operation;
@@ -27,8 +29,7 @@ void interrupt(Machine& machine, const Way& way) {
   Life life(machine);
   life.path_up();
   ASSERT_TRUE(life.start());
-  life.send(Life::command(1, way.operation, way.more));
-  ASSERT_TRUE(life.until([&] { return life.trials().running(); }));
+  ASSERT_TRUE(life.try_out(1, way.operation, way.more));
 }
 
 /// Lives until the command has its end, or death came.
@@ -104,24 +105,16 @@ void die_everywhere(const Way& way) {
              way.interrupted ? ", its undo at the next start" : "", kernel, store);
 }
 
-TEST(CrashPointsTest, OfANetwork) {
-  die_everywhere(
-      {R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})", "",
-       false, "done"});
-}
+TEST(CrashPointsTest, OfANetwork) { die_everywhere({make_blue, "", false, "done"}); }
 
-TEST(CrashPointsTest, OfATrialThatIsKept) {
-  die_everywhere({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", "", true, "done"});
-}
+TEST(CrashPointsTest, OfATrialThatIsKept) { die_everywhere({jumbo, "", true, "done"}); }
 
 TEST(CrashPointsTest, OfATrialThatIsTakenBack) {
-  die_everywhere({R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", R"(,"confirm_within_s":1)",
-                  false, "rolled_back"});
+  die_everywhere({jumbo, R"(,"confirm_within_s":1)", false, "rolled_back"});
 }
 
 TEST(CrashPointsTest, OfTheUndoOfATrialInWhichTheDaemonWasKilled) {
-  die_everywhere(
-      {R"({"op":"adapter.set","adapter":"eth0","mtu":9000})", "", false, "rolled_back", true});
+  die_everywhere({jumbo, "", false, "rolled_back", true});
 }
 
 }  // namespace

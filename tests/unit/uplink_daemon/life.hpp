@@ -45,6 +45,21 @@ struct Death {
   }
 };
 
+/// A disk that fails and works again; nobody dies of it.
+struct FaultyDisk {
+  FaultyDisk() {
+    death.disk = &vfs;
+    death.mortal = false;
+  }
+  void fail() {
+    vfs.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
+  }
+  void heal() { vfs.disarm(); }
+
+  store::FaultVfs vfs;
+  Death death;
+};
+
 /// The kernel outlives the daemon: its worker owns only this.
 class BorrowedKernel final : public netmodel::Kernel {
  public:
@@ -68,12 +83,40 @@ class BorrowedKernel final : public netmodel::Kernel {
   Death* death_;
 };
 
+// Operations of commands: two networks, and a change of a port, which is a trial.
+inline const std::string make_blue =
+    R"({"op":"network.create","network":"blue","kind":"nat","subnet":"10.50.0.0/24"})";
+inline const std::string make_red =
+    R"({"op":"network.create","network":"red","kind":"nat","subnet":"10.51.0.0/24"})";
+inline const std::string jumbo = R"({"op":"adapter.set","adapter":"eth0","mtu":9000})";
+
 /// What stays when the daemon goes: a machine with one adapter, and the disk.
 struct Machine {
   Machine() { kernel.plug_adapter("eth0", eth0); }
+
+  bool has_link(const std::string& name) const { return kernel.state().find_link(name) != nullptr; }
+  std::uint32_t mtu() const { return kernel.state().find_link("eth0")->link.mtu.value_or(0); }
+  /// Somebody else's, under a name that we may need.
+  void add_foreign_bridge(const std::string& name) {
+    netmodel::Link foreign;
+    foreign.name = name;
+    foreign.kind = netmodel::LinkKind::bridge;
+    kernel.add_foreign_link(foreign);
+  }
+
+  /// The disk stays, the kernel knows nothing any more. Pre: no life is under way.
+  void reboot() {
+    std::destroy_at(&kernel);
+    std::construct_at(&kernel);
+    kernel.plug_adapter("eth0", eth0);
+    boot = "boot-2";
+  }
+
+  std::string boot = "boot-1";
   MacAddress eth0 = parse_mac("02:00:00:00:00:01").value();
   netmodel::FakeKernel kernel;
   store::TempFolder disk;
+  std::vector<netmodel::NeededAddress> needed;  ///< What its paths need.
 
   netmodel::RenderFacts facts() const {
     netmodel::AdapterFacts adapter;
@@ -88,6 +131,7 @@ struct Machine {
     adapter.lease = lease;
     netmodel::RenderFacts out;
     out.host_id = "hv-01";
+    out.needed = needed;
     out.adapters = {adapter};
     return out;
   }
@@ -118,6 +162,7 @@ class Life {
                        [this] {
                          netmodel::ModelFacts facts;
                          facts.host_id = "hv-01";
+                         facts.needed = machine_.needed;
                          facts.adapters = {{machine_.eth0, "eth0", 68, 9000}};
                          return facts;
                        },
@@ -141,7 +186,7 @@ class Life {
                        },
                    .changed = [] {},
                    .undone = [this] { ++undone; }},
-                  "boot-1", revision_) {}
+                  machine.boot, {.revision = revision_, .highest = highest_}) {}
   /// As kill -9: what waits is never done.
   ~Life() {
     reconciler_.stop();
@@ -197,6 +242,15 @@ class Life {
     return fmt::format(R"({{"type":"command","id":"{}","operations":[{}]{}}})", id(n), operations,
                        more);
   }
+  /// The Console's word about command n: "confirm", "abort", "history".
+  void say(std::string_view type, int n, std::string_view more = "") {
+    send(fmt::format(R"({{"type":"{}","id":"{}"{}}})", type, id(n), more));
+  }
+  /// Sends a command that is a trial; true: it is under way.
+  bool try_out(int n, const std::string& operations, const std::string& more = "") {
+    send(command(n, operations, more));
+    return until([&] { return trials_.running(); });
+  }
   static std::string id(int n) { return fmt::format("00000000-0000-4000-8000-000000000{:03}", n); }
 
   template <class Predicate>
@@ -217,6 +271,10 @@ class Life {
       }
     }
     return std::nullopt;
+  }
+  /// Pre: it was heard.
+  std::string text_of(std::string_view type, int n) const {
+    return boost::json::serialize(heard(type, n).value());
   }
   std::string result_of(int n) {
     if (!until([&] { return heard("result", n).has_value(); })) { return "none"; }
@@ -253,6 +311,7 @@ class Life {
       revision_ = newest->number;
       model_ = netmodel::model_from_json(newest->model).value();
     }
+    highest_ = opened->highest_revision_number().value();
     unfinished_ = opened->unfinished().value();
     return std::move(*opened);
   }
@@ -262,6 +321,7 @@ class Life {
   boost::asio::io_context io_{1};
   netmodel::Model model_;
   std::int64_t revision_ = 0;
+  std::int64_t highest_ = 0;
   std::vector<store::CommandRecord> unfinished_;
   std::vector<std::vector<std::string>> turns_;
   store::StoreWorker store_;
@@ -271,5 +331,13 @@ class Life {
   Trials trials_;
   Commands commands_;
 };
+
+/// A life that ends in the trial of command 1.
+inline void die_in_a_trial(Machine& machine) {
+  Life life(machine);
+  life.path_up();
+  ASSERT_TRUE(life.try_out(1, jumbo, R"(,"confirm_within_s":60)"));
+  ASSERT_EQ(machine.mtu(), 9000U);
+}
 
 }  // namespace edge::uplink::test

@@ -73,7 +73,7 @@ class StoreKeeperTest : public testing::Test {
                                  sent.emplace_back(text);
                                  return Result<void>{};
                                },
-                           .last_known = [] { return LastKnown{}; },
+                           .last_known = [this] { return ++asked_what_stands, stands; },
                            .keep = [](const std::set<std::string>&) {}});
   }
   boost::asio::io_context io;
@@ -83,6 +83,8 @@ class StoreKeeperTest : public testing::Test {
   std::vector<store::EventRecord> told;
   std::vector<std::string> sent;
   int restarts = 0;
+  std::optional<LastKnown> stands = LastKnown{};
+  int asked_what_stands = 0;
 };
 
 TEST_F(StoreKeeperTest, EventsThatTheDiskDoesNotTakeWaitAndKeepTheirOrder) {
@@ -141,6 +143,17 @@ TEST_F(StoreKeeperTest, ACommandThatALostJournalMayHaveRunIsAnsweredAndNeverRun)
   EXPECT_FALSE(watch->take(R"({"type":"result_ack","id":"00000000-0000-4000-8000-000000000001"})"))
       << "everything else goes its way";
   EXPECT_FALSE(keeper({})->take(command)) << "nothing was lost";
+}
+
+TEST_F(StoreKeeperTest, WhatIsTriedOutIsNotRememberedAsWhatStands) {
+  const auto watch = keeper({});
+  stands.reset();
+  watch->remember_soon();
+  run_until([&] { return asked_what_stands > 0; });
+  EXPECT_FALSE(std::filesystem::exists(folder + "/last-known.json"));
+  stands = LastKnown{.host_id = "hv-01", .revision = 4};
+  run_until([&] { return std::filesystem::exists(folder + "/last-known.json"); });
+  watch->stop();
 }
 
 TEST_F(StoreKeeperTest, AStoreInMemoryAsksForAFreshStartWhenItsFileIsBack) {

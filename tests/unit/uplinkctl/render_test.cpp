@@ -69,6 +69,14 @@ TEST(RenderTest, PathsSayWhereTheyBreak) {
       "certificate expired\n");
 }
 
+TEST(RenderTest, APathThroughAProxyNamesIt) {
+  const std::string text = shown("paths", R"([
+    {"path":"eth0/console:8443","state":"down","proxy":"192.0.2.1:3128","broken_step":"proxy",
+     "cause":"it requires credentials: 407","since":"2026-01-02T03:04:05.678Z"}])");
+  EXPECT_NE(text.find("eth0/console:8443 via 192.0.2.1:3128  down"), std::string::npos) << text;
+  EXPECT_NE(text.find("proxy   it requires credentials: 407"), std::string::npos) << text;
+}
+
 TEST(RenderTest, StatusNamesConsoleCountsAndProblems) {
   const std::string text =
       shown("status", R"({"host":"hv-01","version":"0.1.0","uptime_s":7260,"revision":4,

@@ -1,0 +1,113 @@
+// Operations on networks.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "netmodel/core/allocate.hpp"
+#include "netmodel/core/applier.hpp"
+#include "netmodel/core/subnets.hpp"
+#include "netmodel/core/validate.hpp"
+
+namespace edge::netmodel {
+
+void Applier::set_fields(const NetworkFields& fields, Network& network) {
+  // One stands in place of the other: naming one takes the other away, naming both is a problem.
+  if (fields.group) {
+    network.group = *fields.group;
+    network.adapter.reset();
+  }
+  if (fields.adapter) {
+    network.adapter = resolve(*fields.adapter, Subject::network, fields.network, "adapter");
+    // What follows from it is not worth another line.
+    if (!network.adapter) { findings_.refuse(Subject::network, fields.network); }
+    if (!fields.group) { network.group.clear(); }
+  }
+  if (fields.vlan_id) { network.vlan_id = fields.vlan_id; }
+  if (fields.subnet) { network.subnet = fields.subnet; }
+  if (fields.subnet6) { set_subnet6(fields.network, *fields.subnet6, network); }
+  if (fields.dhcp) { network.dhcp = *fields.dhcp; }
+  if (fields.dns) { network.dns = *fields.dns; }
+}
+
+void Applier::set_subnet6(const std::string& id, const Subnet6Field& field, Network& network) {
+  network.subnet6.reset();
+  if (field.choice == Subnet6Choice::none) { return; }
+  if (field.choice == Subnet6Choice::given) {
+    network.subnet6 = field.prefix;
+    return;
+  }
+  if (network.kind != NetworkKind::nat) {
+    findings_.add(Subject::network, id, "subnet6",
+                  fmt::format("subnet6 \"auto\" belongs to kind nat; a network of kind {} needs a "
+                              "prefix that others know",
+                              to_string(network.kind)));
+    return;
+  }
+  for (unsigned attempt = 0; !network.subnet6; ++attempt) {
+    const IpPrefix candidate = automatic_subnet6(facts_.host_id, id, attempt);
+    const bool taken = std::ranges::any_of(model_.networks, [&](const auto& entry) {
+      return entry.first != id && entry.second.subnet6 && entry.second.subnet6 == candidate;
+    });
+    if (!taken) { network.subnet6 = candidate; }
+  }
+}
+
+void Applier::create(const NetworkFields& fields) {
+  touch(Subject::network, fields.network);
+  if (model_.networks.contains(fields.network)) {
+    findings_.add(Subject::network, fields.network, "network",
+                  "exists already; use network.update");
+    return;
+  }
+  const NetworkKind kind = fields.kind.value_or(NetworkKind::nat);
+  Network network{.kind = kind};
+  set_fields(fields, network);
+  if (findings_.refused(Subject::network, fields.network)) { return; }
+  model_.networks.emplace(fields.network, std::move(network));
+}
+
+void Applier::on(const NetworkUpdate& op) {
+  touch(Subject::network, op.fields.network);
+  const auto found = model_.networks.find(op.fields.network);
+  if (found == model_.networks.end()) {
+    missing(Subject::network, op.fields.network);
+    return;
+  }
+  if (op.fields.kind && *op.fields.kind != found->second.kind) {
+    findings_.add(
+        Subject::network, op.fields.network, "kind",
+        fmt::format("kind \"{}\" cannot become \"{}\"; delete the network and create it again",
+                    to_string(found->second.kind), to_string(*op.fields.kind)));
+    return;
+  }
+  set_fields(op.fields, found->second);
+  if (op.fields.subnet) { renumber_guests(model_, op.fields.network, facts_); }
+}
+
+void Applier::on(const NetworkDelete& op) {
+  touch(Subject::network, op.network);
+  if (!model_.networks.contains(op.network)) {
+    const bool implicit = implicit_network_adapter(op.network).has_value();
+    findings_.add(Subject::network, op.network, "",
+                  implicit ? "the untagged network of an adapter cannot be deleted"
+                           : "there is no such network");
+    return;
+  }
+  std::vector<std::string_view> attached;
+  for (const auto& [id, interface] : model_.interfaces) {
+    if (interface.network == op.network) { attached.push_back(id); }
+  }
+  if (!attached.empty()) {
+    const std::size_t count = attached.size();
+    attached.resize(std::min(count, named_max));
+    findings_.add(Subject::network, op.network, "",
+                  fmt::format("{} interface{} attached ({}{}); detach first", count,
+                              count == 1 ? " is" : "s are", fmt::join(attached, ", "),
+                              count > named_max ? ", ..." : ""));
+    return;
+  }
+  model_.networks.erase(op.network);
+}
+
+}  // namespace edge::netmodel

@@ -1,0 +1,118 @@
+"""A thousand VLAN networks on one adapter, end to end: made by one command, one more, one less, the same model again, all
+deleted. Beside it raw netlink that sets the same VLANs, `ip -batch` with a bridge for each VLAN, and how long others wait for
+the kernel's rtnl lock while ours deletes. On demand: `netns-lab/lab run vlan_thousand --kernel vm --build build/release`."""
+import json
+import signal
+import statistics
+import time
+
+from lablib.ns import ip_batch
+from lablib.rtnl import Rtnl, others_wait
+
+TOPOLOGY = "two"
+NEEDS = "vlan_filtering vlan"
+EXCLUSIVE = ON_DEMAND = True
+TIMEOUT_S = 300
+FIRST, COUNT, BRIDGES, RUNS = 2, 1000, 100, 7
+BATCH_RATIO, HOLD_MS = 20, 150
+
+
+def network(vlan):
+    return {"op": "network.create", "network": f"v{vlan}", "kind": "vlan", "adapter": "eth0", "vlan_id": vlan}
+
+
+def run(lab):
+    lab.start(active="eth0")
+    lab.wait_paths()
+    last = FIRST + COUNT - 1
+    per_bridge = bridges_ms(lab) / BRIDGES
+    raw = raw_ms(lab, FIRST, last)
+    made = command_ms(lab, [network(vlan) for vlan in range(FIRST, last + 1)])
+    lab.check("the adapter carries them all", carried(lab) >= {FIRST, last}, carried(lab))
+    lab.figure("vlan.create_1000", made)
+    lab.figure("vlan.create_1000_raw", raw)
+    lab.figure("vlan.create_1000_ip_batch", per_bridge * COUNT)
+    lab.check(f"{BATCH_RATIO} times faster than a bridge per VLAN", made * BATCH_RATIO <= per_bridge * COUNT, made)
+    one, added, deleted, same = last + 1, [], [], []
+    for _ in range(RUNS):
+        added.append(command_ms(lab, [network(one)]))
+        deleted.append(command_ms(lab, [{"op": "network.delete", "network": f"v{one}"}]))
+        same.append(command_ms(lab, [{"op": "model.replace", "model": model(lab)}]))
+    lab.figure("vlan.add_one", statistics.median(added))
+    lab.figure("vlan.delete_one", statistics.median(deleted))
+    lab.figure("model.noop_1000", statistics.median(same))
+    lab.figure("reconcile_after_overrun_1000", overrun_ms(lab))
+    with others_wait(lab.client("b")) as idle:
+        lab.lasts(1)
+    with others_wait(lab.client("b")) as busy:
+        gone = command_ms(lab, [{"op": "network.delete", "network": f"v{vlan}"} for vlan in range(FIRST, last + 1)])
+    lab.figure("vlan.delete_1000", gone)
+    lab.figure("others_wait_idle", idle["worst_ms"])
+    lab.figure("others_wait_delete_1000", busy["worst_ms"])
+    lab.check("they are gone", last not in carried(lab), carried(lab))
+    lab.check(f"nobody waited for longer than {HOLD_MS} ms", busy["worst_ms"] <= 1000 * lab.limit(HOLD_MS / 1000), busy)
+    lab.check("the tunnel carried on", lab.host.active_port() == "eth0")
+
+
+def command_ms(lab, operations):
+    """What the host needed from the command's arrival to its result."""
+    return float(lab.console.must(operations, wait=60)["elapsed_ms"])
+
+
+def overrun_ms(lab):
+    """The daemon sleeps while more is told than its socket holds; how long the whole kernel is then read and compared for."""
+    host = lab.host.node
+    host.ip("link", "add", "noise", "type", "bridge")
+    before = lab.host.ctl("status")["reconcile"]
+    lab.host.daemon.send_signal(signal.SIGSTOP)
+    ip_batch([f"addr {verb} 172.20.{n % 250}.{n // 250 + 1}/32 dev noise" for n in range(5000) for verb in ("add", "del")],
+             host.netns)
+    lab.host.daemon.send_signal(signal.SIGCONT)
+
+    def looked():
+        """Status, once a look that began for the overrun is over."""
+        status = lab.host.ctl("status")
+        now = status["reconcile"]
+        told = now["netlink_overruns"] > before["netlink_overruns"] and now["turns"] > before["turns"]
+        return status if told and now["last_reason"] == "netlink overrun" else None
+
+    seen = []
+    lab.expect(10, "the kernel is read again, because of an overrun", lambda: seen.append(looked()) or seen[-1])
+    lab.check("nothing of ours had changed", seen[-1]["verified"])
+    return seen[-1]["reconcile"]["last_ms"]
+
+
+def model(lab):
+    exported = json.loads(lab.host.uplinkctl("export")[1])
+    return exported.get("model", exported)
+
+
+def carried(lab):
+    """First and last id of each range of VLANs that the adapter has."""
+    [port] = json.loads(lab.host.node.run(["bridge", "-j", "-compressvlans", "vlan", "show", "dev", "eth0"]))
+    return {vlan for entry in port["vlans"] for vlan in (entry["vlan"], entry.get("vlanEnd", entry["vlan"]))}
+
+
+def raw_ms(lab, first, last):
+    """The same VLANs on the same port by one netlink message, then taken away."""
+    rtnl, index = Rtnl(lab.host.node), lab.host.kernel("link", "show", "dev", "eth0")[0]["ifindex"]
+    times = []
+    for _ in range(RUNS):
+        begun = time.monotonic()
+        rtnl.set_vlans(index, first, last)
+        times.append((time.monotonic() - begun) * 1000)
+        rtnl.set_vlans(index, first, last, add=False)
+    rtnl.close()
+    return statistics.median(times)
+
+
+def bridges_ms(lab):
+    """The other way: a VLAN device and a bridge for each, by `ip -batch`, on a link of somebody else."""
+    client = lab.client("a")
+    lines = []
+    for vlan in range(FIRST, FIRST + BRIDGES):
+        lines += [f"link add link eth0 name v{vlan} type vlan id {vlan}", f"link add b{vlan} type bridge",
+                  f"link set v{vlan} master b{vlan} up", f"link set b{vlan} up"]
+    begun = time.monotonic()
+    ip_batch(lines, client.netns)
+    return (time.monotonic() - begun) * 1000

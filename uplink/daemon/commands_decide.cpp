@@ -1,0 +1,125 @@
+// Commands: which of them go together, and what is to become of each, before anything is touched.
+#include <ranges>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/commands.hpp"
+
+namespace edge::uplink {
+
+using store::CommandState;
+
+namespace {
+
+std::string class_of(const netmodel::Command& command) {
+  for (const auto& operation : command.operations) {
+    if (std::holds_alternative<netmodel::PortIdentify>(operation) ||
+        std::holds_alternative<netmodel::FailoverDrill>(operation)) {
+      return "action";
+    }
+  }
+  return "model";
+}
+
+}  // namespace
+
+Commands::Batch Commands::take_batch(std::size_t size_max) {
+  Batch batch;
+  netmodel::Model base = reconciler_.model();
+  std::int64_t revision = revision_;
+  while (!queue_.empty() && batch.size() < size_max) {
+    Decision decision = decide(queue_.front(), base, revision);
+    const bool alone = decision.dry_run || decision.trial || !decision.actions.empty() ||
+                       !decision.item.undo.empty();
+    if (alone && !batch.empty()) { break; }
+    queue_.pop_front();
+    if (decision.model && !decision.dry_run) {
+      base = *decision.model;
+      number(decision, revision);
+      revision = decision.item.number;
+    }
+    batch.push_back(std::move(decision));
+    if (alone) { break; }
+  }
+  return batch;
+}
+
+void Commands::number(Decision& decision, std::int64_t in_force) {
+  if (decision.item.number <= in_force) { decision.item.number = ++highest_; }
+}
+
+void Commands::put_back(Batch& batch) {
+  for (Decision& decision : std::ranges::reverse_view(batch)) {
+    decision.item.began = decision.item.began || decision.touches_kernel();
+    queue_.push_front(std::move(decision.item));
+  }
+}
+
+Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
+                                    std::int64_t revision) const {
+  Decision out;
+  out.item = std::move(item);
+  out.began = mono_now();
+  if (!out.item.undo.empty()) {
+    out.state = CommandState::rolled_back;
+    out.problems.push_back(
+        {std::nullopt, "",
+         fmt::format("the daemon stopped while it was tried out; revision {} stands", revision)});
+    return out;
+  }
+  const auto parsed = netmodel::parse_command(out.item.payload);
+  if (!parsed) {
+    out.state = CommandState::refused;
+    out.problems = parsed.error().items();
+    out.problems_dropped = parsed.error().dropped();
+    return out;
+  }
+  if (out.item.began && class_of(*parsed) == "action") {
+    out.state = CommandState::indeterminate;
+    out.problems.push_back(
+        {std::nullopt, "", "the daemon was stopped while it ran; it is not run twice"});
+    return out;
+  }
+  if (parsed->deadline && *parsed->deadline < wall_now() && !out.item.began) {
+    out.state = CommandState::expired;
+    out.problems.push_back(
+        {std::nullopt, "deadline", "deadline " + to_iso8601(*parsed->deadline) + " has passed"});
+    return out;
+  }
+  if (parsed->revision && *parsed->revision != revision) {
+    out.state = CommandState::superseded;
+    out.made_for = parsed->revision;
+    out.problems.push_back(
+        {std::nullopt, "revision",
+         fmt::format("made for revision {}, the host is at {}", *parsed->revision, revision)});
+    return out;
+  }
+  const netmodel::ModelFacts facts = hooks_.facts();
+  netmodel::ApplyOutcome wanted = netmodel::apply_operations(base, parsed->operations, facts);
+  if (!wanted.problems.empty() || !wanted.model) {
+    out.state = CommandState::refused;
+    out.problems = wanted.problems.items();
+    out.problems_dropped = wanted.problems.dropped();
+    return out;
+  }
+  out.dry_run = parsed->dry_run;
+  if (*wanted.model != base || out.dry_run) { out.model = std::move(wanted.model); }
+  out.actions = std::move(wanted.actions);
+  out.force = parsed->force;
+  out.accept_regression = parsed->accept_regression;
+  out.confirm_within = parsed->confirm_within.value_or(confirm_within_default);
+  out.trial = out.model && !out.dry_run &&
+              (parsed->confirm_within || netmodel::may_touch_ports(base, *out.model, facts.needed));
+  return out;
+}
+
+void Commands::refuse(Decision& decision, std::string what) {
+  decision.state = CommandState::refused;
+  decision.model.reset();
+  decision.actions.clear();
+  decision.problems.push_back({std::nullopt, "", std::move(what)});
+}
+
+}  // namespace edge::uplink

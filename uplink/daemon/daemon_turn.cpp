@@ -1,0 +1,147 @@
+// What the daemon does with each look at the kernel: tells what is new, hands it on, looks again.
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+#include <boost/json.hpp>
+
+#include "uplink/core/takeover.hpp"
+#include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/machine.hpp"
+#include "uplink/daemon/notify.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+
+void Daemon::first_look() {
+  // What stands is looked at before anything is planned: a restart must not see its own bridges as
+  // strange.
+  kernel_.run([](KernelBox& box) { return box.kernel->dump({}); },
+              [this](const Result<netmodel::ObservedState>& observed) {
+                if (stopping_) { return; }
+                if (!observed) {
+                  spdlog::error("kernel.unreadable reason={}", observed.error().what);
+                  retry_timer_.expires_after(std::chrono::seconds(1));
+                  retry_timer_.async_wait([this](boost::system::error_code ec) {
+                    if (!ec) { first_look(); }
+                  });
+                  return;
+                }
+                tell_takeover(*observed);
+                ports_.on_dump(*observed, reconciler_.model());
+                reconciler_.request("start");
+                reconciler_.resume();
+              });
+}
+
+/// Before the first write: what is taken; and, where that is news, what is in the way and what is
+/// left alone.
+void Daemon::tell_takeover(const netmodel::ObservedState& observed) {
+  std::vector<Finding> others;
+  for (auto& finding : takeover_findings(observed, ports_.adapters(observed), look_around())) {
+    if (finding.kind == takeover_adapter) {
+      events_.add(finding.kind, std::move(finding.data));
+    } else {
+      others.push_back(std::move(finding));
+    }
+  }
+  std::string text;
+  for (const auto& finding : others) { text += json::serialize(finding.data) + "\n"; }
+  store_.run(
+      [text](store::Store& s) -> Result<bool> {
+        EDGE_ASSIGN(const auto told, s.setting("takeover_told"));
+        if (told.value_or("") == text) { return false; }
+        EDGE_TRY(s.put_setting("takeover_told", text));
+        return true;
+      },
+      [this, others](const Result<bool>& news) {
+        if (news && !*news) { return; }
+        for (const auto& finding : others) { events_.add(finding.kind, finding.data); }
+      });
+}
+
+void Daemon::on_model(const netmodel::Model& model) {
+  ports_.take_places(model);
+  tunnel_.use_endpoints(model.host.console_endpoints);
+  // A trial may go back to those from before: their paths stay up until it is over.
+  if (!commands_.trying()) { retire_endpoints(); }
+}
+
+void Daemon::retire_endpoints() {
+  if (!tunnel_.retire_endpoints()) { return; }
+  events_.add("console.endpoints", tunnel_.endpoints_json());
+}
+
+void Daemon::on_turn(const TurnResult& turn) {
+  tell_drift(turn);
+  tell_notes(turn);
+  ports_.on_dump(turn.observed, reconciler_.model());
+  services_.apply(turn.rendered.services);
+  virtual_ip_.apply(turn.rendered.virtual_address);
+  virtual_ip_.observe(turn.observed);
+  group_check_.changed(reconciler_.model());
+  flows_.on_rules(turn.rendered.nft);
+  if (turn.rendered.automatic_subnets != automatic_subnets_) {
+    automatic_subnets_ = turn.rendered.automatic_subnets;
+    store_.run([subnets = automatic_subnets_](store::Store& s) { return keep_subnets(s, subnets); },
+               [](const Result<void>& stored) {
+                 if (!stored) {
+                   spdlog::error("subnets.not_stored reason={}", stored.error().what);
+                 }
+               });
+    reconciler_.request("automatic subnets");
+  }
+  if (!turn.verified &&
+      !stopping_) {  // The kernel refused or changed meanwhile: look again, not in a spin.
+    retry_timer_.expires_after(std::chrono::milliseconds(turn.errors.empty() ? 50 : 1000));
+    retry_timer_.async_wait([this](boost::system::error_code ec) {
+      if (!ec) { reconciler_.request("not verified"); }
+    });
+  }
+  listening();  // What listens is told from a question in flight by how long it is there.
+  if (!std::exchange(recovered_, true)) {
+    // A trial from before may have been undone by this turn; if the kernel refused, Commands looks
+    // for a state that it takes, and nothing is dialled before that.
+    const bool refused = !turn.errors.empty() || !turn.conflicts.empty();
+    if (!refused || !has_undo(memory_.unfinished)) { tunnel_.release(); }
+    commands_.recover(std::move(memory_.unfinished));
+    notify_systemd("READY=1");
+  }
+  changed();
+}
+
+void Daemon::tell_drift(const TurnResult& turn) {
+  const auto& before = reconciler_.last();
+  const bool same_wish = before && before->verified &&
+                         before->rendered.state == turn.rendered.state &&
+                         before->rendered.nft == turn.rendered.nft;
+  if (!same_wish || turn.plan.empty()) { return; }
+  json::array lines;
+  for (const auto& line : turn.plan) {
+    if (lines.size() == 20) { break; }
+    lines.emplace_back(line.substr(0, 400));
+  }
+  events_.add(
+      "drift.repaired",
+      {{"writes", turn.plan.size()}, {"lines", std::move(lines)}, {"verified", turn.verified}});
+}
+
+void Daemon::tell_notes(const TurnResult& turn) {
+  std::vector<std::string> now;
+  for (const auto& note : turn.rendered.notes) {
+    now.push_back(note.what);
+    if (std::ranges::find(notes_told_, note.what) == notes_told_.end()) {
+      events_.add(note.kind, {{"what", note.what}});
+    }
+  }
+  for (const auto& conflict : turn.conflicts) {
+    now.push_back(conflict);
+    if (std::ranges::find(notes_told_, conflict) == notes_told_.end()) {
+      events_.add("conflict", {{"what", conflict}});
+    }
+  }
+  notes_told_ = std::move(now);
+}
+
+}  // namespace edge::uplink

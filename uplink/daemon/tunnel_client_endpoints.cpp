@@ -1,0 +1,86 @@
+// Where the Console is reached: the list of uplink.toml, or that of a command in its place.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <boost/json.hpp>
+
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/tunnel_client.hpp"
+#include "uplink/daemon/tunnel_connection.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+
+void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
+  commanded_ = !list.empty();
+  std::vector<std::size_t> wanted;
+  for (const HostPort& endpoint : commanded_ ? list : config_.console.endpoints) {
+    const auto known =
+        std::ranges::find(endpoints_, endpoint, [](const auto& item) { return item.second; });
+    const std::size_t number = known == endpoints_.end() ? next_endpoint_++ : known->first;
+    if (std::ranges::find(wanted, number) == wanted.end()) { wanted.push_back(number); }
+    if (known != endpoints_.end()) { continue; }
+    endpoints_.emplace(number, endpoint);
+    for (const auto& [port_key, rank] : ranks_) {
+      if (const Port* port = ports_.find(port_key); port != nullptr) {
+        memory_.recall_addresses({port_key, number}, port->base_mac, edge::to_string(endpoint));
+      }
+    }
+  }
+  if (wanted == in_force_) { return; }
+  in_force_ = std::move(wanted);
+  std::vector<std::size_t> all = in_force_;
+  for (const auto& [number, endpoint] : endpoints_) {
+    if (!in_force({"", number})) { all.push_back(number); }
+  }
+  engine_.set_endpoints(std::move(all), mono_now());
+  pump();
+}
+
+bool TunnelClient::retire_endpoints() {
+  if (endpoints_.size() != in_force_.size()) {
+    engine_.set_endpoints(in_force_, mono_now());
+    pump();
+    // The engine has closed what it holds for open; what a Console drains is open, too.
+    std::vector<PathKey> left;
+    for (const auto& [key, connection] : connections_) {
+      if (!in_force(key)) { left.push_back(key); }
+    }
+    for (const PathKey& key : left) {
+      run_path_action({PathAction::Kind::close,
+                       key,
+                       {.step = Step::none, .text = "the Console is not to be reached there"}});
+    }
+    const auto gone = [this](const auto& item) { return !in_force(item.first); };
+    std::erase_if(attempts_, gone);
+    std::erase_if(barriers_, gone);
+    std::erase_if(welcomes_, gone);
+    std::erase_if(fell_silent_, [this](const PathKey& key) { return !in_force(key); });
+    std::erase_if(endpoints_, [this](const auto& item) { return !in_force({"", item.first}); });
+    memory_.forget_addresses([this](const PathKey& key) { return !in_force(key); });
+    hooks_.on_change();
+  }
+  return std::exchange(settled_, in_force_) != in_force_;
+}
+
+json::object TunnelClient::endpoints_json() const {
+  json::array list;
+  for (const std::size_t number : in_force_) {
+    list.emplace_back(edge::to_string(endpoints_.at(number)));
+  }
+  return {{"endpoints", std::move(list)},
+          {"endpoints_from", commanded_ ? "command" : "uplink.toml"}};
+}
+
+bool TunnelClient::in_force(const PathKey& key) const {
+  return std::ranges::find(in_force_, key.endpoint) != in_force_.end();
+}
+
+std::string TunnelClient::endpoint_name(const PathKey& key) const {
+  const auto found = endpoints_.find(key.endpoint);
+  return found == endpoints_.end() ? "gone" : edge::to_string(found->second);
+}
+
+}  // namespace edge::uplink

@@ -1,0 +1,146 @@
+// What people and other parts are shown of the paths and of the session.
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/tunnel_client.hpp"
+#include "uplink/daemon/tunnel_connection.hpp"
+
+namespace edge::uplink {
+
+namespace json = boost::json;
+
+std::set<IpAddress> TunnelClient::console_addresses() const {
+  std::set<IpAddress> out;
+  for (const auto& [number, endpoint] : endpoints_) {
+    if (const auto address = parse_ip(endpoint.host)) { out.insert(*address); }
+  }
+  for (const PathStatus& status : engine_.status()) {
+    const std::vector<IpAddress> good = memory_.addresses(status.key);
+    out.insert(good.begin(), good.end());
+  }
+  for (const auto& [key, connection] : connections_) {
+    if (!connection->stream) { continue; }
+    out.insert(connection->address);
+    out.insert(connection->resolved.begin(), connection->resolved.end());
+  }
+  return out;
+}
+
+json::array TunnelClient::paths_json() const {
+  const MonoTime now = mono_now();
+  std::map<PathKey, tunnel::PathView> views;
+  for (const auto& view : session_.paths(now)) {
+    for (const auto& [key, connection] : connections_) {
+      if (connection->id == view.path && connection->attached) { views.emplace(key, view); }
+    }
+  }
+  json::array out;
+  for (const PathStatus& status : engine_.status()) {
+    const Port* port = ports_.find(status.key.port);
+    json::object row{{"path", path_name(status.key)},
+                     {"port", port == nullptr ? status.key.port : port->name},
+                     {"endpoint", endpoint_name(status.key)}};
+    if (!in_force(status.key)) { row["replaced"] = true; }
+    if (const HttpUrl* proxy = port == nullptr ? nullptr : config_.proxy_of(port->name)) {
+      row["proxy"] = edge::to_string(proxy->at);
+    }
+    const auto view = views.find(status.key);
+    if (view != views.end()) {
+      row["state"] = std::string(to_string(view->second.state));
+      row["broken_step"] = nullptr;
+      row["cause"] = "";
+      if (view->second.srtt) {
+        row["rtt_ms"] = std::floor(static_cast<double>(view->second.srtt->count()) / 1e4) / 100.0;
+      }
+      row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
+    } else {
+      row["state"] = status.state == PathState::dialing ? "dialing" : "down";
+      row["broken_step"] = std::string(to_string(status.broken));
+      row["cause"] = status.cause;
+      row["advice"] = std::string(advice(status.broken));
+      if (status.next_dial) {
+        row["retry_in_ms"] = (*status.next_dial - now) / std::chrono::milliseconds(1);
+      }
+    }
+    row["since"] = to_iso8601(
+        wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - status.since));
+    row["dials"] = status.dials;
+    if (status.last_failure) {
+      row["last_failure"] =
+          fmt::format("{}: {}", to_string(status.last_failure->step), status.last_failure->text);
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+std::vector<PathSight> TunnelClient::sights() const {
+  std::vector<PathSight> out;
+  for (const PathStatus& status : engine_.status()) {
+    out.push_back({.key = status.key,
+                   .name = path_name(status.key),
+                   .broken = status.broken,
+                   .cause = status.cause,
+                   .answered = status.answered,
+                   .refused = status.refused,
+                   .dialing = status.state == PathState::dialing,
+                   .replaced = !in_force(status.key),
+                   .welcomes = welcomes_.contains(status.key) ? welcomes_.at(status.key) : 0});
+  }
+  return out;
+}
+
+std::optional<PathKey> TunnelClient::active_path() const {
+  const auto active = session_.active();
+  for (const auto& [key, connection] : connections_) {
+    if (active && connection->id == *active) { return key; }
+  }
+  return std::nullopt;
+}
+
+json::object TunnelClient::console_json() const {
+  json::object out{{"state", online() ? "online" : "offline"},
+                   {"session", tunnel::to_hex(session_.id())},
+                   {"server_side", engine_.server_side()},
+                   {"active_path", nullptr}};
+  if (const auto active = active_path()) { out["active_path"] = path_name(*active); }
+  for (auto& [name, value] : endpoints_json()) { out[name] = std::move(value); }
+  const auto& stats = session_.stats();
+  out["frames"] = json::object{{"sent", stats.sent},           {"mirrored", stats.mirrored},
+                               {"copied", stats.copied},       {"resent", stats.resent},
+                               {"delivered", stats.delivered}, {"duplicates", stats.duplicates}};
+  out["streams"] = streams_.json();
+  return out;
+}
+
+std::string TunnelClient::path_state(const std::string& port_key) const {
+  std::string best = "none";
+  for (const auto& value : paths_json()) {
+    const auto& row = value.as_object();
+    const Port* port = ports_.find(port_key);
+    if (port == nullptr || row.at("port").as_string() != port->name) { continue; }
+    const std::string state(row.at("state").as_string());
+    if (state == "active" || best == "none" || (state == "standby" && best != "active")) {
+      best = state;
+    }
+  }
+  return best;
+}
+
+std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key) const {
+  std::optional<PathStatus> worst;
+  for (const PathStatus& status : engine_.status()) {
+    if (status.key.port != port_key) { continue; }
+    if (!worst || (status.broken != Step::none &&
+                   (worst->broken == Step::none || status.broken < worst->broken))) {
+      worst = status;
+    }
+  }
+  return worst;
+}
+
+std::size_t TunnelClient::path_count() const { return engine_.status().size(); }
+
+}  // namespace edge::uplink
