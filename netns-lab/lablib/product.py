@@ -15,7 +15,7 @@ from .ns import LabError, processes_in
 from .program import Program
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAMS = ("uplinkd", "uplinkctl", "uplink-console")
+PROGRAMS = ("uplinkd", "uplink-dhcp-keeper", "uplink-dhcp-hook", "uplinkctl", "uplink-console")
 HOST_ID = "hv-01"
 CONSOLE_NAME = "console.example"
 TOKEN = "lab-token-0123456789abcdef0123456789abcdef"

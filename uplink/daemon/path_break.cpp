@@ -52,6 +52,11 @@ tunnel::PathCause session_cause(tunnel::PathFailure cause) {
   return tunnel::PathCause::eof;
 }
 
+bool may_have_been_too_large(tunnel::PathCause cause) {
+  return cause == tunnel::PathCause::silence || cause == tunnel::PathCause::write_stall ||
+         cause == tunnel::PathCause::local_stall;
+}
+
 PathBreak break_of(const tunnel::PathDead& dead) {
   const std::string text = dead.detail.empty() ? std::string(to_string(dead.cause)) : dead.detail;
   switch (dead.cause) {

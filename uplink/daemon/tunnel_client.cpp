@@ -86,7 +86,7 @@ void TunnelClient::on_port(const Port& port, unsigned rank) {
 
 void TunnelClient::on_port_gone(const Port& port) {
   engine_.remove_port(port.key, mono_now());
-  std::erase_if(fell_silent_, [&port](const PathKey& key) { return key.port == port.key; });
+  std::erase_if(small_segments_, [&port](const PathKey& key) { return key.port == port.key; });
   std::erase_if(barriers_, [&port](const auto& told) { return told.first.port == port.key; });
   ranks_.erase(port.key);
   pump();
@@ -205,7 +205,7 @@ void TunnelClient::on_path_dead(const tunnel::PathDead& dead) {
                             {"detail", dead.detail},
                             {"by_peer", dead.by_peer}});
   const bool was_attached = c->attached;
-  if (dead.cause == tunnel::PathCause::silence) { fell_silent_.insert(key); }
+  if (may_have_been_too_large(dead.cause)) { small_segments_.insert(key); }
   drop(key);
   if (was_attached) {
     engine_.on_closed(key, why, mono_now());

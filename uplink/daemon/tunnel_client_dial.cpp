@@ -60,7 +60,7 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
   if (const auto& check = config_.tunnel.portal_check) {
     request.portal_check = {.at = check->at, .path = check->path};
   }
-  if (fell_silent_.contains(key) && !proving_.contains(key.port)) {
+  if (small_segments_.contains(key) && !proving_.contains(key.port)) {
     request.tcp.segment_bytes_max = small_segment_bytes;
   }
   return request;
@@ -132,6 +132,10 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
   if (found == connections_.end() || found->second->attempt != attempt) { return; }
   if (!result) {
     tell_of_barrier(key, result.error().error);
+    // The SYN came through and the Console's certificate did not.
+    if (result.error().error.cause == tunnel::PathFailure::tls_timeout) {
+      small_segments_.insert(key);
+    }
     fail_dial(key, break_of(result.error().error));
     return;
   }

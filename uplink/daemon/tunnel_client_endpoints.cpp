@@ -57,7 +57,7 @@ bool TunnelClient::retire_endpoints() {
     std::erase_if(attempts_, gone);
     std::erase_if(barriers_, gone);
     std::erase_if(welcomes_, gone);
-    std::erase_if(fell_silent_, [this](const PathKey& key) { return !in_force(key); });
+    std::erase_if(small_segments_, [this](const PathKey& key) { return !in_force(key); });
     std::erase_if(endpoints_, [this](const auto& item) { return !in_force({"", item.first}); });
     memory_.forget_addresses([this](const PathKey& key) { return !in_force(key); });
     hooks_.on_change();
