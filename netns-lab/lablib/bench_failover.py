@@ -3,7 +3,8 @@ import statistics
 import subprocess
 import time
 
-from . import bench
+from . import bench_gaps
+from .bench_figures import figure, progress
 from .product import HOST_ID
 from .rivals import Mptcp, Rival, SwitchedTls
 from .scenario import Lab, NotMet
@@ -24,11 +25,11 @@ class Contest:
     def run(self):
         try:
             self._prepare()
-            for fault in bench.FAULTS:
+            for fault in bench_gaps.FAULTS:
                 name = fault.removeprefix("gap.")
                 for number in range(self.runs):
                     self._round(fault, name, number)
-                    bench.progress(f"failover.{name} {number + 1}/{self.runs}: " + ", ".join(
+                    progress(f"failover.{name} {number + 1}/{self.runs}: " + ", ".join(
                         f"{who} {rounds[name][-1][0]:.0f} ms" for who, rounds in self.results.items() if name in rounds))
             self._idle_bytes()
         finally:
@@ -44,7 +45,7 @@ class Contest:
         lab.start()
         lab.wait_paths()
         lab.nat_interface()
-        self.server = lab.console.node.spawn([self.programs / bench.REFERENCE_PROGRAM, "serve", bench.ECHO_PORT],
+        self.server = lab.console.node.spawn([self.programs / bench_gaps.REFERENCE_PROGRAM, "serve", bench_gaps.ECHO_PORT],
                                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.server.stdout.readline()
         self.forward = Forward(lab.console, HOST_ID, "127.0.0.1:2222", "127.0.0.1:9022")
@@ -53,12 +54,12 @@ class Contest:
 
     def _round(self, fault, name, number):
         lab = self.lab
-        self.sent, gap, floor, _ = bench.one_gap(lab, fault, self.sent)     # It checks that every command is done, once.
+        self.sent, gap, floor, _ = bench_gaps.one_gap(lab, fault, self.sent)     # It checks that every command is done, once.
         self._note("this product, commands", name, gap, 0, 0)
-        mode = bench.REFERENCE_NAMES[bench.FAULTS[fault][2]]
+        mode = bench_gaps.REFERENCE_NAMES[bench_gaps.FAULTS[fault][2]]
         self._note(f"bound UDP, {'sent twice' if 'twice' in mode else 'sent once, switched on carrier'}", name, floor, 0, 0)
         with Listener(lab.host.node, 9022, echo):
-            gap, _ = bench.one_stream_gap(lab, self.forward, fault)         # It checks every byte.
+            gap, _ = bench_gaps.one_stream_gap(lab, self.forward, fault)         # It checks every byte.
         self._note("this product, a stream", name, gap, 0, 0)
         for rival in self.rivals:
             if number % rival.every == 0:
@@ -70,9 +71,9 @@ class Contest:
     def _one_rival(self, rival, fault):
         """The fault hits the rival's first link, and with it the host's port behind the same router."""
         lab, port = self.lab, self.lab.topology.ports[0]
-        strike, repair = bench.FAULTS[fault][:2]
+        strike, repair = bench_gaps.FAULTS[fault][:2]
         cable = fault in ("gap.carrier", "gap.flap")
-        with rival.stream(bench.INTERVAL_S) as stream:
+        with rival.stream(bench_gaps.INTERVAL_S) as stream:
             lab.expect(10, f"{rival.name}: the echo runs", lambda: len(stream.received) > 60)
             moment = time.monotonic()
             if fault == "gap.flap":
@@ -87,7 +88,7 @@ class Contest:
                 strike(lab, port)
             before = len(stream.received)
             lab.expect(RECOVERY_S, f"{rival.name} goes on", lambda: len(stream.received) > before + 100)
-            time.sleep(bench.SETTLE_S)
+            time.sleep(bench_gaps.SETTLE_S)
             last = max(stream.received)
             lost = last + 1 - len(stream.received)
             doubled = getattr(stream, "doubled", 0)
@@ -99,7 +100,7 @@ class Contest:
         else:
             repair(lab, port)
             lab.expect(40, f"{port} is usable again", lambda: lab.host.path_states()[port] in ("standby", "active"))
-        return bench.gap_after(moments, moment), lost, doubled
+        return bench_gaps.gap_after(moments, moment), lost, doubled
 
     def _idle_bytes(self):
         """Bytes a second on the standby's link, both ways, nothing to do; ARP and DHCP of the machine are in it."""
@@ -120,18 +121,18 @@ class Contest:
             for name, rounds in faults.items():
                 gaps = [gap for gap, _, _ in rounds]
                 key = "".join(c if c.isalnum() else "_" for c in who.split(",")[0].lower()).strip("_")
-                entry = bench.figure(f"failover.{name}", "ms", gaps, targets.get(who, {}).get("median"))
+                entry = figure(f"failover.{name}", "ms", gaps, targets.get(who, {}).get("median"))
                 entry |= {"contestant": who, "key": key, "lost": sum(r[1] for r in rounds),
                           "doubled": sum(r[2] for r in rounds)}
                 out.append(entry)
         for who, rate in self.idle.items():
-            entry = bench.figure("failover.idle", "B/s", [rate], 1000 if who == "this product" else None)
+            entry = figure("failover.idle", "B/s", [rate], 1000 if who == "this product" else None)
             out.append(entry | {"contestant": who})
         return out
 
     def table(self):
         """Markdown: a line per contestant, a column per fault: median / worst in ms."""
-        names = [f.removeprefix("gap.") for f in bench.FAULTS]
+        names = [f.removeprefix("gap.") for f in bench_gaps.FAULTS]
         lines = ["| gap in ms, median / worst | " + " | ".join(names) + " | lost | doubled |",
                  "|---" * (len(names) + 3) + "|"]
         for who, faults in self.results.items():

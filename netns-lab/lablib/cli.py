@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sys
 
-from . import holder, kernels, network, ns, runner, topology
+from . import holder, kernels, network, runner, topology
 from .ns import LabError
 from .product import REPOSITORY, program_folder
 

@@ -1,7 +1,6 @@
 """The demo: the product at work on real parts, told to somebody who sees it for the first time."""
 import json
 import pathlib
-import signal
 import sys
 import time
 

@@ -6,7 +6,6 @@ import pathlib
 import signal
 import socket
 import subprocess
-import sys
 
 from .network import REGISTRY, instances
 from .ns import LabError

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 from . import nics, ns
 from .dhcp_server import DhcpServer

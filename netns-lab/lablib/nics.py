@@ -3,7 +3,6 @@ import contextlib
 import ctypes
 import fcntl
 import json
-import os
 import pathlib
 import socket
 import struct

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-from . import needs, network, ns, pace
+from . import needs, ns, pace
 from .evidence import keep_logs, write_kernel, write_stacks
 from .ns import LabError
 from .product import REPOSITORY

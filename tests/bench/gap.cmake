@@ -1,1 +1,6 @@
 edge_bench(bench_udp_reference bench/gap edge_base)
+edge_bench(bench_command_stream bench/commands edge_console)
+if(TARGET bench_command_stream)
+  edge_io(bench_command_stream)
+  target_compile_options(bench_command_stream PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+endif()

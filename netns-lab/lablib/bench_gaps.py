@@ -1,0 +1,217 @@
+"""Gaps in commands and in a stream under each fault, beside the reference in the same second."""
+import collections
+import json
+import subprocess
+import time
+
+from .bench_figures import figure, progress
+from .ns import LabError
+from .product import HOST_ID, TOKEN
+from .scenario import Lab, NotMet
+from .streams import EchoStream, Forward, Listener, echo
+from .traffic import Worker, longest_gap
+
+REFERENCE_PROGRAM, COMMAND_PROGRAM = "bench_udp_reference", "bench_command_stream"
+PROBES = (REFERENCE_PROGRAM, COMMAND_PROGRAM)
+QUOTED_PORT = '"@PORT@"'        # a number where the template is filled in
+ECHO_PORT = 9100
+INTERVAL_S = 0.005
+QUIET, QUIET_S = "gap.none", 0.25      # what the commands' own way costs without a fault: fsync, the host's other work
+SETTLE_S = 1.0             # the stream goes on for so long after a fault has been survived
+
+
+def build_probes(programs):
+    """Builds what measures into the same build folder."""
+    if all((programs / name).exists() for name in PROBES):
+        return
+    done = subprocess.run(["cmake", "--build", programs.parent, "--target", *PROBES], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise LabError(f"cannot build {' and '.join(PROBES)}: {(done.stdout + done.stderr)[-500:]}")
+
+
+class Reference:
+    """The UDP echo of tests/bench/gap beside the product: same host, same cables, same moment."""
+
+    def __init__(self, lab, mode, active, other):
+        bridges = [f"{lab.host.bridge(port)}:{port}" for port in (active, other)]
+        self._child = lab.host.node.spawn(
+            [lab.programs / REFERENCE_PROGRAM, mode, lab.console.address, ECHO_PORT, int(INTERVAL_S * 1e6), *bridges],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, log="reference.log")
+
+    def end(self):
+        """Moments of the echoes, in seconds of the monotonic clock."""
+        out, _ = self._child.communicate(b"", timeout=10)
+        return [float(line) for line in out.split()]
+
+
+class SteadyCommands(Worker):
+    """Publications at a steady pace, sent by tests/bench/commands: what CommandStream does, without Python's threads in
+    the measure. Commands are numbered from `first`; records as CommandStream has them."""
+
+    def __init__(self, lab, first=0, interval_s=INTERVAL_S, connections=12, **fields):
+        super().__init__()
+        self.records = {}
+        body = json.dumps({"id": "@ID@", "operations": [lab.publish("b-@N@", port="@PORT@")], **fields})
+        self._child = lab.console.node.spawn(
+            [lab.programs / COMMAND_PROGRAM, lab.console.address, lab.console.api_port,
+             f"/api/v1/hosts/{HOST_ID}/commands?wait=30", int(interval_s * 1e6), connections],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, log="commands.log")
+        self._child.stdin.write(f"{TOKEN}\n{first}\n{body.replace(QUOTED_PORT, '@PORT@')}\n".encode())
+        self._child.stdin.flush()
+        self._run(self._read)
+
+    def _read(self):
+        for line in self._child.stdout:
+            number, id, sent, answered, status, state = line.decode().split()
+            record = {"n": int(number), "id": id, "sent": float(sent), "answer": {"state": state, "status": int(status)}}
+            if float(answered):
+                record["replied"] = float(answered)
+            self.records[int(number)] = record
+
+    def stop(self):
+        """Every command that was sent is waited for."""
+        self._child.stdin.close()
+        super().stop()
+        self._child.wait(timeout=10)
+
+    def replied(self):
+        return sorted(r["replied"] for r in list(self.records.values()) if "replied" in r)
+
+    def states(self):
+        """{state: count}"""
+        return collections.Counter(r["answer"]["state"] for r in list(self.records.values()))
+
+
+def gap_after(times, moment):
+    """Longest pause in ms that touches or follows moment, minus the normal interval."""
+    before = [t for t in times if t < moment][-1:]
+    return max(0.0, longest_gap(before + [t for t in times if t >= moment])[0] - INTERVAL_S) * 1000
+
+
+def healed(lab, port):
+    """The cut ends; the cable is plugged anew, so that the port dials at once and not when its back-off is over."""
+    lab.heal(port)
+    lab.pull(port)
+    lab.plug(port)
+
+
+FAULTS = {   # figure: (what happens to the active port, how it is undone, reference mode, target ms)
+    "gap.carrier": (lambda lab, port: lab.pull(port), lambda lab, port: lab.plug(port), "switched", 30),
+    "gap.cut": (lambda lab, port: lab.cut(port), healed, "twice", 400),
+    "gap.cut_up": (lambda lab, port: lab.cut(port, "up"), healed, "twice", 400),
+    "gap.cut_down": (lambda lab, port: lab.cut(port, "down"), healed, "twice", 400),
+    "gap.router_dead": (lambda lab, port: lab.kill_gateway(port), healed, "twice", 400),
+    "gap.flap": (lambda lab, port: flap(lab, port), lambda lab, port: None, "switched", 100)}
+REFERENCE_NAMES = {"switched": "udp-switched-on-carrier", "twice": "udp-sent-twice"}
+
+
+STREAM_FAULTS = {"stream_gap.carrier": ("gap.carrier", 60), "stream_gap.cut": ("gap.cut", 500)}   # fault, target ms
+
+
+def flap(lab, port):
+    """Three times 50 ms without carrier."""
+    for _ in range(3):
+        lab.pull(port)
+        time.sleep(0.05)
+        lab.plug(port)
+        time.sleep(0.05)
+
+
+def measure_gaps(programs, wanted, runs, entries):
+    """Appends all wanted gap.* figures, measured in one lab; each run hits the port that is active then."""
+    lab = Lab("two", programs, say=lambda text: None)
+    try:
+        lab.prepare().start()
+        lab.wait_paths()
+        lab.nat_interface()
+        server = lab.console.node.spawn([programs / REFERENCE_PROGRAM, "serve", ECHO_PORT], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        server.stdout.readline()
+        sent, quiet = 0, []
+        for name in wanted:
+            product, reference = [], []
+            for number in range(runs):
+                sent, gap, floor, before = one_gap(lab, name, sent)
+                product.append(gap)
+                reference.append(floor)
+                quiet.append(before)
+                progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, before the fault {before:.0f} ms, reference {floor:.0f} ms")
+            mode, target = FAULTS[name][2:]
+            entries.append(figure(name, "ms", product, target, REFERENCE_NAMES[mode], reference))
+        return [figure(QUIET, "ms", quiet, None)]
+    finally:
+        lab.down()
+
+
+def one_gap(lab, name, sent):
+    """One fault under commands and reference at once: commands sent so far; the gap, the reference's, and the longest in
+    the quarter second before the fault, each in ms."""
+    fault, repair, mode, _ = FAULTS[name]
+    active = lab.host.active_port()
+    other = next(p for p in lab.topology.ports if p != active)
+    reference = Reference(lab, mode, active, other)
+    with SteadyCommands(lab, first=sent, dry_run=True) as stream:
+        lab.expect(30, "commands flow", lambda: len(stream.replied()) > 60)
+        moment = time.monotonic()
+        fault(lab, active)
+        lab.expect(10, "the tunnel is on the other port",
+                   lambda: lab.host.active_port() == other or name == "gap.flap")
+        time.sleep(SETTLE_S)
+    echoes = reference.end()
+    states = set(lab.settle(stream).values())
+    if states != {"done"}:
+        raise NotMet(f"{name}: not every command was done: {stream.states()}")
+    repair(lab, active)
+    lab.expect(40, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
+    replied = stream.replied()
+    quiet = gap_after([t for t in replied if t < moment], moment - QUIET_S)
+    return sent + len(stream.records), gap_after(replied, moment), gap_after(echoes, moment), quiet
+
+
+def measure_stream_gaps(programs, wanted, runs, entries):
+    """A small echo every 5 ms over one forwarded connection, the active port struck; each run checks every byte."""
+    lab = Lab("two", programs, say=lambda text: None)
+    try:
+        lab.prepare()
+        lab.host.settings["tunnel"]["streams_allow"] = ["127.0.0.1:9022"]
+        lab.start()
+        lab.wait_paths()
+        server = lab.console.node.spawn([programs / REFERENCE_PROGRAM, "serve", ECHO_PORT], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        server.stdout.readline()
+        forward = Forward(lab.console, HOST_ID, "127.0.0.1:2222", "127.0.0.1:9022")
+        with Listener(lab.host.node, 9022, echo):
+            for name in wanted:
+                product, reference = [], []
+                for number in range(runs):
+                    gap, floor = one_stream_gap(lab, forward, STREAM_FAULTS[name][0])
+                    product.append(gap)
+                    reference.append(floor)
+                    progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, reference {floor:.0f} ms")
+                mode = FAULTS[STREAM_FAULTS[name][0]][2]
+                entries.append(figure(name, "ms", product, STREAM_FAULTS[name][1], REFERENCE_NAMES[mode], reference))
+        return []
+    finally:
+        lab.down()
+
+
+def one_stream_gap(lab, forward, fault_name):
+    """One fault under an echoing stream and the reference at once: (gap ms, reference gap ms)."""
+    fault, repair, mode, _ = FAULTS[fault_name]
+    active = lab.host.active_port()
+    other = next(p for p in lab.topology.ports if p != active)
+    reference = Reference(lab, mode, active, other)
+    with EchoStream(forward.connect(), INTERVAL_S) as stream:
+        lab.expect(30, "the stream echoes", lambda: len(stream.received) > 60)
+        moment = time.monotonic()
+        fault(lab, active)
+        lab.expect(10, "the tunnel is on the other port",
+                   lambda: lab.host.active_port() == other or fault_name == "gap.flap")
+        time.sleep(SETTLE_S)
+        if stream.error or not stream.received or time.monotonic() - max(stream.received.values()) > 0.5:
+            raise NotMet(f"{fault_name}: the stream did not go on: {stream.error}")
+        moments = stream.moments()
+    echoes = reference.end()
+    repair(lab, active)
+    lab.expect(20, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
+    return gap_after(moments, moment), gap_after(echoes, moment)
