@@ -142,7 +142,8 @@ class TunnelClient {
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
   std::map<PathKey, unsigned> attempts_;
   std::set<std::string> proving_;  ///< Ports of a trial: their HELLOs are as large as their links.
-  /// Dialled with small segments until their port is gone: what vanished there may have been too large.
+  /// Dialled with small segments until their port is gone: what vanished there may have been too
+  /// large.
   std::set<PathKey> small_segments_;
   /// What was said of proxies and portals since the path worked last.
   std::map<PathKey, std::set<tunnel::PathFailure>> barriers_;
