@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "store/io/reserve.hpp"
 #include "store/io/sqlite.hpp"
 #include "store/io/store.hpp"
@@ -18,6 +20,9 @@ struct Usage {
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
 };
+
+/// Bytes of each kept revision by its number; counted and kept up like Usage.
+using RevisionBytes = std::map<std::int64_t, std::int64_t>;
 
 /// The schema of the host's store.
 Migrations host_migrations();
@@ -54,6 +59,7 @@ struct Store::State {
   bool refuse_new = false;  ///< The reserve was given up for what has begun: nothing new may begin.
   std::optional<Usage> journal_usage;
   std::optional<Usage> events_usage;
+  std::optional<RevisionBytes> revision_bytes;
 
   void note(const Error& error) {
     if (is_disk_trouble(error.code)) { trouble = error; }
@@ -66,6 +72,7 @@ struct Store::State {
   void forget_usage() {
     journal_usage.reset();
     events_usage.reset();
+    revision_bytes.reset();
   }
 
   /// A write that may be refused.

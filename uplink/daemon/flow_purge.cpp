@@ -7,6 +7,13 @@
 
 namespace edge::uplink {
 
+namespace {
+
+constexpr int rest_factor = 9;
+constexpr std::chrono::milliseconds rest_max{500};
+
+}  // namespace
+
 void FlowPurge::on_rules(const netmodel::NftState& rules) {
   const netmodel::NftState before = std::exchange(shown_, rules);
   collect(before, shown_);
@@ -28,6 +35,8 @@ void FlowPurge::collect(const netmodel::NftState& from, const netmodel::NftState
 /// One job at a time: what turns ask for meanwhile waits as one, since the price is the dump.
 void FlowPurge::run() {
   if (busy_ || stopped_ || wanted_.empty()) { return; }
+  const MonoTime began = now_();
+  if (wanted_.addresses.empty() && began < rests_until_) { return run_later(); }
   busy_ = true;
   worker_.run(
       [wanted = std::exchange(wanted_, {})](ConntrackBox& box) -> Result<unsigned> {
@@ -40,11 +49,24 @@ void FlowPurge::run() {
         }
         return removed;
       },
-      [this](const Result<unsigned>& removed) {
+      [this, began](const Result<unsigned>& removed) {
+        const MonoTime ended = now_();
+        rests_until_ = ended + std::min<Duration>(rest_factor * (ended - began), rest_max);
         if (removed && *removed > 0) { spdlog::info("conntrack.removed entries={}", *removed); }
         busy_ = false;
         run();
       });
+}
+
+void FlowPurge::run_later() {
+  if (waiting_) { return; }
+  waiting_ = true;
+  timer_.expires_at(to_steady(rests_until_));
+  timer_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec) { return; }
+    waiting_ = false;
+    run();
+  });
 }
 
 }  // namespace edge::uplink

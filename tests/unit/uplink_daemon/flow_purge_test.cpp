@@ -51,6 +51,14 @@ class FlowPurgeTest : public testing::Test {
     out.port = port;
     return out;
   }
+  void publish(std::uint16_t port) {
+    rules_.publications.push_back(publication("br0", port));
+    flows_.on_rules(rules_);
+  }
+  std::size_t lines() {
+    const std::lock_guard lock(asked_->mutex);
+    return asked_->lines.size();
+  }
   /// What was asked since the last look.
   std::vector<std::string> asked() {
     bool answered = false;  // Answers come in order: whatever was asked before is over then.
@@ -66,7 +74,8 @@ class FlowPurgeTest : public testing::Test {
   std::shared_ptr<Asked> asked_ = std::make_shared<Asked>();
   boost::asio::io_context io_{1};
   ConntrackWorker worker_{io_, ConntrackBox{std::make_unique<FakeConntrack>(asked_)}};
-  FlowPurge flows_{worker_};
+  MonoTime now_ = mono_now();  // Timers are real.
+  FlowPurge flows_{io_, worker_, [this] { return now_; }};
   netmodel::NftState rules_;
 };
 
@@ -87,6 +96,29 @@ TEST_F(FlowPurgeTest, PublicationsThatCameOrWentArePurgedOnTheirUplinkOnly) {
   rules_.publications.erase(rules_.publications.begin());
   flows_.on_rules(rules_);
   EXPECT_THAT(asked(), ElementsAre("br0 x1"));
+}
+
+TEST_F(FlowPurgeTest, ABurstOfPublicationsIsOneQuestion) {
+  publish(80);
+  now_ += std::chrono::milliseconds(40);  // So long took the first; the rest is 360.
+  EXPECT_THAT(asked(), ElementsAre("br0 x1"));
+  publish(81);
+  publish(82);
+  EXPECT_THAT(asked(), IsEmpty());
+  now_ += std::chrono::milliseconds(360);
+  while (lines() == 0 && io_.run_one_for(std::chrono::seconds(10)) > 0) {}
+  EXPECT_THAT(asked(), ElementsAre("br0 x2"));
+}
+
+TEST_F(FlowPurgeTest, ALostAddressDoesNotWait) {
+  publish(80);
+  now_ += std::chrono::milliseconds(40);
+  EXPECT_THAT(asked(), ElementsAre("br0 x1"));
+  publish(81);
+  EXPECT_THAT(asked(), IsEmpty());
+  flows_.address_gone(parse_ip("192.168.1.50").value());
+  flows_.on_rules(rules_);
+  EXPECT_THAT(asked(), ElementsAre("192.168.1.50", "br0 x1"));
 }
 
 TEST_F(FlowPurgeTest, AfterTheEndNothingIsAsked) {
