@@ -9,6 +9,7 @@
 
 #include "console/clock.hpp"
 #include "tunnel/io/send_priority.hpp"
+#include "tunnel/io/tcp_gaps.hpp"
 
 namespace edge::console {
 
@@ -225,6 +226,10 @@ void Host::run(tunnel::Action action) {
         "host.clone_refused host={} install_id={} known={}: two installations use one identity; "
         "give one of them a certificate of its own",
         row_.id, clone->install_id, row_.install_id);
+  } else if (const auto* ask = std::get_if<tunnel::AskTransport>(&action)) {
+    Connection* connection = find(ask->path);
+    const int fd = connection == nullptr ? -1 : connection->stream().native_handle();
+    session_.on_waiting_segments(ask->path, tunnel::waiting_segments(fd), mono_now());
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
     spdlog::warn("local.stall host={} late_ms={}", row_.id,
                  stall->lateness / std::chrono::milliseconds(1));

@@ -89,18 +89,23 @@ void PathHealth::update_limits() {
 
 Verdict PathHealth::judge(MonoTime now, PeerElsewhere peer) const {
   const Duration quiet = now - waits_from_;
-  if (quiet >= dead_after(peer)) { return Verdict::dead; }
+  const Duration limit = dead_after(peer);
+  if (quiet >= 2 * limit || (quiet >= limit && !is_carried(now))) { return Verdict::dead; }
   if (left_ || quiet >= silent_after_) { return Verdict::silent; }
   return quiet >= suspect_after_ ? Verdict::suspect : Verdict::alive;
 }
 
 MonoTime PathHealth::next_deadline(MonoTime now, PeerElsewhere peer) const {
+  const Duration limit = dead_after(peer);
+  if (now - waits_from_ >= limit && is_carried(now)) {
+    return std::min({ping_at_, carried_until(), waits_from_ + 2 * limit});
+  }
   const auto until_next = [&] {
     switch (judge(now, peer)) {
       case Verdict::alive: return suspect_after_;
       case Verdict::suspect: return silent_after_;
       case Verdict::silent:
-      case Verdict::dead: return dead_after(peer);
+      case Verdict::dead: return limit;
     }
     return suspect_after_;
   };

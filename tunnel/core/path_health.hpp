@@ -50,6 +50,15 @@ class PathHealth {
   /// The process stood still for `lateness`: nobody could have been heard.
   void forgive(Duration lateness, MonoTime now);
 
+  /// So many segments of the peer's TCP came behind one that is missing, since the connection
+  /// began: their bytes wait in the kernel. A way with 3 s of queue needs twice that to repair a
+  /// loss; such a path is kept silent, for twice as long at most: a packet that is too large never
+  /// comes.
+  void on_waiting_segments(std::uint32_t count, MonoTime now) {
+    if (count > waiting_segments_) { transport_at_ = now; }
+    waiting_segments_ = count;
+  }
+
   Verdict judge(MonoTime now, PeerElsewhere peer) const;
   std::optional<Duration> srtt() const { return srtt_; }
   Duration rttvar() const { return rttvar_; }
@@ -67,6 +76,11 @@ class PathHealth {
 
  private:
   Duration interval() const { return active_ ? timers_.active : timers_.standby; }
+  /// What is missing of the peer's bytes is on its way, as far as the kernel can tell.
+  bool is_carried(MonoTime now) const {
+    return transport_at_ > waits_from_ && now < carried_until();
+  }
+  MonoTime carried_until() const { return transport_at_ + 2 * timers_.standby; }
   /// Silence of dead_after such intervals, and more where round trips vary or are unknown.
   Duration patience(Duration interval) const;
   /// After every change of what they depend on: they are asked for with every frame.
@@ -75,7 +89,9 @@ class PathHealth {
   HeartbeatTimers timers_;
   bool active_ = false;
   MonoTime heard_at_;
-  MonoTime waits_from_;      ///< Silence is judged from here: heard, or the role changed.
+  MonoTime waits_from_;  ///< Silence is judged from here: heard, or the role changed.
+  std::uint32_t waiting_segments_ = 0;
+  MonoTime transport_at_{};  ///< They were more than before.
   bool left_ = false;        ///< Was quiet when it ceased to be active, and is since.
   MonoTime silent_until_{};  ///< A PING from before tells how long the outage was, not the way.
   MonoTime ping_at_;

@@ -127,9 +127,14 @@ struct LocalStall {
   Duration lateness{};
 };
 
+/// A path is quiet: on_waiting_segments() wants to know whether its TCP is.
+struct AskTransport {
+  PathId path{0};
+};
+
 using Action = std::variant<SendBytes, Deliver, DeliverGap, PathDead, ActiveChanged, SessionStarted,
                             SessionResumed, SessionDetached, SessionExpired, PeerGoaway,
-                            CloneRefused, ReputationChanged, LocalStall>;
+                            CloneRefused, ReputationChanged, LocalStall, AskTransport>;
 
 // --- what there is to see
 // ---------------------------------------------------------------------------
@@ -199,6 +204,9 @@ class Session {
   /// path of 1 Mbit/s from its streams and doubled a command's round trip: `lab run
   /// stream_never_blocks`.)
   void on_bytes(PathId path, MonoTime now);
+  /// So many segments came behind a gap since the path's connection began (TCP_INFO). Looked at
+  /// with the next input or deadline. Ignored for paths that are gone.
+  void on_waiting_segments(PathId path, std::uint32_t count, MonoTime now);
   /// The path's decoder failed: the session answers with ERROR and closes the path.
   void on_decode_error(PathId path, const Error& error, MonoTime now);
   /// The connection ended by itself. Ignored for paths that are not attached.

@@ -203,7 +203,10 @@ void Session::judge_paths(MonoTime now) {
     judge(path, verdict, now);
   }
   for (Path& path : paths_) {
-    if (const auto nonce = path.health.ping_due(now, random_)) { ping(path, *nonce, now); }
+    if (const auto nonce = path.health.ping_due(now, random_)) {
+      ping(path, *nonce, now);
+      if (path.verdict != Verdict::alive) { emit(AskTransport{path.id}); }
+    }
   }
 }
 

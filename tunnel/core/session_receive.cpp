@@ -21,6 +21,10 @@ void Session::on_bytes(PathId id, MonoTime now) {
   if (Path* path = find(id)) { path->health.on_received(now); }
 }
 
+void Session::on_waiting_segments(PathId id, std::uint32_t count, MonoTime now) {
+  if (Path* path = find(id)) { path->health.on_waiting_segments(count, now); }
+}
+
 void Session::on_decode_error(PathId path, const Error& error, MonoTime now) {
   observe(now);
   if (find(path) != nullptr) { violate(path, error.what, now); }

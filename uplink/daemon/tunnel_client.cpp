@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "tunnel/io/send_priority.hpp"
+#include "tunnel/io/tcp_gaps.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/path_break.hpp"
 #include "uplink/daemon/tunnel_connection.hpp"
@@ -186,6 +187,10 @@ void TunnelClient::run(const tunnel::Action& action) {
     if (const Port* port = ports_.find(failed->reputation.adapter); port != nullptr) {
       memory_.keep_reputation(port->base_mac, failed->reputation);
     }
+  } else if (const auto* ask = std::get_if<tunnel::AskTransport>(&action)) {
+    const Connection* c = by_id(ask->path);
+    const int fd = c == nullptr ? -1 : c->stream->native_handle();
+    session_.on_waiting_segments(ask->path, tunnel::waiting_segments(fd), mono_now());
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
     const auto late_ms = stall->lateness / std::chrono::milliseconds(1);
     spdlog::warn("local.stall late_ms={}", late_ms);

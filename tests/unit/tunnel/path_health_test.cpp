@@ -166,6 +166,30 @@ TEST_F(PathHealthTest, AStandbyPathHasThreeSeconds) {
   EXPECT_EQ(judge(now + 3s), Verdict::dead);
 }
 
+TEST_F(PathHealthTest, AStandbyWhoseBytesWaitBehindALoss_IsKeptWhileMoreComes_AndForTwiceAsLong) {
+  settle_rtt(0ms);
+  const Duration limit = health.dead_after(PeerElsewhere::heard);
+  ASSERT_EQ(limit, 3s);
+  const MonoTime quiet_since = now;
+  health.on_waiting_segments(7, now + 500ms);
+  health.on_waiting_segments(8, now + 2500ms);
+  EXPECT_EQ(judge(now + limit), Verdict::silent);
+  now += limit;
+  EXPECT_LE(next_deadline(), quiet_since + 4500ms);
+  EXPECT_EQ(judge(quiet_since + 4500ms - 1ns), Verdict::silent);
+  EXPECT_EQ(judge(quiet_since + 4500ms), Verdict::dead) << "no more came for two heartbeats";
+  health.on_waiting_segments(9, quiet_since + 5500ms);
+  EXPECT_EQ(judge(quiet_since + 2 * limit - 1ns), Verdict::silent);
+  EXPECT_EQ(judge(quiet_since + 2 * limit), Verdict::dead);
+}
+
+TEST_F(PathHealthTest, WhatCameBehindAnEarlierLossKeepsNoPath) {
+  health.on_waiting_segments(7, now);
+  settle_rtt(0ms);
+  health.on_waiting_segments(7, now + 2500ms);
+  EXPECT_EQ(judge(now + 3s), Verdict::dead);
+}
+
 TEST_F(PathHealthTest, TheDeadlineIsTheNextVerdictOrPing) {
   settle_rtt(0ms);
   health.set_active(true, now);
