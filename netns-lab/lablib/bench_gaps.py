@@ -1,7 +1,10 @@
 """Gaps in commands and in a stream under each fault, beside the reference in the same second."""
 import collections
 import json
+import pathlib
+import sqlite3
 import subprocess
+import tempfile
 import time
 
 from .bench_figures import figure, progress
@@ -138,9 +141,28 @@ def measure_gaps(programs, wanted, runs, entries):
                 progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, before the fault {before:.0f} ms, reference {floor:.0f} ms")
             mode, target = FAULTS[name][2:]
             entries.append(figure(name, "ms", product, target, REFERENCE_NAMES[mode], reference))
-        return [figure(QUIET, "ms", quiet, None)]
+        return [figure(QUIET, "ms", quiet, None, "bare commits, one every 5 ms", [commit_gap_ms() for _ in quiet])]
     finally:
         lab.down()
+
+
+def commit_gap_ms():
+    """What the disk alone does to a steady pace: the longest pause of bare commits in QUIET_S, minus the interval. A command
+    is three commits at the host and two at the Console."""
+    with tempfile.TemporaryDirectory(prefix="ul-bench-") as folder:
+        database = sqlite3.connect(pathlib.Path(folder) / "bare.db", isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute("CREATE TABLE command(payload TEXT)")
+        due = start = time.monotonic()
+        done = []
+        while due < start + QUIET_S:
+            time.sleep(max(0.0, due - time.monotonic()))
+            database.execute("INSERT INTO command VALUES (?)", ("x" * 200,))
+            done.append(time.monotonic())
+            due = max(due, done[-1] - INTERVAL_S) + INTERVAL_S
+        database.close()
+    return max(0.0, longest_gap(done)[0] - INTERVAL_S) * 1000
 
 
 def one_gap(lab, name, sent):
