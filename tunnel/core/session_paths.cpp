@@ -10,9 +10,11 @@
 namespace edge::tunnel {
 namespace {
 
-/// PINGs come every 15 ms at the very fastest setting; the burst covers changes of the active path.
+/// PINGs come every 15 ms at the very fastest setting; the burst covers what a peer that may not
+/// know better sends into a path, or to a process, that stands still, and that then arrives at
+/// once: it gives up after some 5 s (PathHealth::dead_after).
 constexpr std::uint32_t control_frames_per_s = 60;
-constexpr std::uint32_t control_burst = 30;
+constexpr std::uint32_t control_burst = 5 * control_frames_per_s;
 constexpr std::uint32_t view_burst = 120;  ///< Two of each of 32 paths, and as many again.
 
 /// Reasons that speak against the adapter, for the damping of fail-back.
@@ -313,6 +315,10 @@ void Session::choose_active(MonoTime now) {
 
 void Session::set_active(std::optional<PathId> path, SwitchReason reason, MonoTime now) {
   const auto from = std::exchange(active_, path);
+  // What a fast path took at once would stand in a slow one for seconds, a command behind each of
+  // its large frames.
+  pace_ = StreamPace(streams_window_bytes);
+  send_[index_of(Channel::streams)].set_allowance(pace_.allowed());
   for (Path& candidate : paths_) { candidate.health.set_active(candidate.id == active_, now); }
   emit(ActiveChanged{from, active_, reason});
   if (options_.role != Role::host || !active_) { return; }

@@ -28,24 +28,35 @@ Duration lateness(const LinkDirection& link, Random& random) {
 
 }  // namespace
 
-void Pipe::write(tunnel::SendKind kind, tunnel::SharedBytes bytes) {
+bool Pipe::write(tunnel::SendKind kind, tunnel::SharedBytes bytes) {
   using tunnel::SendKind;
-  const auto urgency = [](SendKind what) {
-    return what == SendKind::bulk ? 2 : what == SendKind::data ? 1 : 0;
-  };
+  if (queued_bytes_ + bytes->size() > write_queue_bytes_max) { return false; }
+  queued_bytes_ += bytes->size();
+  Fifo<Queued>& queue = queues_[kind == SendKind::bulk ? 2 : kind == SendKind::data ? 1 : 0];
   if (kind == SendKind::ack) {
-    std::erase_if(queue_, [](const Queued& item) { return item.kind == SendKind::ack; });
+    for (Queued& older : queue) {
+      if (older.kind != SendKind::ack || older.bytes == nullptr) { continue; }
+      queued_bytes_ -= older.bytes->size();
+      older.bytes.reset();
+    }
   }
-  const auto place = std::ranges::find_if(
-      queue_, [&](const Queued& item) { return urgency(item.kind) > urgency(kind); });
-  queue_.insert(place, {kind, std::move(bytes)});
+  queue.push_back({kind, std::move(bytes)});
+  return true;
 }
 
-std::vector<Arrival> Pipe::pump(const LinkDirection& link, MonoTime now, Random& random) {
-  std::vector<Arrival> arrivals;
-  while (!queue_.empty() && line_free_at_ <= now + socket_buffer) {
-    tunnel::SharedBytes bytes = std::move(queue_.front().bytes);
-    queue_.pop_front();
+void Pipe::clear() {
+  for (Fifo<Queued>& queue : queues_) { queue.clear(); }
+  queued_bytes_ = 0;
+}
+
+void Pipe::pump(const LinkDirection& link, MonoTime now, Random& random,
+                std::vector<Arrival>& out) {
+  while (queued_bytes_ > 0 && line_free_at_ <= now + socket_buffer) {
+    Fifo<Queued>& queue = *std::ranges::find_if_not(queues_, &Fifo<Queued>::empty);
+    const tunnel::SharedBytes bytes = std::move(queue.front().bytes);
+    queue.pop_front();
+    if (bytes == nullptr) { continue; }
+    queued_bytes_ -= bytes->size();
     const auto on_line = Duration(bytes->size() * 1'000'000'000 / link.bytes_per_s);
     line_free_at_ = std::max(line_free_at_, now) + on_line;
     const bool large = bytes->size() > large_packet_bytes;
@@ -56,16 +67,15 @@ std::vector<Arrival> Pipe::pump(const LinkDirection& link, MonoTime now, Random&
     const MonoTime whole = line_free_at_ + link.delay + link.step + lateness(link, random);
     for (Duration ahead = on_line - part_on_line; ahead.count() > 0; ahead -= part_on_line) {
       last_arrival_ = std::max({last_arrival_, whole - ahead, link.stalled_until});
-      arrivals.push_back({last_arrival_, nullptr});
+      out.push_back({last_arrival_, nullptr});
     }
     last_arrival_ = std::max({last_arrival_, whole, link.stalled_until});
-    arrivals.push_back({last_arrival_, std::move(bytes)});
+    out.push_back({last_arrival_, bytes});
   }
-  return arrivals;
 }
 
 std::optional<MonoTime> Pipe::pump_at() const {
-  if (queue_.empty()) { return std::nullopt; }
+  if (queued_bytes_ == 0) { return std::nullopt; }
   return line_free_at_ - socket_buffer;
 }
 

@@ -2,9 +2,11 @@
 // queue.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <optional>
+#include <vector>
 
+#include "base/fifo.hpp"
 #include "base/ids.hpp"
 #include "base/random.hpp"
 #include "tunnel/core/session.hpp"
@@ -31,14 +33,19 @@ struct Arrival {
   tunnel::SharedBytes bytes;  ///< Null: a part of what comes later.
 };
 
+inline constexpr std::size_t write_queue_bytes_max = 4UZ << 20;               ///< As tunnel/io.
 inline constexpr Duration retransmit_first = std::chrono::milliseconds(200);  ///< tcp(7): RTO_MIN.
 
 /// Models what tunnel/io does: control frames overtake queued data, an ack replaces a queued ack.
 class Pipe {
  public:
-  void write(tunnel::SendKind kind, tunnel::SharedBytes bytes);
-  /// Takes from the queue what the socket buffer admits now.
-  std::vector<Arrival> pump(const LinkDirection& link, MonoTime now, Random& random);
+  /// False, and nothing is taken: the queue is full.
+  bool write(tunnel::SendKind kind, tunnel::SharedBytes bytes);
+  std::size_t queued_bytes() const { return queued_bytes_; }
+  /// Nobody reads any more.
+  void clear();
+  /// Appends what the socket buffer admits now, taken from the queue.
+  void pump(const LinkDirection& link, MonoTime now, Random& random, std::vector<Arrival>& out);
   /// When to pump again; nullopt: the queue is empty.
   std::optional<MonoTime> pump_at() const;
   /// Everything written so far has arrived at this time, if it arrives.
@@ -50,9 +57,10 @@ class Pipe {
  private:
   struct Queued {
     tunnel::SendKind kind;
-    tunnel::SharedBytes bytes;
+    tunnel::SharedBytes bytes;  ///< Null: a later acknowledgement took its place.
   };
-  std::deque<Queued> queue_;
+  std::array<Fifo<Queued>, 3> queues_;  ///< By urgency.
+  std::size_t queued_bytes_ = 0;
   MonoTime line_free_at_{};
   MonoTime last_arrival_{};
   bool broken_ = false;

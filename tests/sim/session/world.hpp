@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "tests/sim/session/apps.hpp"
+#include "tests/sim/session/outcome.hpp"
 #include "tests/sim/session/pipe.hpp"
 
 namespace edge::sim {
@@ -20,35 +22,36 @@ enum class End : std::uint8_t { host = 0, console = 1 };
 inline End other(End end) { return end == End::host ? End::console : End::host; }
 inline std::size_t index_of(End end) { return static_cast<std::size_t>(end); }
 
-struct Outcome {
-  std::vector<std::string> problems;  ///< Empty: passed.
-  std::uint64_t commands = 0;
-  std::uint64_t events = 0;
-  std::uint64_t sessions = 0;
-  std::uint64_t steps = 0;
-  Duration worst_gap{};  ///< Of commands while a disjoint path stayed whole.
-  std::uint64_t gaps_measured = 0;
-  std::uint64_t strikes = 0;       ///< Faults, each beginning and each end.
-  std::uint64_t switches = 0;      ///< Of the host's active path.
-  std::uint64_t stream_bytes = 0;  ///< Checked, of the last session of both ends.
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  std::uint64_t faults_mean = 4;
+  bool trace = false;
 };
 
 /// One seed's run. Everything follows from the seed.
 class World {
  public:
-  World(std::uint64_t seed, bool trace);
+  explicit World(const WorldOptions& options);
   Outcome run();
+  /// Empty: passed.
+  const std::vector<std::string>& problems() const { return problems_; }
 
  private:
   struct Link {
     std::string adapter;
     tunnel::PathClass path_class = tunnel::PathClass::wired;
     std::uint32_t rank = 0;
-    std::array<LinkDirection, 2> direction;  ///< By sending end.
-    MonoTime disturbed_until{};              ///< The last fault's end, and what it delayed.
-    MonoTime harmed_until{};                 ///< The same, of faults that may kill a connection.
-    int cuts = 0;                            ///< Running faults that cut it, either direction.
-    std::optional<std::size_t> connection;   ///< The host's present connection or dial.
+    std::array<LinkDirection, 2> direction;      ///< By sending end.
+    std::array<std::uint64_t, 2> bytes_per_s{};  ///< Without a fault.
+    MonoTime disturbed_until{};                  ///< The last fault's end, and what it delayed.
+    MonoTime harmed_until{};                ///< The same, of faults that may kill a connection.
+    int cuts = 0;                           ///< Running faults that cut it, either direction.
+    MonoTime hampered_until{};              ///< By what leaves connections whole.
+    int attached = 0;                       ///< Connections, at each end.
+    MonoTime carried_until{};               ///< The last one that was.
+    int failures = 0;                       ///< While active at the host, in close succession.
+    MonoTime failed_at{};                   ///< The last of them.
+    std::optional<std::size_t> connection;  ///< The host's present connection or dial.
     bool cut() const { return direction[0].cut || direction[1].cut; }
   };
   struct Connection {
@@ -59,7 +62,8 @@ class World {
     std::array<bool, 2> attached{};
     std::array<tunnel::FrameDecoder, 2> decoder;
     std::optional<MonoTime> both_attached_at;
-    MonoTime made_at{};
+    MonoTime attached_at{};  ///< At the host.
+    bool drained = false;
   };
   enum class What : std::uint8_t {
     arrival,
@@ -72,6 +76,7 @@ class World {
     execute,
     tick,
     fault,
+    strike_again,
     heal,
     start,
     thaw,
@@ -119,11 +124,19 @@ class World {
     FaultKind kind = FaultKind::cut;
     std::size_t link = 0;
     Duration lasts{};
+    MonoTime at{};
+    std::optional<std::size_t> connection;  ///< That was struck, if it is one alone.
+  };
+  /// What strikes in this world.
+  enum class Weather : std::uint8_t {
+    storm,     ///< Everything, everywhere.
+    spared,    ///< Links, all but one; or one alone.
+    hampered,  ///< What must not cost a connection.
   };
 
   // world.cpp
   void build();
-  void plan_faults();
+  void finish();
   void handle(const Event& event);
   void tick();
   /// What is still missing; empty: nothing.
@@ -135,8 +148,6 @@ class World {
   void on_timer(const Event& event);
   void on_execute(const Event& event);
   void problem(std::string what);
-  void check_bounds();
-  void check_agreement();
   void schedule(Duration after, What what, std::size_t a = 0, std::uint64_t b = 0,
                 tunnel::SharedBytes bytes = nullptr);
   void schedule_at(MonoTime at, What what, std::size_t a, std::uint64_t b,
@@ -161,25 +172,39 @@ class World {
   void act(End end, tunnel::Action& action);
   void on_dead(End end, const tunnel::PathDead& dead);
   void arm(End end);
-  void measure(const ConsoleApp::StoredReply& reply);
   tunnel::PathFacts facts_of(std::size_t connection) const;
 
+  // world_checks.cpp
+  void check_bounds();
+  void check_heap();
+  void check_agreement();
+  void check_switch(const tunnel::ActiveChanged& changed);
+  void check_gap(const ConsoleApp::StoredReply& reply);
+  bool struck_lately(std::size_t connection) const;
+  bool whole_since(const Link& link, MonoTime since) const;
+  Duration round_trip(const Link& link) const;
+
   // world_faults.cpp
-  void strike(const Fault& fault);
+  void plan_faults();
+  Fault draw_fault();
+  void begin_fault(std::size_t number);
+  bool strike(Fault& fault);
+  bool strike_process(Fault& fault);
+  bool strike_session(Fault& fault);
+  void strike_link(const Fault& fault);
+  void mark_disturbed(const Fault& fault);
   void heal(const Fault& fault);
+  void heal_session(const Fault& fault);
   void set_cut(std::size_t link, bool up, bool down, bool on);
   void disturb(std::size_t link, Duration extra);
   Duration never_death() const;
-  /// Each fault and each healing may cost a switch away and one back; so may each path that comes.
-  std::uint64_t switches_max() const {
-    return 2 * outcome_.strikes + links_.size() + connections_.size();
-  }
   static bool only_hampers(FaultKind kind);
+  static bool strikes_one_link(FaultKind kind);
 
-  std::uint64_t seed_;
-  bool trace_;
+  WorldOptions run_;
   Random random_;
   Outcome outcome_;
+  std::vector<std::string> problems_;
   Report report_;
   MonoTime now_{std::chrono::hours(1)};  // Not zero: zero hides "unset" bugs.
   MonoTime faults_end_{};
@@ -187,11 +212,14 @@ class World {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
 
   std::vector<Link> links_;
-  std::vector<Connection> connections_;
+  std::deque<Connection> connections_;
   std::array<Process, 2> processes_;
   HostApp host_app_;
   ConsoleApp console_app_;
   std::vector<Fault> faults_;
+  Weather weather_ = Weather::storm;
+  std::size_t spare_link_ = 0;
+  std::optional<std::size_t> only_victim_;
   tunnel::SessionOptions options_;
   Duration command_period_{};
   bool measure_gaps_ = false;
@@ -199,7 +227,13 @@ class World {
   std::size_t command_bytes_ = 100;
   std::size_t bulk_bytes_ = 0;  ///< Telemetry and bulk per tick, each way that exists.
   MonoTime next_command_at_{};
-  std::optional<MonoTime> disagree_since_;  ///< On the active path, with nothing cut.
+  std::optional<MonoTime> disagree_since_;  ///< On the active path, with one that is whole.
+  MonoTime switched_at_{};                  ///< The host's active path.
+  MonoTime crowded_at_{};                   ///< Last time that commands queued up.
+  std::vector<std::pair<tunnel::Reputation, MonoTime>> reputations_;  ///< On the host's disk.
+  std::vector<Arrival> arrivals_;                                     ///< Used again and again.
+  std::size_t heap_before_ = 0;
+  std::uint64_t ticks_ = 0;
   MonoTime process_disturbed_at_{};  ///< Last restart or freeze of either end, until its end.
 };
 
