@@ -183,6 +183,8 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
     case Call::delete_forward: out = co_await delete_forward(std::move(route)); co_return out;
     case Call::revoke: out = co_await revoke(std::move(route), std::move(body)); co_return out;
     case Call::restore: out = co_await restore(std::move(route)); co_return out;
+    case Call::renew: co_return renew(route);
+    case Call::certificates: out = co_await list_certificates(std::move(route)); co_return out;
     case Call::event_stream:
       out.stream_after = route.after >= 0 ? route.after : feed_.last_seq();
       co_return out;

@@ -68,6 +68,8 @@ class Api {
   HttpResponse show_forward(const Route& route) const;
   boost::asio::awaitable<HttpResponse> revoke(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> restore(Route route);
+  HttpResponse renew(const Route& route);
+  boost::asio::awaitable<HttpResponse> list_certificates(Route route);
   boost::asio::awaitable<HttpResponse> list_hosts();
   std::string metrics() const;
 

@@ -64,7 +64,7 @@ struct Pattern {
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 20> kPatterns{{
+constexpr std::array<Pattern, 22> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
@@ -80,6 +80,8 @@ constexpr std::array<Pattern, 20> kPatterns{{
     {"DELETE", "/api/v1/hosts/{host}/forwards/{id}", Call::delete_forward, ""},
     {"POST", "/api/v1/hosts/{host}/revoke", Call::revoke, ""},
     {"DELETE", "/api/v1/hosts/{host}/revoke", Call::restore, ""},
+    {"POST", "/api/v1/hosts/{host}/renew", Call::renew, ""},
+    {"GET", "/api/v1/hosts/{host}/certificates", Call::certificates, "limit"},
     {"GET", "/api/v1/hosts/{host}/commands/{id}", Call::command, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/confirm", Call::confirm, ""},
     {"POST", "/api/v1/hosts/{host}/commands/{id}/abort", Call::abort, ""},

@@ -44,6 +44,8 @@ enum class Call : std::uint8_t {
   delete_forward,
   revoke,
   restore,
+  renew,
+  certificates,
   not_yet,  ///< Known to interfaces.md, not offered by this version.
 };
 

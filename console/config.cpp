@@ -125,6 +125,11 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
        {{"ca", file(c.tls.ca)},
         {"certificate", file(c.tls.certificate)},
         {"key", file(c.tls.key)}}},
+      {"signer",
+       {{"ca", file(c.signer.ca)},
+        {"key", file(c.signer.key)},
+        {"days", number(1, 3650, c.signer.days)},
+        {"spread_s", number(0, 86'400, c.signer.spread_s)}}},
       {"paths", {{"state", file(c.paths.state)}}},
       {"http",
        {{"token", [&c](Reader& in, const toml::node& n,
@@ -195,6 +200,10 @@ std::expected<Config, ConfigProblems> parse_config(std::string_view text, const 
     if (config.tls.ca.empty()) { in.missing("tls.ca", "a PEM file"); }
     if (config.tls.certificate.empty()) { in.missing("tls.certificate", "a PEM file"); }
     if (config.tls.key.empty()) { in.missing("tls.key", "a PEM file"); }
+    if (config.signer.ca.empty() != config.signer.key.empty()) {
+      in.missing(config.signer.ca.empty() ? "signer.ca" : "signer.key",
+                 "a PEM file beside the other one of [signer]");
+    }
     if (config.http.token.empty()) { in.missing("http.token", "8..256 visible ASCII characters"); }
   }
   if (!in.problems().empty()) { return std::unexpected(std::move(in.problems())); }

@@ -21,6 +21,13 @@ struct Config {
     std::string certificate;  ///< Of the Console, with intermediates.
     std::string key;
   } tls;
+  /// Signs the renewed certificates of hosts; without it they are renewed by hand.
+  struct Signer {
+    std::string ca;           ///< PEM: the CA that signs. Must lead to one in tls.ca.
+    std::string key;          ///< Of it.
+    unsigned days = 90;       ///< 1..3650: for which it signs.
+    unsigned spread_s = 600;  ///< 0..86400: within which hosts come that all want a new one.
+  } signer;
   struct Paths {
     std::string state = "/var/lib/uplink-console";  ///< Folder of console.db.
   } paths;

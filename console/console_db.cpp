@@ -33,6 +33,11 @@ constexpr const char* kMigrations[] = {
     // 4
     ("ALTER TABLE hosts ADD COLUMN revoked INTEGER;"
      "ALTER TABLE hosts ADD COLUMN revoked_reason TEXT NOT NULL DEFAULT '';"),
+    // 5
+    ("CREATE TABLE issued(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL,"
+     " serial TEXT NOT NULL UNIQUE, issuer TEXT NOT NULL, not_before INTEGER NOT NULL,"
+     " not_after INTEGER NOT NULL, issued INTEGER NOT NULL);"
+     "CREATE INDEX issued_host ON issued(host,seq);"),
 };
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
@@ -269,6 +274,37 @@ Result<std::vector<ForwardRow>> ConsoleDb::forwards() {
                       .listen = row.text(2),
                       .to = row.text(3),
                       .created = from_ms(row.integer(4))};
+  });
+}
+
+Result<void> ConsoleDb::add_issued(const IssuedRow& row) {
+  return database_.transaction([&]() -> Result<void> {
+    EDGE_ASSIGN(Query old, database_.query("DELETE FROM issued WHERE host=?1 AND seq NOT IN (SELECT"
+                                           " seq FROM issued WHERE host=?1 ORDER BY seq DESC"
+                                           " LIMIT ?2)"));
+    EDGE_TRY(old.bind(row.host, limits_.issued_per_host_max - 1).run());
+    EDGE_ASSIGN(Query add,
+                database_.query("INSERT INTO issued(host,serial,issuer,not_before,not_after,issued)"
+                                " VALUES(?1,?2,?3,?4,?5,?6)"));
+    return add
+        .bind(row.host, row.serial, row.issuer, to_ms(row.not_before), to_ms(row.not_after),
+              to_ms(row.issued))
+        .run();
+  });
+}
+
+Result<std::vector<IssuedRow>> ConsoleDb::issued(std::string_view host, std::size_t limit) {
+  EDGE_ASSIGN(Query rows,
+              database_.query("SELECT host,serial,issuer,not_before,not_after,issued FROM issued"
+                              " WHERE host=?1 ORDER BY seq DESC LIMIT ?2"));
+  rows.bind(host, static_cast<std::int64_t>(limit));
+  return all_rows(std::move(rows), [](Query& row) {
+    return IssuedRow{.host = row.text(0),
+                     .serial = row.text(1),
+                     .issuer = row.text(2),
+                     .not_before = from_ms(row.integer(3)),
+                     .not_after = from_ms(row.integer(4)),
+                     .issued = from_ms(row.integer(5))};
   });
 }
 

@@ -27,6 +27,7 @@ struct AddOutcome {
 
 struct DbLimits {
   std::int64_t events_per_host_max = 20'000;
+  std::int64_t issued_per_host_max = 200;
   std::int64_t commands_max = 500'000;  ///< Finished ones beyond go, oldest first.
 };
 
@@ -69,6 +70,11 @@ class ConsoleDb {
   Result<void> remove_forward(std::string_view host, std::string_view id);
   /// In order of creation, over all hosts.
   Result<std::vector<ForwardRow>> forwards();
+
+  /// On record stay the newest issued_per_host_max of each host.
+  Result<void> add_issued(const IssuedRow& row);
+  /// Newest first.
+  Result<std::vector<IssuedRow>> issued(std::string_view host, std::size_t limit);
 
   /// Keeps the tables within their limits. Returns rows dropped.
   Result<std::int64_t> prune();

@@ -69,7 +69,9 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
       timer_(io),
       event_seen_(row_.last_event),
       event_stored_(row_.last_event),
-      retry_timer_(io) {
+      retry_timer_(io),
+      signer_(options.signer),
+      renewal_spread_(options.renewal_spread) {
   snapshot_ = std::exchange(row_.snapshot, {});
   snapshot_time_ = row_.snapshot_time;
   const auto snapshot = snapshot_object();
@@ -95,11 +97,17 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
   if (!accepted) {
     spdlog::warn("path.refused host={} path={} reason=\"{}\"", row_.id, hello.path.label,
                  accepted.error().what);
+    if (accepted.error().code == Errc::unsupported) {
+      ++counters_.versions_refused;
+      version_refused_ = {accepted.error().what + ", by " + hello.software, wall_now()};
+      announce();
+    }
     return pump();  // It tells the host why, then closes.
   }
   spdlog::info("path.up host={} path={} session={} last_failure=\"{}\"", row_.id, hello.path.label,
                to_hex(session_.id()), hello.last_failure);
   failures_.erase(hello.path.label);
+  version_refused_.reset();
   const bool reinstalled = !row_.install_id.empty() && row_.install_id != hello.install_id;
   if (reinstalled) {
     spdlog::warn("host.reinstalled host={} install_id={} was={}", row_.id, hello.install_id,
@@ -200,6 +208,7 @@ void Host::run(tunnel::Action action) {
     if (streams_) { streams_->start(peer_streams_, started->session); }
     replies_.clear();  // The host says again what it was not told.
     if (row_.top_revision > 0) { replies_.push_back(known_message(row_.top_revision)); }
+    if (signer_) { replies_.push_back(signer_offer(false)); }
     event_ack_due_ = 0;
     events_overflow_ = false;
     unsent_.clear();

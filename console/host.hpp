@@ -23,6 +23,7 @@
 #include "console/host_streams.hpp"
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
+#include "tunnel/io/identity.hpp"
 
 namespace edge::console {
 
@@ -36,6 +37,8 @@ struct HostOptions {
   unsigned snapshot_stores_per_s = 100;  ///< Of all hosts together.
   std::size_t memory_bytes_max = 0;      ///< 0: no limit.
   std::size_t db_jobs_max = 20'000;      ///< Waiting ones, above which nobody new is let in.
+  std::shared_ptr<const tunnel::IdentitySigner> signer{};  ///< null: renews no certificates.
+  std::chrono::seconds renewal_spread{600};  ///< Within which a fleet asks for new ones.
 };
 
 /// What the size of the fleet makes of the options; the fleet keeps it up to date for its hosts.
@@ -52,6 +55,8 @@ struct FleetCounters {
   std::uint64_t bad_messages = 0;
   std::uint64_t clones_refused = 0;
   std::uint64_t db_failures = 0;
+  std::uint64_t identities_signed = 0;
+  std::uint64_t versions_refused = 0;
 };
 
 /// What makes nothing get lost: a command is on disk before it is queued here, a result before it
@@ -64,6 +69,7 @@ class Host final : public ConnectionOwner {
  public:
   static constexpr std::size_t pending_max = 4096;
   static constexpr std::size_t events_waiting_max = 4096;
+  static constexpr std::uint32_t renewals_burst = 30;
   /// Of frames that are not complete, over all paths: one large result, and another on its way.
   static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
   static constexpr std::chrono::seconds retry_period{2};
@@ -99,6 +105,9 @@ class Host final : public ConnectionOwner {
   Result<void> confirm(std::string_view command_id);
   /// Tells the host to end the trial of this command now.
   Result<void> abort(std::string_view command_id);
+  /// Tells the host to renew its certificate now. Errors: unsupported (no signer), transient
+  /// (offline).
+  Result<void> order_renewal();
 
   // host_history.cpp
   static constexpr std::size_t questions_max = 64;
@@ -163,6 +172,11 @@ class Host final : public ConnectionOwner {
   void arm_timer();
   Connection* find(PathId path);
 
+  // host_identity.cpp
+  std::string signer_offer(bool now) const;
+  void on_renew(const boost::json::object& message);
+  boost::json::value shown_certificate() const;
+
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
   void on_command_message(const boost::json::object& message, std::string_view text);
@@ -203,6 +217,8 @@ class Host final : public ConnectionOwner {
   static constexpr std::size_t failures_max_ = 64;
   std::optional<std::pair<std::string, WallTime>>
       clone_;  ///< Install id that was refused, and when.
+  /// What it speaks that this Console does not, and when; until it is served.
+  std::optional<std::pair<std::string, WallTime>> version_refused_;
 
   std::map<std::int64_t, Pending> pending_;  ///< By seq.
   std::map<std::string, std::int64_t, std::less<>> pending_by_id_;
@@ -233,6 +249,10 @@ class Host final : public ConnectionOwner {
   MonoTime snapshot_stored_at_{};
   boost::asio::steady_timer retry_timer_;
   bool retry_armed_ = false;
+  std::shared_ptr<const tunnel::IdentitySigner> signer_;
+  std::chrono::seconds renewal_spread_;
+  /// A signature costs, and so does its record.
+  Throttle renewals_{renewals_burst, std::chrono::seconds(2)};
   Throttle complaints_{5, std::chrono::seconds(10)};  ///< About what it says: it fills no log.
 };
 

@@ -74,6 +74,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
     return;
   }
   if (type == "history") { return on_answer(id, message); }
+  if (type == "renew") { return on_renew(message); }
   const auto state = parse_command_state(text_of(message, "state"));
   if (type == "state" && state && !is_final(*state)) {
     if (pending != nullptr && *state > pending->row.state) { set_state(*pending, *state); }

@@ -85,9 +85,14 @@ json::object Host::summary(const json::object& snapshot) const {
                    {"commands_pending", pending_.size()},
                    {"last_event", event_stored_}};
   out["revision"] = revision_;
+  out["certificate"] = shown_certificate();
   if (row_.revoked) {
     out["revoked"] =
         json::object{{"since", to_iso8601(row_.revoked->time)}, {"reason", row_.revoked->reason}};
+  }
+  if (version_refused_) {
+    out["version_refused"] = json::object{{"reason", version_refused_->first},
+                                          {"time", to_iso8601(version_refused_->second)}};
   }
   if (clone_) {
     out["clone_refused"] =

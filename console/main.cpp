@@ -19,6 +19,7 @@
 #include "console/clock.hpp"
 #include "console/config.hpp"
 #include "console/http_server.hpp"
+#include "console/signer.hpp"
 #include "tunnel/io/listener.hpp"
 
 namespace edge::console {
@@ -109,7 +110,7 @@ class Program {
  public:
   Program(const Config& config, ConsoleDb db, std::vector<HostRow> hosts,
           std::vector<CommandRow> unfinished, std::vector<ForwardRow> forwards,
-          std::int64_t last_seq)
+          std::int64_t last_seq, std::shared_ptr<const tunnel::IdentitySigner> signer)
       : config_(config),
         db_(io_, std::move(db)),
         feed_(io_),
@@ -127,6 +128,8 @@ class Program {
     options.detach_ttl = std::chrono::seconds(config.timers.detach_ttl_s);
     options.handshakes_per_s = config.limits.handshakes_per_s;
     options.heartbeats_per_s = config.limits.heartbeats_per_s;
+    options.signer = std::move(signer);
+    options.renewal_spread = std::chrono::seconds(config.signer.spread_s);
     options.memory_bytes_max = std::size_t{config.limits.memory_mib} << 20;
     fleet_ = std::make_unique<Fleet>(io_, db_, feed_, options, seed, std::move(hosts),
                                      std::move(unfinished));
@@ -250,6 +253,8 @@ class Program {
 };
 
 int run(const Config& config) {
+  auto signer = open_signer(config);
+  if (!signer) { return complain(signer.error().what); }
   auto db = open_database(config.paths.state);
   if (!db) { return complain(db.error().what); }
   auto hosts = db->hosts();
@@ -263,7 +268,7 @@ int run(const Config& config) {
   spdlog::info("console.starting hosts={} unfinished_commands={} forwards={} events={}",
                hosts->size(), unfinished->size(), forwards->size(), *last_seq);
   Program program(config, std::move(*db), std::move(*hosts), std::move(*unfinished),
-                  std::move(*forwards), *last_seq);
+                  std::move(*forwards), *last_seq, std::move(*signer));
   if (const auto opened = program.open(); !opened) { return complain(opened.error().what); }
   return program.run();
 }

@@ -52,6 +52,10 @@ std::string Api::metrics() const {
          counted.bad_messages);
   metric(out, "clones_refused_total", "counter", "Connections refused as a second installation.",
          counted.clones_refused);
+  metric(out, "versions_refused_total", "counter",
+         "Connections refused for want of a common version.", counted.versions_refused);
+  metric(out, "identities_signed_total", "counter", "Certificates of hosts renewed.",
+         counted.identities_signed);
   metric(out, "database_failures_total", "counter", "Writes that failed and are tried again.",
          counted.db_failures);
   metric(out, "database_pending", "gauge", "Jobs waiting for the database.", db_.pending());

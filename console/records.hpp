@@ -67,6 +67,16 @@ struct Revocation {
 /// "revoked by the Console: stolen", as the host and people are told.
 std::string text_of(const Revocation& revocation);
 
+/// A certificate that this Console signed.
+struct IssuedRow {
+  std::string host;
+  std::string serial;  ///< Hex.
+  std::string issuer;
+  WallTime not_before{};
+  WallTime not_after{};
+  WallTime issued{};
+};
+
 struct HostRow {
   std::string id;
   std::string install_id;  ///< Of the installation whose events are counted now.

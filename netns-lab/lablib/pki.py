@@ -49,6 +49,10 @@ class Pki:
                       "-subj", f"/CN=lab {name}", "-addext", "basicConstraints=critical,CA:TRUE",
                       "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
+    def bundle(self, name, *authorities):
+        """One file with several CAs, as during a rotation."""
+        self.pem(name).write_text("".join(self.pem(ca).read_text() for ca in authorities))
+
     def issue(self, name, ca, alt_names, server=False, start=-1 * DAY, end=365 * DAY):
         """A leaf signed by ca, valid from now+start to now+end, with these subjectAltNames."""
         self._key(name)

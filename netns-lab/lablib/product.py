@@ -197,6 +197,7 @@ class Console(Program):
         self.tunnel_addresses = list(topology.console_addresses)
         self.certificate = "console"
         self.client_ca = "ca"
+        self.signer = None              # name of the CA that signs renewed host certificates; None: nobody does
         self._local = threading.local()
 
     def write_config(self):
@@ -205,7 +206,9 @@ class Console(Program):
                        "http": f"{self.address}:{self.api_port}"},
             "tls": {"ca": str(self.pki.pem(self.client_ca)), "certificate": str(self.pki.pem(self.certificate)),
                     "key": str(self.pki.key(self.certificate))},
-            "paths": {"state": str(self.state)}, "http": {"token": TOKEN}}))
+            "paths": {"state": str(self.state)}, "http": {"token": TOKEN},
+            **({"signer": {"ca": str(self.pki.pem(self.signer)), "key": str(self.pki.key(self.signer)), "days": 90,
+                           "spread_s": 0}} if self.signer else {})}))
 
     def first_answer(self):
         return self.get("/api/v1/hosts")

@@ -3,8 +3,11 @@
 #include <cstdlib>
 #include <vector>
 
+#include <boost/json.hpp>
+
 #include "base/assert.hpp"
 #include "tunnel/core/frame.hpp"
+#include "tunnel/core/identity_messages.hpp"
 #include "tunnel/core/messages.hpp"
 
 namespace edge::tunnel {
@@ -25,6 +28,28 @@ void round_trip(ByteSpan payload, Decode decode) {
   EDGE_ASSERT(second && *second == *message);
 }
 
+template <class Message, class Decode>
+void same_again(const boost::json::object& object, Decode decode) {
+  const Result<Message> message = decode(object);
+  if (!message) {
+    EDGE_ASSERT(message.error().code == Errc::invalid_input && !message.error().what.empty());
+    return;
+  }
+  const Result<Message> second = decode(boost::json::parse(encode(*message)).as_object());
+  EDGE_ASSERT(second && *second == *message);
+}
+
+/// What one end tells the other about certificates.
+void decode_identity(ByteSpan payload) {
+  boost::system::error_code ec;
+  const auto parsed = boost::json::parse(as_text(payload), ec, {}, {.max_depth = 32});
+  const boost::json::object* object = ec ? nullptr : parsed.if_object();
+  if (object == nullptr) { return; }
+  same_again<SignerOffer>(*object, decode_signer_offer);
+  same_again<RenewRequest>(*object, decode_renew_request);
+  same_again<RenewAnswer>(*object, decode_renew_answer);
+}
+
 void decode_payload(FrameType type, ByteSpan payload) {
   switch (type) {
     case FrameType::hello: round_trip<Hello>(payload, decode_hello); break;
@@ -36,7 +61,7 @@ void decode_payload(FrameType type, ByteSpan payload) {
     case FrameType::path_status: round_trip<PathStatus>(payload, decode_path_status); break;
     case FrameType::error: round_trip<ErrorMessage>(payload, decode_error); break;
     case FrameType::goaway: (void)decode_goaway(payload); break;  // Encoding keeps fewer endpoints.
-    case FrameType::data:
+    case FrameType::data: decode_identity(payload); break;
     case FrameType::window:
     case FrameType::stream_open:
     case FrameType::stream_data:

@@ -49,6 +49,9 @@ bool is_lasting(PathFailure cause);
 struct PathError {
   PathFailure cause = PathFailure::local;
   std::string text;
+  /// Our certificate does not fit the other end, or its issuer is none that we know: another
+  /// identity of this host may.
+  bool other_identity_helps = false;
 };
 
 template <class T>

@@ -176,7 +176,10 @@ PathError TlsEngine::explain(int ssl_error) {
   const unsigned long first = ERR_peek_error();
   const int reason = ERR_GET_LIB(first) == ERR_LIB_SSL ? ERR_GET_REASON(first) : 0;
   if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
-    return explain_alert(reason - SSL_AD_REASON_OFFSET);
+    PathError alert = explain_alert(reason - SSL_AD_REASON_OFFSET);
+    alert.other_identity_helps =
+        alert.cause == PathFailure::tls_rejected || alert.cause == PathFailure::tls_expired;
+    return alert;
   }
   const std::string_view hint =
       established_ && !heard_ ? " before it said anything (it may have refused our certificate)"
@@ -347,7 +350,8 @@ void TlsEngine::explain_verify_error(int error, const X509* certificate) {
       verify_failure_ =
           PathError{PathFailure::tls_identity,
                     fmt::format("the certificate of {} is not signed by our CA {} ({}): {}", peer,
-                                context_->names().ca, X509_verify_cert_error_string(error), who)};
+                                context_->names().ca, X509_verify_cert_error_string(error), who),
+                    context_->role() == TlsRole::client};
       return;
     default:
       verify_failure_ = PathError{PathFailure::tls_identity,

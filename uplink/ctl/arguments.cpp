@@ -22,7 +22,7 @@ struct Simple {
   const char* name;
   const char* help;
 };
-constexpr std::array<Simple, 11> simple_commands{{
+constexpr std::array<Simple, 12> simple_commands{{
     {"status", "Host, Console connection, counts and problems"},
     {"ports", "Physical ports: carrier, lease, address, path, and what to do"},
     {"paths", "Ways to the Console: state, round trip, first broken step"},
@@ -33,6 +33,7 @@ constexpr std::array<Simple, 11> simple_commands{{
     {"history", "Revisions of the configuration and the commands that made them"},
     {"plan", "What would change if the present configuration were applied now"},
     {"export", "The present configuration as JSON, as apply takes it"},
+    {"renew", "Ask the Console for a new certificate now; status and events say how it ends"},
     {"watch", "Status, ports and paths, live until interrupted"},
 }};
 

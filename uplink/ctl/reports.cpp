@@ -47,6 +47,28 @@ std::string events_text(const json::value& data, const Style& style) {
   return out;
 }
 
+std::string identity_text(const json::object& identity, const Style& style) {
+  if (!says_something(field(identity, "source"))) {
+    return paint("no certificate in use", Tone::warn, style) + "\n";
+  }
+  std::string out =
+      fmt::format("{} until {}, from {}", printable(field(identity, "subject")),
+                  short_time(field(identity, "not_after")), printable(field(identity, "source")));
+  const auto* renewal = object_at(identity, "renewal");
+  if (renewal == nullptr) { return out + "\n"; }
+  if (const std::string state = field(*renewal, "state"); state != "rest") {
+    out += "; renewal: " + printable(state);
+  } else if (is_true(*renewal, "signer")) {
+    out += ", to be renewed " + short_time(field(*renewal, "due"));
+  }
+  if (const auto* last = object_at(*renewal, "last");
+      last != nullptr && field(*last, "result") == "failed") {
+    out +=
+        "; " + paint("last renewal failed: " + printable(field(*last, "what")), Tone::warn, style);
+  }
+  return out + "\n";
+}
+
 std::string status_text(const json::object& status, const Style& style) {
   std::string out;
   const auto line = [&out](std::string_view name, const std::string& value) {
@@ -76,6 +98,11 @@ std::string status_text(const json::object& status, const Style& style) {
       line("at",
            fmt::format("{}  (from {})", list, printable(from == "command" ? "a command" : from)));
     }
+  }
+  if (const auto* value = object_at(status, "identity")) {
+    std::string text = identity_text(*value, style);
+    text.pop_back();
+    line("identity", text);
   }
   if (const auto* value = object_at(status, "trial")) {
     const auto& trial = *value;

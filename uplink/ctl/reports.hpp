@@ -8,6 +8,8 @@
 
 namespace edge::uplink::ctl {
 
+/// The certificate that is shown to the Console, and how its renewal goes.
+std::string identity_text(const boost::json::object& identity, const Style& style);
 std::string status_text(const boost::json::object& status, const Style& style);
 /// What is broken at each port, and what to do.
 std::string doctor_text(const boost::json::array& rows, const Style& style);

@@ -53,6 +53,8 @@ class Commands {
     /// begin.
     std::function<void()> undone{};
     std::function<void()> tried{};  ///< A trial is over, and the network is what its end left.
+    /// A message of channel 1 that may be about something else: true when it was.
+    std::function<bool(const boost::json::object&)> elsewhere{};
   };
   /// A disk that did not take a command's end is asked again so often.
   static constexpr std::chrono::seconds disk_period{2};

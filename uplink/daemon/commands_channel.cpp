@@ -34,6 +34,7 @@ void Commands::on_message(std::string_view text) {
   const json::value* type = message == nullptr ? nullptr : message->if_contains("type");
   const json::value* id = message == nullptr ? nullptr : message->if_contains("id");
   if (type != nullptr && *type == "known") { return on_console_knows(*message); }
+  if (message != nullptr && hooks_.elsewhere && hooks_.elsewhere(*message)) { return; }
   if (type == nullptr || !type->is_string() || id == nullptr || !id->is_string()) {
     spdlog::warn("command.malformed bytes={} reason=\"not an object with type and id\"",
                  text.size());

@@ -137,15 +137,17 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       failover_(io, kernel_, events_),
       group_check_(io, ports_, events_, host_id_),
       lights_(io),
+      identities_(config_, memory_.store.folder + "/identity", host_id_, events_),
       tunnel_(io, config_,
               {host_id_, memory_.identity.install_id, boot_id_,
                fmt::format("uplink {}", uplink_version), memory_.identity.clock_floor},
-              ports_, store_, events_,
+              identities_, ports_, store_, events_,
               {.on_message = [this](tunnel::Channel c,
                                     std::string_view text) { on_tunnel_message(c, text); },
                .on_session_started =
                    [this] {
                      store_keeper_.session_started();
+                     identity_keeper_.session_started();
                      commands_.send_unacked();
                      outbox_.restart();
                    },
@@ -154,6 +156,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                      listening_read_.reset();  // A path's connection has a port of its own.
                      changed();
                      trials_.poke();
+                     identity_keeper_.on_change();
                    },
                .on_console_time =
                    [this](WallTime time) {
@@ -161,6 +164,19 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                                 [](const Result<void>&) {});  // The next WELCOME says it again.
                    }},
               random_u64()),
+      identity_keeper_(
+          io, identities_, store_, events_,
+          {.send =
+               [this](std::string_view text) {
+                 return tunnel_.send(tunnel::Channel::commands, text);
+               },
+           .prove =
+               [this](Identities::Context identity, std::function<void(ProofOutcome)> done) {
+                 tunnel_.prove_identity(std::move(identity), std::move(done));
+               },
+           .online = [this] { return tunnel_.online(); },
+           .changed = [this] { changed(); }},
+          random_u64()),
       trials_(io,
               {.sights = [this] { return tunnel_.sights(); },
                .redial = [this](const PathKey& key) { tunnel_.redial(key); },
@@ -184,7 +200,9 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                },
            .changed = [this] { changed(); },
            .undone = [this] { tunnel_.release(); },
-           .tried = [this] { retire_endpoints(); }},
+           .tried = [this] { retire_endpoints(); },
+           .elsewhere =
+               [this](const json::object& message) { return identity_keeper_.take(message); }},
           boot_id_, {.revision = memory_.revision, .highest = memory_.highest_revision}),
       outbox_(
           io, store_,
@@ -337,6 +355,7 @@ void Daemon::stop(std::function<void()> done) {
   commands_.stop();
   outbox_.stop();
   store_keeper_.stop();
+  identity_keeper_.stop();
   retry_timer_.cancel();
   watch_timer_.cancel();
   tunnel_.stop();

@@ -18,6 +18,7 @@
 #include "uplink/daemon/failover.hpp"
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
+#include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/memory.hpp"
 #include "uplink/daemon/outbox.hpp"
@@ -91,6 +92,7 @@ class Daemon {
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_groups(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_renew(std::shared_ptr<ControlClient> client);
   void control_recable(const std::string& action, std::shared_ptr<ControlClient> client);
   std::vector<PortSight> port_sights() const;
   void recable_begin(std::shared_ptr<ControlClient> client);
@@ -130,7 +132,9 @@ class Daemon {
   Failover failover_;
   GroupCheck group_check_;
   PortLight lights_;
+  Identities identities_;
   TunnelClient tunnel_;
+  IdentityKeeper identity_keeper_;
   Trials trials_;
   Commands commands_;
   Outbox outbox_;

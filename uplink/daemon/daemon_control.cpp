@@ -92,6 +92,8 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     control_rollback(request.args, std::move(client));
   } else if (command == "export") {
     client->answer(netmodel::to_json(reconciler_.model()));
+  } else if (command == "renew") {
+    control_renew(std::move(client));
   } else if (command == "drain") {
     const std::int64_t seconds = number_arg(request.args, "seconds", 600);
     run_operations({json::object{{"op", "path.drain"},
@@ -175,6 +177,15 @@ void Daemon::run_operations(json::array operations, const json::object& args, Cl
     const bool done = result.at("state").as_string() == "done";
     client->answer(std::move(result), done ? 0 : 1);
   });
+}
+
+/// Begun, not done: how it ends is in status and events.
+void Daemon::control_renew(ClientPtr client) {
+  if (const auto ordered = identity_keeper_.order(); !ordered) {
+    client->refuse(ordered.error().what);
+    return;
+  }
+  client->answer(identity_keeper_.view());
 }
 
 void Daemon::control_apply(const json::object& args, ClientPtr client) {

@@ -33,8 +33,9 @@ tunnel::SessionOptions session_options(const Config& config, const TunnelIdentit
 }  // namespace
 
 TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
-                           TunnelIdentity identity, Ports& ports, store::StoreWorker& store,
-                           EventLog& events, Hooks hooks, std::uint64_t seed)
+                           TunnelIdentity identity, Identities& identities, Ports& ports,
+                           store::StoreWorker& store, EventLog& events, Hooks hooks,
+                           std::uint64_t seed)
     : io_(io),
       config_(config),
       identity_(std::move(identity)),
@@ -46,7 +47,8 @@ TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
       engine_(0, random_.next()),
       session_(session_options(config, identity_), Random(random_.next())),
       streams_(io, config.tunnel.streams_allow, events, [this] { pump(); }),
-      timer_(io) {
+      timer_(io),
+      identities_(identities) {
   use_endpoints({});
 }
 
@@ -61,6 +63,7 @@ TunnelClient::Connection* TunnelClient::by_id(PathId id) {
   for (auto& [key, connection] : connections_) {
     if (connection->id == id && connection->stream) { return connection.get(); }
   }
+  if (proof_ && proof_->id == id && proof_->stream) { return proof_.get(); }
   return nullptr;
 }
 
@@ -109,6 +112,7 @@ void TunnelClient::stop() {
   session_.shutdown(mono_now());
   pump();
   timer_.cancel();
+  proof_.reset();
   connections_.clear();
   streams_.start(std::nullopt, {});
 }

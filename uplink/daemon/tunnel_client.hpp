@@ -19,6 +19,8 @@
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
 #include "uplink/daemon/events.hpp"
+#include "uplink/daemon/identities.hpp"
+#include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/path_memory.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/streams.hpp"
@@ -48,8 +50,8 @@ class TunnelClient {
   static constexpr std::chrono::seconds welcome_timeout{3};
 
   TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
-               Ports& ports, store::StoreWorker& store, EventLog& events, Hooks hooks,
-               std::uint64_t seed);
+               Identities& identities, Ports& ports, store::StoreWorker& store, EventLog& events,
+               Hooks hooks, std::uint64_t seed);
   ~TunnelClient();
 
   void on_port(const Port& port, unsigned rank);
@@ -76,6 +78,10 @@ class TunnelClient {
   void prove(std::set<std::string> ports) { proving_ = std::move(ports); }
   /// Ends a path that is up and dials it anew.
   void redial(const PathKey& key);
+  /// Connects once more over a path that is up, a standby one if there is one, and shows this
+  /// identity: welcomed, the new connection takes the old one's place. One at a time; says once how
+  /// it went, never from inside.
+  void prove_identity(Identities::Context identity, std::function<void(ProofOutcome)> done);
   /// Until release() nothing is dialled.
   void hold() { held_ = true; }
   void release();
@@ -110,6 +116,18 @@ class TunnelClient {
   void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
   void on_welcome(Connection& c, const tunnel::Welcome& welcome);
   void fail_dial(const PathKey& key, const PathBreak& why);
+  // tunnel_client_identity.cpp
+  /// Ends a dial, or the proof.
+  void end_dial(Connection& c, const PathBreak& why, bool rejected = false);
+  void end_dial(Connection& c, const tunnel::PathError& error);
+  /// What a refused identity means for the path.
+  PathBreak identity_break(const tunnel::TlsContext& shown, const tunnel::PathError& error);
+  /// None of the identities is in date.
+  static PathBreak invalid_break(const tunnel::PathError& error);
+  void end_proof(ProofOutcome outcome);
+  void take_place(Connection& c);
+  void on_proof_dialled(std::uint64_t attempt, tunnel::DialResult result);
+  void start_stream(Connection& c, tunnel::DialSuccess success);
   void tell_of_barrier(const PathKey& key, const tunnel::PathError& error);
   void drop(const PathKey& key);
   void arm_timer();
@@ -152,7 +170,10 @@ class TunnelClient {
   std::map<std::string, unsigned> ranks_;
   std::map<PathId, std::string>
       labels_;  ///< Of attached paths; outlives them until the switch is told.
-  std::shared_ptr<const tunnel::TlsContext> tls_;
+  Identities& identities_;
+  /// A connection that shows an identity for the first time, until its WELCOME.
+  std::unique_ptr<Connection> proof_;
+  std::function<void(ProofOutcome)> proof_done_;
   std::uint32_t next_path_id_ = 1;
   std::uint64_t next_attempt_ = 1;
   bool pumping_ = false;

@@ -18,24 +18,10 @@ constexpr int small_segment_bytes = 1200;
 }  // namespace
 
 std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem) {
-  if (config_.console.certificate.empty()) {
-    problem = "no certificate: set console.certificate and console.key, or enrol this host";
-    return nullptr;
-  }
-  if (!tls_) {
-    tunnel::TlsOptions options;
-    options.server_name = config_.console.server_name;
-    options.clock_floor = identity_.clock_floor;
-    auto opened = tunnel::TlsContext::open(
-        tunnel::TlsRole::client,
-        {config_.console.ca, config_.console.certificate, config_.console.key}, options);
-    if (!opened) {
-      problem = opened.error().what;
-      return nullptr;
-    }
-    tls_ = *opened;
-  }
-  return tls_;
+  tunnel::TlsOptions options;
+  options.server_name = config_.console.server_name;
+  options.clock_floor = identity_.clock_floor;
+  return identities_.context(options, problem);
 }
 
 tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& key) const {
@@ -89,13 +75,14 @@ void TunnelClient::dial(const PathKey& key) {
     return;
   }
   if (const auto invalid = context->own_validity()) {
-    tls_.reset();  // A new certificate may have been put there meanwhile.
-    engine_.on_dial_failed(key, break_of(*invalid), mono_now());
+    engine_.on_dial_failed(key, invalid_break(*invalid), mono_now());
+    identities_.reload();  // A new certificate may have been put there meanwhile.
     return;
   }
   auto connection = std::make_unique<Connection>(io_);
   connection->key = key;
   connection->attempt = next_attempt_++;
+  connection->tls = context;
   tunnel::DialRequest request = request_of(*port, key);
   request.attempt = attempts_[key]++;
   connection->dial = std::make_unique<tunnel::Dial>(
@@ -136,18 +123,21 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
     if (result.error().error.cause == tunnel::PathFailure::tls_timeout) {
       small_segments_.insert(key);
     }
-    fail_dial(key, break_of(result.error().error));
+    end_dial(*found->second, result.error().error);
     return;
   }
-  Connection& c = *found->second;
-  c.id = PathId{next_path_id_++};
-  c.address = result->address;
-  c.resolved = std::move(result->resolved);
-  c.stream = std::move(result->stream);
   if (!result->dns_degraded.empty()) {
     spdlog::warn("path.dns_degraded path={} cause=\"{}\"", path_name(key), result->dns_degraded);
     events_.add("path.dns_degraded", {{"path", path_name(key)}, {"cause", result->dns_degraded}});
   }
+  start_stream(*found->second, std::move(*result));
+}
+
+void TunnelClient::start_stream(Connection& c, tunnel::DialSuccess success) {
+  c.id = PathId{next_path_id_++};
+  c.address = success.address;
+  c.resolved = std::move(success.resolved);
+  c.stream = std::move(success.stream);
   const PathId id = c.id;
   c.stream->start({.on_bytes =
                        [this, id](std::span<const std::byte> bytes) {
@@ -160,7 +150,7 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
                          Connection* alive = by_id(id);
                          if (alive == nullptr) { return; }
                          if (!alive->attached) {
-                           fail_dial(alive->key, break_of(error));
+                           end_dial(*alive, error);
                            return;
                          }
                          session_.on_path_lost(id, session_cause(error.cause), error.text,
@@ -185,15 +175,15 @@ void TunnelClient::say_hello(Connection& c) {
   const bool jumbo = port != nullptr && port->mtu > netmodel::mtu_low;
   if (jumbo && proving_.contains(key.port)) { hello.fill = port->mtu; }
   if (!c.stream->send(std::make_shared<const tunnel::Bytes>(tunnel::encode(hello)))) {
-    fail_dial(key, {Step::tcp, "the connection ended before HELLO"});
+    end_dial(c, {Step::tcp, "the connection ended before HELLO"});
     return;
   }
   c.welcome_timer.expires_after(welcome_timeout);
   c.welcome_timer.async_wait([this, id](boost::system::error_code ec) {
     Connection* alive = by_id(id);
     if (ec || alive == nullptr || alive->attached) { return; }
-    fail_dial(alive->key, {.step = Step::console,
-                           .text = fmt::format("no WELCOME within {} s", welcome_timeout.count())});
+    end_dial(*alive, {.step = Step::console,
+                      .text = fmt::format("no WELCOME within {} s", welcome_timeout.count())});
   });
 }
 
@@ -220,8 +210,8 @@ void TunnelClient::on_bytes(Connection& c, std::span<const std::byte> bytes) {
     session_.on_decode_error(id, fed.error(), mono_now());
     pump();
   } else {
-    fail_dial(alive->key, {Step::console,
-                           "the Console does not speak our protocol: " + fed.error().what, true});
+    end_dial(*alive,
+             {Step::console, "the Console does not speak our protocol: " + fed.error().what, true});
   }
 }
 
@@ -232,7 +222,7 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
     if (welcome) {
       on_welcome(c, *welcome);
     } else {
-      fail_dial(key, {Step::console, welcome.error().what, true});
+      end_dial(c, {Step::console, welcome.error().what, true});
     }
     return;
   }
@@ -245,19 +235,21 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
         : error->code == tunnel::ErrorCode::revoked
             ? error->what  // It says so itself.
             : fmt::format("the Console refused: {} ({})", error->what, to_string(error->code));
-    fail_dial(key, {.step = Step::console, .text = why, .lasting = lasting, .answered = true});
+    end_dial(c, {.step = Step::console, .text = why, .lasting = lasting, .answered = true},
+             error && error->code == tunnel::ErrorCode::identity);
     return;
   }
   if (frame.header.type == tunnel::FrameType::goaway) {
     if (const auto goaway = tunnel::decode_goaway(frame.payload)) {
+      if (&c == proof_.get()) { return end_proof({.what = "the Console asked to come later"}); }
       drop(key);
       engine_.on_retry_later(key, goaway->reconnect_in, goaway->spread, mono_now());
       pump();
       return;
     }
   }
-  fail_dial(key,
-            {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
+  end_dial(c,
+           {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
 }
 
 void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
@@ -265,13 +257,20 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   const PathId id = c.id;
   c.welcome_timer.cancel();
   const tunnel::PathFacts facts = facts_of(key, id);
+  if (&c == proof_.get()) {
+    take_place(c);
+    if (!connections_.contains(key) || connections_.at(key).get() != &c) { return; }
+  }
   c.attached = true;
   const auto attached = session_.attach(id, facts, welcome, mono_now());
   if (!attached) {
     c.attached = false;
+    // Of a path that was up, when this was the proof of an identity.
+    engine_.on_closed(key, {Step::console, attached.error().what}, mono_now());
     fail_dial(key, {Step::console, attached.error().what});
     return;
   }
+  identities_.welcomed(*c.tls);
   labels_[id] = facts.label;
   engine_.on_welcome(key, mono_now());
   barriers_.erase(key);

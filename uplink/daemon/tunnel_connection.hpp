@@ -20,6 +20,7 @@ struct TunnelClient::Connection {
   PathKey key;
   std::uint64_t attempt = 0;
   PathId id{0};
+  std::shared_ptr<const tunnel::TlsContext> tls;  ///< What is shown to the Console.
   std::unique_ptr<tunnel::Dial> dial;
   std::unique_ptr<tunnel::TlsStream> stream;
   tunnel::FrameDecoder decoder;

@@ -111,6 +111,9 @@ json::object status_view(const ViewSources& s) {
   if (const std::string problem = s.store.problem(); !problem.empty()) {
     problems.emplace_back(problem);
   }
+  if (const std::string problem = s.identity.problem(); !problem.empty()) {
+    problems.emplace_back(problem);
+  }
   const auto& model = s.reconciler.model();
   json::object out{{"host", s.host_id},
                    {"version", std::string(uplink_version)},
@@ -126,6 +129,7 @@ json::object status_view(const ViewSources& s) {
                                            {"commands_executed", s.commands.executed()},
                                            {"reconcile_turns", s.reconciler.turns()}}},
                    {"store", s.store.view()},
+                   {"identity", s.identity.view()},
                    {"verified", s.reconciler.last() && s.reconciler.last()->verified},
                    {"problems", std::move(problems)}};
   if (const auto& last = s.reconciler.last()) {

@@ -6,6 +6,7 @@
 
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/group_check.hpp"
+#include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
@@ -29,6 +30,7 @@ struct ViewSources {
   const VirtualIp& virtual_ip;
   const Trials& trials;
   const StoreKeeper& store;
+  const IdentityKeeper& identity;
 };
 
 boost::json::object status_view(const ViewSources& s);

@@ -51,7 +51,8 @@ TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
   };
   EXPECT_TRUE(said("c.toml:2: ", "console.example"));
   EXPECT_TRUE(said("c.toml:3: ", "expected a string"));
-  EXPECT_TRUE(said("c.toml:4: ", "allowed are http, limits, listen, log, paths, timers, tls"));
+  EXPECT_TRUE(
+      said("c.toml:4: ", "allowed are http, limits, listen, log, paths, signer, timers, tls"));
   EXPECT_TRUE(said("c.toml:7: ", "8..256"));
   EXPECT_TRUE(said("c.toml:9: ", "5 is out of range 50..10000"));
   EXPECT_TRUE(said("c.toml:10: ", "timers.heartbeats"));
@@ -60,6 +61,23 @@ TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
   for (const auto& problem : problems) {
     EXPECT_EQ(problem.find("short"), std::string::npos) << "the token is secret";
   }
+}
+
+TEST(ConsoleConfig, ASignerIsACaAndItsKey) {
+  const std::string good(kGood);
+  const auto none = parse_config(good, "c.toml", "/e");
+  EXPECT_TRUE(none->signer.ca.empty());
+  const auto all =
+      parse_config(good + "[signer]\nca = \"a\"\nkey = \"/k\"\ndays = 30\n", "c.toml", "/e");
+  ASSERT_TRUE(all) << all.error().front();
+  EXPECT_EQ(all->signer.ca, "/e/a");
+  EXPECT_EQ(all->signer.key, "/k");
+  EXPECT_EQ(all->signer.days, 30U);
+  EXPECT_EQ(all->signer.spread_s, 600U);
+  const auto half = parse_config(good + "[signer]\nca = \"a\"\n", "c.toml", "/e");
+  ASSERT_FALSE(half);
+  EXPECT_NE(half.error().front().find("signer.key is missing"), std::string::npos);
+  EXPECT_FALSE(parse_config(good + "[signer]\nca=\"a\"\nkey=\"k\"\ndays=0\n", "c.toml", "/e"));
 }
 
 TEST(ConsoleConfig, NamesWhatIsMissingAndBrokenText) {

@@ -181,8 +181,42 @@ constexpr const char* kSchema3 =
     "UPDATE hosts SET top_revision=9;"
     "PRAGMA user_version=3";
 
+TEST(ConsoleDbIssued, TheNewestCertificatesOfEachHostStayOnRecord) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  {
+    auto db = ConsoleDb::open(path, {.issued_per_host_max = 3}).value();
+    for (int n = 1; n <= 5; ++n) {
+      for (const char* host : {"hv-01", "hv-02"}) {
+        ASSERT_TRUE(db.add_issued({.host = host,
+                                   .serial = fmt::format("{}-{}", host, n),
+                                   .issuer = "CN=ca",
+                                   .not_before = kNow,
+                                   .not_after = kNow + 90h * 24,
+                                   .issued = kNow + n * 1s}));
+      }
+    }
+    EXPECT_FALSE(db.add_issued({.host = "hv-03", .serial = "hv-01-5", .issuer = ""}))
+        << "a serial is given once";
+  }
+  auto db = ConsoleDb::open(path).value();
+  const auto rows = db.issued("hv-01", 10).value();
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].serial, "hv-01-5");
+  EXPECT_EQ(rows[0].issuer, "CN=ca");
+  EXPECT_EQ(rows[0].not_after, kNow + 90h * 24);
+  EXPECT_EQ(rows[2].issued, kNow + 3s);
+  EXPECT_EQ(db.issued("hv-01", 1)->size(), 1U);
+  EXPECT_TRUE(db.issued("hv-09", 10)->empty());
+}
+
+constexpr const char* kSchema4 =
+    "ALTER TABLE hosts ADD COLUMN revoked INTEGER;"
+    "ALTER TABLE hosts ADD COLUMN revoked_reason TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version=4";
+
 class ConsoleDbUpgrade : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3, 4));
 
 TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
   store::TempFolder folder;
@@ -192,6 +226,7 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     ASSERT_TRUE(old.execute(kSchema1));
     if (GetParam() >= 2) { ASSERT_TRUE(old.execute(kSchema2)); }
     if (GetParam() >= 3) { ASSERT_TRUE(old.execute(kSchema3)); }
+    if (GetParam() >= 4) { ASSERT_TRUE(old.execute(kSchema4)); }
   }
   {
     auto db = ConsoleDb::open(path).value();
@@ -208,6 +243,7 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     EXPECT_EQ(db.command("hv-01", kCommand).value()->message, "{\"a\":1}");
     EXPECT_EQ(db.events_of("hv-01", 0, 10)->size(), 1U);
     EXPECT_EQ(db.forwards()->size(), GetParam() >= 2 ? 1U : 0U);
+    EXPECT_TRUE(db.issued("hv-01", 10)->empty());
     ASSERT_TRUE(db.add_forward({.id = "g",
                                 .host = "hv-01",
                                 .listen = "127.0.0.1:2",

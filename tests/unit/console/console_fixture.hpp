@@ -117,7 +117,9 @@ class FakeHost {
   int sessions_started = 0;
   int closed = 0;
   std::string last_close;
-  std::string hello_as;  ///< Set: lies about its id.
+  std::string hello_as;                  ///< Set: lies about its id.
+  std::vector<json::object> offers;      ///< Of a Console that signs.
+  std::vector<json::object> identities;  ///< Its answers to requests.
 
   std::size_t executed() const { return executed_.size(); }
   std::size_t attached() const { return session_.paths(mono_now()).size(); }
@@ -224,6 +226,14 @@ class FakeHost {
     }
     if (type == "known") {
       known_revisions.push_back(message.at("revision").as_int64());
+      return;
+    }
+    if (type == "signer") {
+      offers.push_back(message);
+      return;
+    }
+    if (type == "identity") {
+      identities.push_back(message);
       return;
     }
     const std::string id(message.at("id").as_string());

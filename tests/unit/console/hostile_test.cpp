@@ -103,6 +103,42 @@ class HostileHostTest : public ConsoleTest {
   std::optional<FakeHost> good_host;
 };
 
+TEST_F(HostileHostTest, AHostOfAnotherVersionIsToldWhichAndTheOperatorSeesIt) {
+  start();
+  Rude& newer = barge_in();
+  auto hello = hello_of("hv-66", 1);
+  hello.version_min = 2;
+  hello.version_max = 3;
+  hello.software = "uplink 9.0.0";
+  newer.say(encode(hello));
+  ASSERT_TRUE(run_until([&] { return newer.closed; }));
+  const auto error = tunnel::decode_error(newer.payload(FrameType::error));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, tunnel::ErrorCode::version);
+  EXPECT_EQ(error->what, "protocol versions 2..3 offered, 1..1 supported");
+  EXPECT_EQ(newer.count(FrameType::welcome), 0U);
+  const auto shown = get("/api/v1/hosts/hv-66").at("version_refused").as_object();
+  EXPECT_EQ(shown.at("reason").as_string(), error->what + ", by uplink 9.0.0");
+  EXPECT_NE(call("GET", "/metrics").body.find("uplink_console_versions_refused_total 1\n"),
+            std::string::npos);
+
+  // One that speaks ours too is served in it, and may say what we do not know.
+  Rude& both = barge_in();
+  hello.version_min = 1;
+  both.say(encode(hello));
+  ASSERT_TRUE(run_until([&] { return both.count(FrameType::welcome) == 1; }));
+  EXPECT_EQ(tunnel::decode_welcome(both.payload(FrameType::welcome))->version, 1U);
+  const auto unknown = tunnel::encode_header(
+      {.type = static_cast<FrameType>(0x40), .flags = 0, .channel = 9, .length = 5, .seq = 77});
+  tunnel::Bytes future(unknown.begin(), unknown.end());
+  future.resize(future.size() + 5);
+  both.say(std::move(future));
+  both.say(encode(tunnel::Ping{.nonce = 1, .send_time_us = 2, .active_serial = 0, .view = 0}));
+  ASSERT_TRUE(run_until([&] { return both.count(FrameType::pong) == 1; })) << "it was skipped";
+  EXPECT_FALSE(get("/api/v1/hosts/hv-66").contains("version_refused"));
+  expect_service();
+}
+
 TEST_F(HostileHostTest, AFrameThatClaimsToBeHugeIsRefusedBeforeAByteOfItIsKept) {
   start();
   Rude& one = barge_in();

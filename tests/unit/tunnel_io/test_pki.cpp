@@ -71,6 +71,8 @@ TestCa::TestCa(const std::string& common_name) : key_(EVP_EC_gen("P-256")) {
   pem_ = to_pem(self);
 }
 
+std::string TestCa::key_pem() const { return to_pem(key_.get()); }
+
 PemPair TestCa::issue(const CertificateOptions& options) const {
   const std::unique_ptr<EVP_PKEY, FreeKey> key(EVP_EC_gen("P-256"));
   const std::unique_ptr<X509, FreeX509> leaf(

@@ -38,6 +38,7 @@ class TestCa {
  public:
   explicit TestCa(const std::string& common_name);
   const std::string& pem() const { return pem_; }
+  std::string key_pem() const;
   PemPair issue(const CertificateOptions& options) const;
   PemPair console(const std::string& alt_names) const;
   PemPair host(const std::string& id) const;

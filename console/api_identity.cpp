@@ -1,0 +1,44 @@
+// API: the certificates of hosts.
+#include <boost/json.hpp>
+
+#include "console/api.hpp"
+#include "console/clock.hpp"
+#include "tunnel/io/certificate.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+namespace asio = boost::asio;
+
+/// The order is out, not done: the host's event `identity.renewed` says when it is.
+HttpResponse Api::renew(const Route& route) {
+  Host* host = fleet_.find(route.host);
+  HttpResponse out;
+  if (const auto ordered = host->order_renewal(); !ordered) {
+    return response_of(Problem{.status = 409, .detail = ordered.error().what});
+  }
+  out.status = 202;
+  out.body = json::serialize(host->summary());
+  return out;
+}
+
+asio::awaitable<HttpResponse> Api::list_certificates(Route route) {
+  auto read = [host = route.host, limit = route.limit](ConsoleDb& db) {
+    return db.issued(host, limit);
+  };
+  const auto rows = co_await db_.call(std::move(read));
+  if (!rows) { co_return response_of(Problem{.status = 503, .detail = rows.error().what}); }
+  json::array list;
+  for (const IssuedRow& row : *rows) {
+    list.push_back(json::object{{"serial", row.serial},
+                                {"issuer", row.issuer},
+                                {"not_before", tunnel::to_iso8601(row.not_before)},
+                                {"not_after", tunnel::to_iso8601(row.not_after)},
+                                {"issued", to_iso8601(row.issued)}});
+  }
+  HttpResponse out;
+  out.body = json::serialize(json::object{{"certificates", std::move(list)}});
+  co_return out;
+}
+
+}  // namespace edge::console

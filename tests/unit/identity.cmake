@@ -1,0 +1,5 @@
+edge_test(unit_identity unit/identity edge_uplink_daemon)
+if(TARGET unit_identity)
+  target_sources(unit_identity PRIVATE unit/store_points/syscall_points.cpp unit/tunnel_io/test_pki.cpp)
+  edge_io(unit_identity)
+endif()
