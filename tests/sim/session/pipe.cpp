@@ -6,9 +6,6 @@
 namespace edge::sim {
 namespace {
 
-/// Unsent bytes that the socket buffer takes, as time on the line (TCP_NOTSENT_LOWAT).
-constexpr Duration socket_buffer = std::chrono::milliseconds(5);
-
 constexpr std::size_t large_packet_bytes = 1200;
 /// A frame that takes longer than this is seen to arrive in parts.
 constexpr Duration part_on_line = std::chrono::milliseconds(50);

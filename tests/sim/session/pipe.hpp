@@ -33,7 +33,9 @@ struct Arrival {
   tunnel::SharedBytes bytes;  ///< Null: a part of what comes later.
 };
 
-inline constexpr std::size_t write_queue_bytes_max = 4UZ << 20;               ///< As tunnel/io.
+inline constexpr std::size_t write_queue_bytes_max = 4UZ << 20;  ///< As tunnel/io.
+/// Unsent bytes that the socket buffer takes, as time on the line (TCP_NOTSENT_LOWAT).
+inline constexpr Duration socket_buffer = std::chrono::milliseconds(5);
 inline constexpr Duration retransmit_first = std::chrono::milliseconds(200);  ///< tcp(7): RTO_MIN.
 
 /// Models what tunnel/io does: control frames overtake queued data, an ack replaces a queued ack.
