@@ -18,6 +18,7 @@
 #include "uplink/core/config.hpp"
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
+#include "uplink/core/ways.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/path_memory.hpp"
 #include "uplink/daemon/ports.hpp"
@@ -72,6 +73,11 @@ class TunnelClient {
   /// All paths as a trial judges them.
   std::vector<PathSight> sights() const;
   std::optional<PathKey> active_path() const;
+  /// Paths that are up and lead to where the Console is, the active one first, then in the order
+  /// in which they would follow it.
+  std::vector<Way> ways() const;
+  /// What `list` would put in force, as `Way::endpoint` has it; of an empty one: uplink.toml's.
+  std::vector<std::string> endpoint_names(const std::vector<HostPort>& list) const;
   /// Until the next call HELLOs over these ports prove their MTU.
   void prove(std::set<std::string> ports) { proving_ = std::move(ports); }
   /// Ends a path that is up and dials it anew.

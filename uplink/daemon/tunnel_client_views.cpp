@@ -100,6 +100,21 @@ std::optional<PathKey> TunnelClient::active_path() const {
   return std::nullopt;
 }
 
+std::vector<Way> TunnelClient::ways() const {
+  std::vector<Way> out;
+  for (const PathId id : session_.succession()) {
+    for (const auto& [key, connection] : connections_) {
+      if (connection->id != id || !connection->attached || !in_force(key)) { continue; }
+      const Port* port = ports_.find(key.port);
+      out.push_back({.port_key = key.port,
+                     .port = port == nullptr ? key.port : port->name,
+                     .endpoint = endpoint_name(key),
+                     .address = connection->address});
+    }
+  }
+  return out;
+}
+
 json::object TunnelClient::console_json() const {
   json::object out{{"state", online() ? "online" : "offline"},
                    {"session", tunnel::to_hex(session_.id())},
