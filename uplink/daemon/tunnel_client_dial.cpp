@@ -48,11 +48,7 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
     for (const IpAddress& server : port.lease->dns) { request.dns_servers.push_back({server}); }
   }
   for (const IpAddress& server : port.v6.dns) { request.dns_servers.push_back({server}); }
-  if (!port.v6.owned.empty()) {
-    request.binding.source6 = port.v6.owned.front().address;
-  } else if (!port.v6.seen.empty()) {
-    request.binding.source6 = port.v6.seen.front().address;
-  }
+  request.binding.source6 = port.sources6.dial;
   request.last_good = memory_.addresses(key);
   if (const HttpUrl* proxy = config_.proxy_of(port.name)) {
     request.proxy = {.at = proxy->at, .credentials = {proxy->user, proxy->password}};
@@ -98,6 +94,8 @@ void TunnelClient::dial(const PathKey& key) {
   connection->attempt = next_attempt_++;
   tunnel::DialRequest request = request_of(*port, key);
   request.attempt = attempts_[key]++;
+  connection->source4 = request.binding.source4;
+  connection->source6 = request.binding.source6;
   connection->dial = std::make_unique<tunnel::Dial>(
       io_.get_executor(), context, std::move(request),
       [this, key, attempt = connection->attempt](tunnel::DialResult result) {
@@ -269,7 +267,7 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
     return;
   }
   labels_[id] = facts.label;
-  engine_.on_welcome(key, mono_now());
+  engine_.on_welcome(key, mono_now(), c.address.family == Family::v4 ? c.source4 : c.source6);
   barriers_.erase(key);
   welcomes_[key] = ++welcome_count_;
   const Port* port = ports_.find(key.port);
