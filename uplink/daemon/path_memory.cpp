@@ -14,8 +14,10 @@ namespace json = boost::json;
 
 void PathMemory::recall_addresses(const PathKey& key, const MacAddress& mac,
                                   const std::string& endpoint) {
+  asked_.insert(key);
   store_.run([mac, endpoint](store::Store& s) { return s.good_addresses(mac, endpoint); },
              [this, key](Result<std::vector<IpAddress>> known) {
+               if (asked_.erase(key) == 0) { return; }  // Forgotten meanwhile.
                if (known && !addresses_.contains(key)) { addresses_[key] = std::move(*known); }
              });
 }

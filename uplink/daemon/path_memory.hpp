@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,10 @@ class PathMemory {
   template <class Gone>
   void forget_addresses(Gone&& gone) {
     std::erase_if(addresses_, [&](const auto& item) { return gone(item.first); });
+    std::erase_if(asked_, gone);
   }
+  /// Paths of which something is known or asked.
+  std::size_t path_count() const { return addresses_.size() + asked_.size(); }
 
   /// A restart of the daemon forgives an adapter nothing. Calls back only if something is known.
   void recall_reputation(const std::string& adapter, const MacAddress& mac,
@@ -42,6 +46,7 @@ class PathMemory {
  private:
   store::StoreWorker& store_;
   std::map<PathKey, std::vector<IpAddress>> addresses_;
+  std::set<PathKey> asked_;  ///< The store has not answered yet.
 };
 
 }  // namespace edge::uplink
