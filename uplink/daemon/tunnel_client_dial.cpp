@@ -137,6 +137,7 @@ void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
   c.id = PathId{next_path_id_++};
   c.address = result->address;
   c.resolved = std::move(result->resolved);
+  memory_.saw(key.endpoint, c.resolved);
   c.stream = std::move(result->stream);
   if (!result->dns_degraded.empty()) {
     spdlog::warn("path.dns_degraded path={} cause=\"{}\"", path_name(key), result->dns_degraded);

@@ -28,6 +28,12 @@ std::set<IpAddress> TunnelClient::console_addresses() const {
   return out;
 }
 
+std::set<IpAddress> TunnelClient::console_addresses_seen() const {
+  std::set<IpAddress> out = console_addresses();
+  out.merge(memory_.seen());
+  return out;
+}
+
 json::array TunnelClient::paths_json() const {
   const MonoTime now = mono_now();
   std::map<PathKey, tunnel::PathView> views;

@@ -58,5 +58,26 @@ TEST_F(PathMemoryTest, WhatTheStoreKnowsIsHadAgainAndOneThatIsDialledMeanwhileKn
   EXPECT_EQ(memory.path_count(), 2U);
 }
 
+TEST_F(PathMemoryTest, AddressesOfANameThatAnswersByTurnsAreHeldWhileItIsInForce) {
+  const IpAddress other = parse_ip("203.0.113.11").value();
+  for (const IpAddress& answered : {address, other, address}) {
+    memory.keep_addresses({"a", 0}, mac, name(0), answered, {answered});
+    EXPECT_EQ(memory.addresses({"a", 0}), std::vector{answered});
+    EXPECT_TRUE(memory.seen().contains(address));
+  }
+  EXPECT_EQ(memory.seen(), (std::set{address, other}));
+  memory.forget_addresses([](const PathKey& key) { return key.endpoint == 0; });
+  EXPECT_TRUE(memory.seen().empty());
+}
+
+TEST_F(PathMemoryTest, AResolverThatNamesEverOtherAddressesMakesItHoldTheNewestOnly) {
+  const auto numbered = [](std::uint32_t n) { return IpAddress::v4_from_u32(0xCB007100U + n); };
+  for (std::uint32_t n = 0; n < 1000; ++n) { memory.saw(0, {numbered(n), numbered(7)}); }
+  EXPECT_EQ(memory.seen().size(), PathMemory::seen_max);
+  EXPECT_TRUE(memory.seen().contains(numbered(7)));
+  EXPECT_TRUE(memory.seen().contains(numbered(999)));
+  EXPECT_FALSE(memory.seen().contains(numbered(900)));
+}
+
 }  // namespace
 }  // namespace edge::uplink
