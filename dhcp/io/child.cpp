@@ -78,6 +78,22 @@ std::vector<std::string> arguments_of(const ChildCommand& command) {
   return out;
 }
 
+/// The keeper that wrote its pid into a lock file, if it still is that process.
+struct Holder {
+  pid_t pid = 0;
+  UniqueFd pidfd;  ///< Empty: no keeper.
+};
+
+Holder holder_of(const std::string& lock_file) {
+  const auto text = read_file(lock_file, 16);
+  Holder out{.pid = text ? std::atoi(text->c_str()) : 0, .pidfd = {}};
+  if (out.pid <= 1) { return out; }
+  UniqueFd pidfd(pidfd_open_of(out.pid));
+  const auto name = read_file(fmt::format("/proc/{}/comm", out.pid), 64);
+  if (name && name->starts_with("uplink-dhcp-kee")) { out.pidfd = std::move(pidfd); }
+  return out;
+}
+
 /// State letter and name of a process; '\0' when it is gone. Source: proc(5), /proc/pid/stat.
 std::pair<char, std::string> state_of(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
@@ -105,18 +121,21 @@ struct Child::Impl : std::enable_shared_from_this<Impl> {
 
   void reap() {
     siginfo_t info{};
-    if (waitid(P_PIDFD, static_cast<id_t>(exit_watch.native_handle()), &info, WEXITED | WNOHANG) !=
-            0 ||
-        info.si_pid == 0) {
+    const bool ours = waitid(P_PIDFD, static_cast<id_t>(exit_watch.native_handle()), &info,
+                             WEXITED | WNOHANG) == 0 &&
+                      info.si_pid != 0;
+    if (!ours && !adopted) {
       watch_exit();
       return;
     }
     reaped = true;
-    while (take_output()) {}
+    while (output.is_open() && take_output()) {}
     if (!partial.empty()) { take_line(); }
-    ChildExit result{.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status,
+    ChildExit result{.status = adopted                      ? status_unknown
+                               : info.si_code == CLD_EXITED ? info.si_status
+                                                            : 128 + info.si_status,
                      .last_line = last_line};
-    output.close();
+    if (output.is_open()) { output.close(); }
     // The owner may destroy us from within its handler.
     auto handler = std::move(on_exit);
     handler(std::move(result));
@@ -160,6 +179,7 @@ struct Child::Impl : std::enable_shared_from_this<Impl> {
   bool reaped = false;
   bool abandoned = false;
   bool released = false;
+  bool adopted = false;
   bool kill_sent = false;
 };
 
@@ -204,19 +224,35 @@ Result<std::unique_ptr<Child>> Child::spawn(asio::io_context& io, const ChildCom
   return std::unique_ptr<Child>(new Child(std::move(impl)));
 }
 
+Result<std::unique_ptr<Child>> Child::adopt(asio::io_context& io, const std::string& lock_file,
+                                            OnExit on_exit) {
+  const UniqueFd lock(open(lock_file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!lock || flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+    return fail(Errc::not_found, lock_file + ": nobody holds it");
+  }
+  Holder holder = holder_of(lock_file);
+  if (!holder.pidfd) {
+    return fail(Errc::conflict,
+                fmt::format("{}: held by no keeper (pid {})", lock_file, holder.pid));
+  }
+  auto impl = std::make_shared<Impl>(io);
+  impl->pid = holder.pid;
+  impl->adopted = true;
+  impl->on_exit = std::move(on_exit);
+  impl->exit_watch.assign(holder.pidfd.release());
+  impl->watch_exit();
+  return std::unique_ptr<Child>(new Child(std::move(impl)));
+}
+
 bool end_holder(const std::string& lock) {
   const UniqueFd fd(open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) { return errno == ENOENT; }
   if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) { return true; }
-  const auto text = read_file(lock, 16);
-  const int pid = text ? std::atoi(text->c_str()) : 0;
-  const UniqueFd pidfd(pid > 1 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
-  const auto name = read_file(fmt::format("/proc/{}/comm", pid), 64);
-  if (pidfd && name && name->starts_with("uplink-dhcp-kee")) {
-    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-    pollfd watch{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+  if (const Holder holder = holder_of(lock); holder.pidfd) {
+    pidfd_signal(holder.pidfd.get(), SIGKILL);
+    pollfd watch{.fd = holder.pidfd.get(), .events = POLLIN, .revents = 0};
     poll(&watch, 1, 3000);
-    waitpid(pid, nullptr, WNOHANG);  // Ours where we began anew in the same process (exec).
+    waitpid(holder.pid, nullptr, WNOHANG);  // Ours where we began anew in the same process (exec).
   }
   // The rest of its namespace still holds the lock for some milliseconds.
   constexpr int tries = 300;
@@ -236,7 +272,9 @@ Child::~Child() {
     pidfd_signal(pidfd, SIGKILL);
     siginfo_t info{};
     // The keeper only waits for signals: it is gone in a moment, and a zombie must not stay.
-    waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED);
+    pollfd watch{.fd = pidfd, .events = POLLIN, .revents = 0};
+    if (impl_->adopted) { poll(&watch, 1, 3000); }
+    waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | (impl_->adopted ? WNOHANG : 0));
   }
   impl_->exit_watch.close();
   if (impl_->output.is_open()) { impl_->output.close(); }

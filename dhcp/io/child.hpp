@@ -34,6 +34,8 @@ struct ChildExit {
 inline constexpr int keeper_status_locked = 75;
 /// The program was stopped (SIGSTOP) and therefore ended.
 inline constexpr int keeper_status_stopped = 147;
+/// Of a child that was adopted: only its owner of then could have heard it.
+inline constexpr int status_unknown = -1;
 
 /// Owns one run of a child. Destruction kills all of its processes, unless it was released.
 /// Threads: that of the io_context. The thread that calls spawn() must live as long as the child
@@ -48,6 +50,11 @@ class Child {
   static Result<std::unique_ptr<Child>> spawn(boost::asio::io_context& io,
                                               const ChildCommand& command, OnExit on_exit,
                                               OnLine on_line = {});
+  /// Takes over what an earlier owner left with release(), or by its death: it runs on, what it
+  /// writes is not heard, otherwise it is as if we had spawned it.
+  /// Errors: not_found, nobody holds the lock; conflict, somebody else does.
+  static Result<std::unique_ptr<Child>> adopt(boost::asio::io_context& io,
+                                              const std::string& lock_file, OnExit on_exit);
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -118,6 +118,13 @@ struct ObservedLink {
   bool ours() const { return link.alias.starts_with(our_alias); }
 };
 
+/// What an observed address is good for.
+enum class AddressState : std::uint8_t {
+  ready,
+  deprecated,  ///< IFA_F_DEPRECATED: what is open may go on; nothing new begins with it.
+  unusable,    ///< IFA_F_TENTATIVE or IFA_F_DADFAILED: no socket can be bound to it (yet).
+};
+
 struct Address {
   std::string link{};
   IpPrefix prefix{};            ///< Interface address with its length.
@@ -125,7 +132,12 @@ struct Address {
   bool ours = true;             ///< Observed: IFA_PROTO == our_protocol.
   /// Observed, IPv6: it has a lifetime, or a router advertised it: it comes again by itself.
   bool dynamic = false;
-  bool operator==(const Address&) const = default;
+  /// Observed. It changes by itself and makes no other address of it.
+  AddressState state = AddressState::ready;
+  bool operator==(const Address& o) const {
+    return link == o.link && prefix == o.prefix && no_prefix_route == o.no_prefix_route &&
+           ours == o.ours && dynamic == o.dynamic;
+  }
   /// It was usable elsewhere on this machine a moment ago: nobody has to be asked for duplicates.
   bool skips_dad() const { return !ours && prefix.address.family == Family::v6; }
 };

@@ -22,6 +22,13 @@ ifaddrmsg fixed_part(const Address& address, IfIndex link) {
   return fixed;
 }
 
+/// An optimistic address is used while its duplicates are looked for. RFC 4429.
+AddressState state_of(std::uint32_t flags) {
+  const bool looked_for = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+  if (looked_for || (flags & IFA_F_DADFAILED) != 0) { return AddressState::unusable; }
+  return (flags & IFA_F_DEPRECATED) != 0 ? AddressState::deprecated : AddressState::ready;
+}
+
 /// PERMANENT is what the kernel makes of an address without lifetimes.
 std::uint32_t flags_of(const Address& address) {
   std::uint32_t out = address.no_prefix_route ? IFA_F_NOPREFIXROUTE : 0U;
@@ -65,6 +72,7 @@ std::optional<DecodedAddress> decode_address(const MessageView& message) {
   decoded.address.no_prefix_route = (flags & IFA_F_NOPREFIXROUTE) != 0;
   decoded.address.ours = protocol == our_protocol;
   const bool permanent = (flags & IFA_F_PERMANENT) != 0 && protocol != protocol_kernel_ra;
+  decoded.address.state = state_of(flags);
   decoded.address.dynamic = family == Family::v6 && !permanent;
   return decoded;
 }

@@ -1,4 +1,5 @@
 """Router advertisements that no router sends: forged, by the hundred, or with a router lifetime of 0. RFC 4861, 4.2."""
+import json
 import random
 import socket
 import struct
@@ -17,11 +18,13 @@ def checksum(source, message):
     return ~total & 0xFFFF
 
 
-def advertisement(mac, source, prefix=None, router_lifetime_s=1800, prefix_lifetime_s=1800):
-    """An Ethernet frame. mac, source: of the router, bytes. prefix: 16 bytes of a /64 for SLAAC; None: none."""
+def advertisement(mac, source, prefix=None, router_lifetime_s=1800, prefix_lifetime_s=1800, preferred_s=None):
+    """An Ethernet frame. mac, source: of the router, bytes. prefix: 16 bytes of a /64 for SLAAC; None: none. preferred_s: 0
+    deprecates the addresses of the prefix; None: as long as they are valid."""
     options = b""
     if prefix:
-        options = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, prefix_lifetime_s, prefix_lifetime_s, 0) + prefix
+        preferred_s = prefix_lifetime_s if preferred_s is None else preferred_s
+        options = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, prefix_lifetime_s, preferred_s, 0) + prefix
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, router_lifetime_s, 0, 0) + options
     message = message[:2] + struct.pack("!H", checksum(source, message)) + message[4:]
     header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + source + ALL_NODES
@@ -32,6 +35,21 @@ def link_local(node, link):
     """The link-local address of a node's link, 16 bytes."""
     words = node.run(["ip", "-6", "-br", "addr", "show", "dev", link, "scope", "link"]).split()
     return socket.inet_pton(socket.AF_INET6, next(w for w in words if w.startswith("fe80")).split("/")[0])
+
+
+def link_mac(node, link):
+    """Its MAC address, 6 bytes."""
+    return bytes.fromhex(json.loads(node.run(["ip", "-j", "link", "show", "dev", link]))[0]["address"].replace(":", ""))
+
+
+def send(node, link, source, prefix=None, **lifetimes):
+    """One advertisement from a node's link, of the router with this link-local address (text), for a prefix (text, ::/64)."""
+    packed = socket.inet_pton(socket.AF_INET6, prefix) if prefix else None
+    with node.inside():
+        out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        out.bind((link, 0))
+    with out:
+        out.send(advertisement(link_mac(node, link), socket.inet_pton(socket.AF_INET6, source), packed, **lifetimes))
 
 
 class Flood:

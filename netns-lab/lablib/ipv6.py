@@ -26,15 +26,22 @@ def serve_console(lab):
     lab.console.tunnel_addresses.append(f"[{CONSOLE}]")
 
 
+def forward(lab, name, *numbers):
+    """Router `name` forwards between fd00:<number>::/64, for each of the numbers, and the Console."""
+    router, outside = lab.router(name), f"fd00:203::2{numbers[0]}"
+    for link in ("lan", "wan"):
+        router.sysctl(f"net/ipv6/conf/{link}/disable_ipv6", 0)
+    router.ip("-6", "addr", "add", f"{outside}/64", "dev", "wan", "nodad")
+    router.sysctl("net/ipv6/conf/all/forwarding", 1)
+    for number in numbers:
+        router.ip("-6", "addr", "add", f"fd00:{number}::1/64", "dev", "lan", "nodad")
+        lab.node("console").ip("-6", "route", "replace", f"fd00:{number}::/64", "via", outside)
+
+
 def serve_uplink(lab, name, number):
     """Router `name` advertises fd00:<number>::/64 and forwards to the Console, which its DNS names with all addresses."""
     router, prefix = lab.router(name), f"fd00:{number}::"
-    for link in ("lan", "wan"):
-        router.sysctl(f"net/ipv6/conf/{link}/disable_ipv6", 0)
-    router.ip("-6", "addr", "add", f"{prefix}1/64", "dev", "lan", "nodad")
-    router.ip("-6", "addr", "add", f"fd00:203::2{number}/64", "dev", "wan", "nodad")
-    router.sysctl("net/ipv6/conf/all/forwarding", 1)
-    lab.node("console").ip("-6", "route", "replace", f"{prefix}/64", "via", f"fd00:203::2{number}")
+    forward(lab, name, number)
     server = lab.servers[name]
     server.stop_dns()
     names = "\n".join(f"host-record=console.example,{address}" for address in [*server.console_addresses, CONSOLE])

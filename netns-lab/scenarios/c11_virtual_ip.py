@@ -1,5 +1,7 @@
-"""C11. The virtual address of three hosts: one holder, away within 4 adverts when it dies or is unplugged, back by policy."""
+"""C11. The virtual address of three hosts: one holder, away within 4 adverts when it dies or is unplugged, back by policy. The
+holder's daemon may be stopped, killed and started again: the address stays, nobody notices. A purge gives it up."""
 import re
+import signal
 import subprocess
 import time
 
@@ -24,6 +26,11 @@ def die(lab, host, pull):
     kill_by_pidfd([host.daemon.pid] + [pid for name in ("keepalived", "uplink-dhcp-kee", "dhcpcd", "dnsmasq")
                                        for pid in host.children(name)])
     host.daemon = None
+
+
+def started(host):
+    """How often its daemon took over the keepalived of the one before."""
+    return host.log().count("keepalived.adopted")
 
 
 def longest_silence_ms(text):
@@ -59,6 +66,26 @@ def run(lab):
                lambda: "bytes from" in (lab.client("a").dir / "ping.log").read_text())
     within = 4 * ADVERT_MS / 1000
 
+    lab.step(f"hv-0{first} holds it: its daemon is started again, after SIGTERM, SIGKILL and SIGHUP")
+    host, log = members[first], lab.client("a").dir / "ping.log"
+    served, heard, last = host.children("keepalived"), len(log.read_text()), host.events()[-1]["n"]
+    for end in (host.stop, host.kill):
+        end()
+        lab.never(2, "it moved while no daemon ran", lambda: holders(members) != [first])
+        host.start()
+        lab.expect(20, "the daemon knows that it holds it", lambda: host.ctl("status")["virtual_ip"]["holder"])
+    host.daemon.send_signal(signal.SIGHUP)
+    lab.expect(20, "it began anew", lambda: started(host) == 3)
+    lab.expect(20, "the daemon knows that it holds it", lambda: host.ctl("status")["virtual_ip"]["holder"])
+    lab.never(2, "it moved", lambda: holders(members) != [first])
+    lab.check("keepalived is the one from before", host.children("keepalived") == served, [served, host.children("keepalived")])
+    lab.check("nothing is told that did not happen", not [e for e in host.events() if e["n"] > last
+                                                          and e["kind"].startswith("virtual_ip.")])
+    silence = longest_silence_ms(log.read_text()[heard:])
+    lab.figure("restarts", silence)
+    lab.check("no gap", silence < 2 * ADVERT_MS, silence)
+    lab.wait_paths()
+
     lab.step(f"hv-0{first} holds it: its cable is pulled")
     start = time.monotonic()
     pulls[first]("eth0")
@@ -91,6 +118,16 @@ def run(lab):
     except subprocess.TimeoutExpired:
         kill_by_pidfd([watch.pid])
     lab.figure("longest_silence", longest_silence_ms((lab.client("a").dir / "ping.log").read_text()))
+    lab.step("the holder is purged")
+    holder, = holders(alive)
+    purged = alive.pop(holder)
+    purged.stop()
+    lab.check("its keepalived goes on", purged.children("keepalived"))
+    purged.purge()
+    lab.check("it has ended, and the address with it", not purged.children("keepalived")
+              and VIP not in purged.node.ip("address", "show"))
+    lab.expect(within + 2, "another host holds it", lambda: holders(alive))
+
     lab.step("withdraw it: no host has it any more")
     for host in alive.values():
         set_host(host, virtual_ip=None)

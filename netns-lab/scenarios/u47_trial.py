@@ -1,16 +1,26 @@
-"""U45 U47 T37 T39 T40. The life of a trial: kept after a fresh WELCOME and the Console's confirmation; a tunnel that fails
-over meanwhile does not void it; a Console that goes away takes nothing back; a daemon that is killed in it comes back at
-the revision from before, and so does one that nobody confirmed."""
+"""U45 U47 T37 T39 T40. The life of a trial: kept after a fresh WELCOME and the Console's confirmation, which has 120 s unless
+the command says otherwise; a tunnel that fails over meanwhile does not void it; a Console that goes away takes nothing back; a
+daemon that is killed in it comes back at the revision from before, and so does one that nobody confirmed."""
+import json
+import sqlite3
 import time
 
 from lablib.product import USABLE
 from lablib.trial import answer, begin, mtu, push, state
 
 TOPOLOGY = "two"
+DEFAULT_S = 120         # of confirm_within_s
 
 
 def larger(value):
     return [{"op": "adapter.set", "adapter": "eth0", "mtu": value}]
+
+
+def deadline(lab, id):
+    """Of a trial that is under way, as the journal has it: monotonic, in seconds."""
+    with sqlite3.connect(f"file:{lab.host.state}/uplink.db?mode=ro", uri=True) as store:
+        undo, = store.execute("SELECT undo FROM journal WHERE id=?", [id]).fetchone()
+    return json.loads(undo)["deadline_mono_ms"] / 1000
 
 
 def run(lab):
@@ -26,6 +36,17 @@ def run(lab):
     lab.check("the same session", lab.host.session() == session)
     lab.check("the kernel shows it", mtu(lab, "eth0") == 2000)
     lab.check("again: nothing changes", lab.console.must(larger(2000))["revision"] == revision + 1)
+
+    lab.step("nobody says how long it may take: 120 s")
+    id = begin(lab, larger(2500))
+    trial = lab.host.ctl("status")["trial"]
+    lab.check("the status says so", DEFAULT_S - 15 < trial["seconds_left"] <= DEFAULT_S, trial)
+    began = [e["data"] for e in lab.host.events() if e["kind"] == "trial.began" and e["data"]["command"] == id]
+    lab.check("the event says so", [data["confirm_within_s"] for data in began] == [DEFAULT_S], began)
+    lab.check("the journal has the moment", DEFAULT_S - 15 < deadline(lab, id) - time.monotonic() <= DEFAULT_S, deadline(lab, id))
+    lab.check("the Console ends it", answer(lab, id, "abort") == 202)
+    lab.expect(10, "it is taken back", lambda: state(lab, id) == "rolled_back")
+    lab.wait_paths()
 
     lab.step("T40: confirmed by hand, after the tunnel failed over in between")
     id = begin(lab, larger(3000), confirm_within_s=60)

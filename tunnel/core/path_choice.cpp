@@ -52,6 +52,15 @@ std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId a
   return best == nullptr ? std::nullopt : std::optional(best->path);
 }
 
+std::vector<PathId> succession(std::vector<PathCandidate> paths, std::optional<PathId> active) {
+  std::ranges::sort(paths, [active](const PathCandidate& a, const PathCandidate& b) {
+    return std::tuple(a.path != active, order(a)) < std::tuple(b.path != active, order(b));
+  });
+  std::vector<PathId> out;
+  for (const PathCandidate& path : paths) { out.push_back(path.path); }
+  return out;
+}
+
 std::string_view to_string(SwitchReason reason) {
   switch (reason) {
     case SwitchReason::none: return "none";

@@ -37,6 +37,10 @@ std::optional<PathId> best_path(std::span<const PathCandidate> paths);
 std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active);
 bool disjoint(const PathCandidate& a, const PathCandidate& b);
 
+/// The active one, then the others in the order in which each would follow when all before it are
+/// gone, if nothing else changes.
+std::vector<PathId> succession(std::vector<PathCandidate> paths, std::optional<PathId> active);
+
 /// Hysteresis. Source: facts/tunnel.md 5.5.
 struct ChoiceLimits {
   unsigned quality_percent = 20;  ///< A rival's srtt must be that much lower

@@ -252,6 +252,8 @@ class Session {
   SessionId id() const { return session_; }
   std::uint64_t epoch() const { return epoch_; }
   std::optional<PathId> active() const { return active_; }
+  /// The active path, then those that would follow it; see path_choice.hpp.
+  std::vector<PathId> succession() const { return tunnel::succession(candidates(), active_); }
   std::vector<PathView> paths(MonoTime now) const;
   std::size_t path_count() const { return paths_.size(); }
   const SessionStats& stats() const { return stats_; }

@@ -9,51 +9,13 @@ namespace edge::uplink {
 
 using namespace std::chrono_literals;
 
-std::string_view to_string(Step step) {
-  switch (step) {
-    case Step::none: return "none";
-    case Step::disabled: return "disabled";
-    case Step::carrier: return "carrier";
-    case Step::lease: return "lease";
-    case Step::gateway: return "gateway";
-    case Step::dns: return "dns";
-    case Step::tcp: return "tcp";
-    case Step::proxy: return "proxy";
-    case Step::portal: return "portal";
-    case Step::clock: return "clock";
-    case Step::tls: return "tls";
-    case Step::console: return "console";
-  }
-  return "unknown";
+namespace {
+
+bool has(const std::vector<IpAddress>& list, const IpAddress& address) {
+  return std::ranges::find(list, address) != list.end();
 }
 
-std::string_view advice(Step step) {
-  switch (step) {
-    case Step::none: return "nothing to do";
-    case Step::disabled: return "enable the port again: \"ip link set PORT up\", or end the drain";
-    case Step::carrier:
-      return "check the cable and the switch port's lamp; try another cable or switch port";
-    case Step::lease:
-      return "the switch port gives no DHCP lease: check its VLAN, or the router behind it";
-    case Step::gateway:
-      return "the router does not answer: check that it is on and that this cable ends there";
-    case Step::dns:
-      return "the router's DNS does not answer: restart it, or use an endpoint given as an address";
-    case Step::tcp:
-      return "the Console cannot be reached through this router: check its internet side and "
-             "firewall";
-    case Step::proxy:
-      return "the proxy set in [[tunnel.proxies]] makes no way to the Console: check its address, "
-             "credentials and rules";
-    case Step::portal:
-      return "this network wants a login first (captive portal): log in behind it, or have this "
-             "host's MAC address let through";
-    case Step::clock: return "the host's clock is wrong: set it, or check the battery of its clock";
-    case Step::tls: return "certificates do not fit: check CA, names and dates named in the cause";
-    case Step::console: return "the Console refuses or is overloaded: ask its operator";
-  }
-  return "";
-}
+}  // namespace
 
 PathEngine::PathEngine(std::size_t endpoint_count, std::uint64_t seed)
     : endpoints_(endpoint_count), random_(seed) {
@@ -96,13 +58,40 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
     close_all(facts.port, blocker(facts), now);
     return;
   }
-  const bool went = std::ranges::any_of(before.addresses, [&facts](const IpAddress& address) {
-    return std::ranges::find(facts.addresses, address) == facts.addresses.end();
+  if (known && usable(before)) { close_lost(port, before, now); }
+  const bool closed = std::ranges::any_of(endpoints_, [&](std::size_t e) {
+    return paths_.at(PathKey{facts.port, e}).status.state == PathState::down;
   });
-  if (known && usable(before) && went) {
-    close_all(facts.port, {Step::lease, facts.name + ": address changed"}, now);
+  if (!known || !usable(before) || closed || before.addresses != facts.addresses ||
+      before.router6 != facts.router6) {
+    dial_at_once(port, now);
   }
-  if (!known || !usable(before) || before.addresses != facts.addresses) { dial_at_once(port, now); }
+  leave_sources(now);
+}
+
+/// Paths whose own address is not there any more, and dials that may have begun with one.
+void PathEngine::close_lost(const Port& port, const PortFacts& before, MonoTime now) {
+  const PortFacts& facts = port.facts;
+  const auto gone = [&facts](const IpAddress& address) {
+    return !has(facts.addresses, address) && !has(facts.others, address) &&
+           !has(facts.leaving, address);
+  };
+  for (const std::size_t e : endpoints_) {
+    Path& path = paths_.at(PathKey{facts.port, e});
+    const bool lost =
+        path.source ? gone(*path.source) : std::ranges::any_of(before.addresses, gone);
+    if (lost) { close(path, {Step::lease, facts.name + ": address changed"}, now); }
+  }
+}
+
+/// One after the other: each waits until the one before is welcomed, or another path is up.
+void PathEngine::leave_sources(MonoTime now) {
+  for (auto& [key, path] : paths_) {
+    if (path.status.state != PathState::up || !path.source || up_count() < 2) { continue; }
+    Port& port = ports_.at(key.port);
+    if (!has(port.facts.leaving, *path.source) || !take_token(port, now)) { continue; }
+    dial_anew(path, "dialled anew: its address is deprecated", now);
+  }
 }
 
 PathEngine::Path& PathEngine::add_path(const Port& port, std::size_t endpoint, MonoTime now) {
@@ -154,32 +143,39 @@ void PathEngine::tell(Path& path, const PathBreak& why) {
 }
 
 void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTime now) {
-  for (const std::size_t e : endpoints_) {
-    Path& path = paths_.at(PathKey{port, e});
-    if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
-      actions_.push_back({PathAction::Kind::close, path.status.key, why});
-      path.status.last_failure = why;
-      path.status.last_failure_at = now;
-    }
-    const bool changed = path.status.state != PathState::down || path.status.broken != why.step;
-    if (changed) { path.status.since = now; }
-    path.status.state = PathState::down;
-    tell(path, why);
-    path.status.next_dial.reset();
-    path.dial_at.reset();
-    path.up_since.reset();
-  }
+  for (const std::size_t e : endpoints_) { close(paths_.at(PathKey{port, e}), why, now); }
 }
 
-void PathEngine::dial_at_once(Port& port, MonoTime now) {
+void PathEngine::close(Path& path, const PathBreak& why, MonoTime now) {
+  if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
+    actions_.push_back({PathAction::Kind::close, path.status.key, why});
+    path.status.last_failure = why;
+    path.status.last_failure_at = now;
+  }
+  const bool changed = path.status.state != PathState::down || path.status.broken != why.step;
+  if (changed) { path.status.since = now; }
+  path.status.state = PathState::down;
+  tell(path, why);
+  path.status.next_dial.reset();
+  path.dial_at.reset();
+  path.up_since.reset();
+  path.source.reset();
+}
+
+bool PathEngine::take_token(Port& port, MonoTime now) {
   const auto earned = static_cast<unsigned>(
       std::min<std::int64_t>((now - port.tokens_at) / immediate_refill, immediate_burst));
   if (earned > 0) {
     port.immediate_tokens = std::min(immediate_burst, port.immediate_tokens + earned);
     port.tokens_at = now;
   }
-  const bool free = port.immediate_tokens > 0;
-  if (free) { --port.immediate_tokens; }
+  if (port.immediate_tokens == 0) { return false; }
+  --port.immediate_tokens;
+  return true;
+}
+
+void PathEngine::dial_at_once(Port& port, MonoTime now) {
+  const bool free = take_token(port, now);
   for (const std::size_t e : endpoints_) {
     Path& path = paths_.at(PathKey{port.facts.port, e});
     // One more address is no reason to leave the one that it has. A dial keeps to the addresses
@@ -200,6 +196,7 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
 
 void PathEngine::dial(Path& path, MonoTime now) {
   path.dial_at.reset();
+  path.source.reset();
   path.told = false;
   path.status.next_dial.reset();
   path.status.state = PathState::dialing;
@@ -219,6 +216,7 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.status.last_failure_at = now;
   path.status.since = now;
   path.up_since.reset();
+  path.source.reset();
   path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
   path.dial_at = now + path.backoff.next(random_);
   path.told = false;
@@ -231,7 +229,7 @@ void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTi
   schedule(*path, why, now);
 }
 
-void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
+void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   if (up_count() == 0) { hurry(now); }
@@ -239,6 +237,8 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now) {
   tell(*path, {.step = Step::none, .text = {}});
   path->status.since = now;
   path->up_since = now;
+  path->source = source;
+  leave_sources(now);
 }
 
 /// The Console is back: what only waits for it need not wait for its back-off.
@@ -258,12 +258,16 @@ void PathEngine::hurry(MonoTime now) {
 void PathEngine::redial(const PathKey& key, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::up) { return; }
-  actions_.push_back(
-      {PathAction::Kind::close, key, {.step = Step::none, .text = "dialled anew for a proof"}});
-  path->up_since.reset();
-  path->backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
-  tell(*path, {Step::tcp, "dialling anew for a proof"});
-  dial(*path, now);
+  dial_anew(*path, "dialled anew for a proof", now);
+}
+
+void PathEngine::dial_anew(Path& path, std::string_view why, MonoTime now) {
+  const PathBreak reason{.step = Step::none, .text = std::string(why)};
+  actions_.push_back({PathAction::Kind::close, path.status.key, reason});
+  path.up_since.reset();
+  path.backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
+  tell(path, {Step::tcp, reason.text});
+  dial(path, now);
 }
 
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {

@@ -47,7 +47,13 @@ struct PortFacts {
   bool enabled = true;   ///< By the model, and not drained.
   bool admin_up = true;  ///< False: someone at the machine took it down.
   bool carrier = false;
-  std::vector<IpAddress> addresses;       ///< Usable now; a change redials.
+  std::vector<IpAddress> addresses;  ///< What a dial begins with; a change dials.
+  /// Not to begin with, but what is open on one of them goes on.
+  std::vector<IpAddress> others{};
+  /// The same, and to be left for one of `addresses`.
+  std::vector<IpAddress> leaving{};
+  /// By which IPv6 leaves the port, once the kernel has it so; another one dials what is down.
+  std::optional<IpAddress> router6{};
   std::optional<bool> gateway_reachable;  ///< nullopt: not known.
   unsigned rank = 0;                      ///< Configured order; lower is preferred.
   bool operator==(const PortFacts&) const = default;
@@ -109,14 +115,16 @@ class PathEngine {
   void set_endpoints(std::vector<std::size_t> endpoints, MonoTime now);
 
   /// New or changed facts. A port that becomes usable, or whose addresses changed, dials at once;
-  /// what is open then is closed first if an address went.
+  /// what is open on an address that went is closed first. What is open on one to be left is
+  /// dialled anew, but never while it is the only path that is up.
   void set_port(const PortFacts& facts, MonoTime now);
   void remove_port(const std::string& port, MonoTime now);
 
   /// The dial of `key` ended without a WELCOME.
   void on_dial_failed(const PathKey& key, const PathBreak& why, MonoTime now);
-  /// The Console's WELCOME arrived over it: only now the path counts.
-  void on_welcome(const PathKey& key, MonoTime now);
+  /// The Console's WELCOME arrived over it: only now the path counts. `source`: its own address;
+  /// nullopt: not known, it ends when any address of its port goes.
+  void on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source = {});
   /// A path that was up ended.
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// Ends a path that is up and dials it anew at once: a proof that it still works.
@@ -139,6 +147,7 @@ class PathEngine {
     Backoff backoff;
     std::optional<MonoTime> dial_at;
     std::optional<MonoTime> up_since;
+    std::optional<IpAddress> source;  ///< Of a path that is up.
     bool told = false;  ///< The Console said when: a whole fleet comes back spread as it wants.
   };
   struct Port {
@@ -153,9 +162,14 @@ class PathEngine {
   /// What is broken now.
   static void tell(Path& path, const PathBreak& why);
   void dial(Path& path, MonoTime now);
+  static bool take_token(Port& port, MonoTime now);
   void dial_at_once(Port& port, MonoTime now);
+  void close_lost(const Port& port, const PortFacts& before, MonoTime now);
+  void leave_sources(MonoTime now);
+  void dial_anew(Path& path, std::string_view why, MonoTime now);
   Path& add_path(const Port& port, std::size_t endpoint, MonoTime now);
   void close_all(const std::string& port, const PathBreak& why, MonoTime now);
+  void close(Path& path, const PathBreak& why, MonoTime now);
   void schedule(Path& path, const PathBreak& why, MonoTime now);
   Duration moment_in(const Path& path, Duration spread);
   Path* find(const PathKey& key);

@@ -111,11 +111,20 @@ asio::awaitable<void> Commands::run() {
   running_ = false;
 }
 
+void Commands::foretell(Decision& decision, const TurnResult& planned) const {
+  decision.consequences = netmodel::to_lines(planned.consequences);
+  if (!hooks_.ways) { return; }
+  decision.ways = hooks_.ways(*decision.model, terms_of(decision, planned.impact));
+  if (std::string line = to_line(*decision.ways); !line.empty()) {
+    decision.consequences.push_back(std::move(line));
+  }
+}
+
 asio::awaitable<bool> Commands::dry_run(Decision& decision) {
   netmodel::Model candidate = *decision.model;
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
   decision.plan = std::move(planned.plan);
-  decision.consequences = netmodel::to_lines(planned.consequences);
+  foretell(decision, planned);
   candidate = *decision.model;
   netmodel::Model now = reconciler_.model();
   decision.warnings = co_await advice(std::move(now), std::move(candidate));

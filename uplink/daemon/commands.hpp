@@ -16,6 +16,7 @@
 
 #include "netmodel/core/apply_operations.hpp"
 #include "store/io/store_worker.hpp"
+#include "uplink/core/ways.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/trials.hpp"
@@ -55,6 +56,8 @@ class Commands {
     std::function<void()> tried{};  ///< A trial is over, and the network is what its end left.
     /// A message of channel 1 that may be about something else: true when it was.
     std::function<bool(const boost::json::object&)> elsewhere{};
+    /// Over what the Console stays reachable when `wanted` is tried out on these terms.
+    std::function<WaysAfter(const netmodel::Model& wanted, const TrialTerms& terms)> ways{};
   };
   /// A disk that did not take a command's end is asked again so often.
   static constexpr std::chrono::seconds disk_period{2};
@@ -137,6 +140,7 @@ class Commands {
     std::size_t problems_dropped = 0;
     std::vector<std::string> plan;
     std::vector<std::string> consequences;  ///< Of a dry run: what somebody would notice.
+    std::optional<WaysAfter> ways;          ///< As well: over what the Console stays reachable.
     std::vector<std::string> warnings;
     bool dry_run = false;
     bool trial = false;
@@ -164,6 +168,8 @@ class Commands {
   /// again.
   boost::asio::awaitable<bool> apply(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<bool> dry_run(Decision& decision);
+  /// What somebody would notice of it, and over what the Console stays reachable.
+  void foretell(Decision& decision, const TurnResult& planned) const;
   /// On disk before the first kernel change; false: it is not, and all are refused.
   boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,

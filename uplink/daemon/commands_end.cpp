@@ -68,6 +68,7 @@ std::string Commands::result_text(Decision& decision, std::int64_t revision) con
       {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
   if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
   if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
+  if (decision.ways) { result["console"] = to_json(*decision.ways); }
   if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
   return json::serialize(result);
 }

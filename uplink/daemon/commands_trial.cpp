@@ -116,7 +116,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   std::vector<std::string> known = reconciler_.trouble();
   netmodel::Model candidate = *decision.model;
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
-  decision.consequences = netmodel::to_lines(planned.consequences);
+  foretell(decision, planned);
   if (planned.consequences.cuts_last_path && !decision.force) {
     refuse(decision,
            "it would cut the last way to the Console; to do it all the same, say \"force\": true");

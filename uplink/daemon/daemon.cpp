@@ -202,7 +202,9 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
            .undone = [this] { tunnel_.release(); },
            .tried = [this] { retire_endpoints(); },
            .elsewhere =
-               [this](const json::object& message) { return identity_keeper_.take(message); }},
+               [this](const json::object& message) { return identity_keeper_.take(message); },
+           .ways = [this](const netmodel::Model& wanted,
+                          const TrialTerms& terms) { return ways_after_change(wanted, terms); }},
           boot_id_, {.revision = memory_.revision, .highest = memory_.highest_revision}),
       outbox_(
           io, store_,

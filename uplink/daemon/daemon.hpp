@@ -89,6 +89,7 @@ class Daemon {
   void roll_back_to(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_plan(std::shared_ptr<ControlClient> client);
   boost::asio::awaitable<void> plan_now(std::shared_ptr<ControlClient> client);
+  WaysAfter ways_after_change(const netmodel::Model& wanted, const TrialTerms& terms) const;
   void control_unplug(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_doctor(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_groups(const boost::json::object& args, std::shared_ptr<ControlClient> client);

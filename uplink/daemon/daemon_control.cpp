@@ -7,7 +7,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
-#include "netmodel/core/groups.hpp"
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/daemon.hpp"
@@ -210,6 +209,8 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
   for (const auto& line : netmodel::to_lines(turn.consequences)) {
     consequences.emplace_back(line);
   }
+  const WaysAfter ways = ways_after_change(reconciler_.model(), {});
+  if (std::string line = to_line(ways); !line.empty()) { consequences.emplace_back(line); }
   json::array problems;
   for (const auto& text : turn.conflicts) { problems.push_back(json::object{{"what", text}}); }
   for (const auto& text : turn.errors) { problems.push_back(json::object{{"what", text}}); }
@@ -217,6 +218,7 @@ boost::asio::awaitable<void> Daemon::plan_now(ClientPtr client) {
                               {"plan", std::move(lines)},
                               {"problems", std::move(problems)},
                               {"consequences", std::move(consequences)},
+                              {"console", to_json(ways)},
                               {"revision", commands_.revision()}});
 }
 
@@ -256,51 +258,6 @@ void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
         run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, args,
                        client);
       });
-}
-
-/// The engine that judges a command answers here as well: the model stays, one carrier goes.
-void Daemon::control_unplug(const json::object& args, ClientPtr client) {
-  const std::string name = text_arg(args, "port");
-  const Port* port = ports_.find_by_name(name);
-  if (port == nullptr) {
-    client->refuse(fmt::format("there is no port \"{}\"; see \"uplinkctl ports\"", name));
-    return;
-  }
-  const netmodel::Model& model = reconciler_.model();
-  const netmodel::RenderFacts before = render_facts();
-  netmodel::RenderFacts after = before;
-  for (auto& adapter : after.adapters) {
-    if (adapter.base_mac == port->base_mac) { adapter.carrier = false; }
-  }
-  const auto found = netmodel::consequences({model, before}, {model, after}, {});
-  const std::string path_of = to_hex(netmodel::leader_of(model, port->base_mac));
-  const bool path_ends =
-      std::ranges::any_of(found.items, [](const auto& item) { return item.kind == "port.down"; });
-  const auto alive = [this](const std::string& key) {
-    const std::string state = tunnel_.path_state(key);
-    return state == "active" || state == "standby" || state == "suspect";
-  };
-  json::array others;
-  for (const auto& [key, other] : ports_.all()) {
-    if (key != path_of && alive(key)) { others.emplace_back(other.name); }
-  }
-  const bool loses_path = path_ends && alive(path_of);
-  json::array consequences;
-  if (loses_path) {
-    consequences.emplace_back(others.empty()
-                                  ? "the Console loses this host: no other port reaches it"
-                                  : fmt::format("the Console stays reachable over {}",
-                                                std::string_view(others.front().as_string())));
-  } else if (alive(path_of)) {
-    consequences.emplace_back("its group goes on over another adapter: the path stays");
-  }
-  for (const auto& line : netmodel::to_lines(found)) { consequences.emplace_back(line); }
-  const bool safe = !loses_path || !others.empty();
-  client->answer(json::object{{"port", port->name},
-                              {"safe", safe},
-                              {"consequences", std::move(consequences)},
-                              {"other_paths", std::move(others)}},
-                 safe ? 0 : 3);
 }
 
 void Daemon::control_doctor(const json::object& args, ClientPtr client) {

@@ -27,8 +27,10 @@ netmodel::RenderFacts Daemon::render_facts() const {
 /// Routers are in the subnets of leases, which no network may overlap; these may be anywhere.
 std::vector<netmodel::NeededAddress> Daemon::needed() const {
   std::vector<netmodel::NeededAddress> out;
-  for (const IpAddress& address : tunnel_.console_addresses()) {
-    out.push_back({address, "the Console", true});
+  // Of a name with changing answers all are kept clear; only the present ones are "all there are".
+  const std::set<IpAddress> present = tunnel_.console_addresses();
+  for (const IpAddress& address : tunnel_.console_addresses_seen()) {
+    out.push_back({address, "the Console", present.contains(address)});
   }
   for (const auto& [key, port] : ports_.all()) {
     const std::string label = fmt::format("port \"{}\"", port.name);

@@ -14,10 +14,32 @@ namespace json = boost::json;
 
 void PathMemory::recall_addresses(const PathKey& key, const MacAddress& mac,
                                   const std::string& endpoint) {
+  asked_.insert(key);
   store_.run([mac, endpoint](store::Store& s) { return s.good_addresses(mac, endpoint); },
              [this, key](Result<std::vector<IpAddress>> known) {
-               if (known && !addresses_.contains(key)) { addresses_[key] = std::move(*known); }
+               if (asked_.erase(key) == 0) { return; }  // Forgotten meanwhile.
+               if (!known || addresses_.contains(key)) { return; }
+               saw(key.endpoint, *known);
+               addresses_[key] = std::move(*known);
              });
+}
+
+void PathMemory::saw(std::size_t endpoint, const std::vector<IpAddress>& addresses) {
+  std::vector<IpAddress>& known = seen_[endpoint];
+  for (const IpAddress& address : addresses) {
+    std::erase(known, address);
+    known.push_back(address);
+  }
+  if (known.size() <= seen_max) { return; }
+  known.erase(known.begin(), known.end() - static_cast<std::ptrdiff_t>(seen_max));
+}
+
+std::set<IpAddress> PathMemory::seen() const {
+  std::set<IpAddress> out;
+  for (const auto& [endpoint, addresses] : seen_) {
+    out.insert(addresses.begin(), addresses.end());
+  }
+  return out;
 }
 
 std::vector<IpAddress> PathMemory::addresses(const PathKey& key) const {
@@ -31,6 +53,7 @@ void PathMemory::keep_addresses(const PathKey& key, const MacAddress& mac,
   if (resolved.empty()) { resolved = addresses(key); }  // DNS was no help: nothing is forgotten.
   std::erase(resolved, answered);
   resolved.insert(resolved.begin(), answered);
+  saw(key.endpoint, resolved);
   if (addresses_[key] == resolved) { return; }
   addresses_[key] = resolved;
   store_.run([mac, endpoint, good = std::move(resolved), now = wall_now()](

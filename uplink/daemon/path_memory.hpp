@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,11 +29,22 @@ class PathMemory {
   void keep_addresses(const PathKey& key, const MacAddress& mac, const std::string& endpoint,
                       const IpAddress& answered, std::vector<IpAddress> resolved);
 
-  /// Of paths that are not dialled any more; the store keeps them.
+  /// Of the Console's names, by endpoint: each address that one of them had while it is in force.
+  /// A resolver that answers with another one of ten each time has one Console behind it, and what
+  /// is said of its addresses must not come and go with the answers.
+  static constexpr std::size_t seen_max = 64;  ///< Of an endpoint; the longest unheard of goes.
+  void saw(std::size_t endpoint, const std::vector<IpAddress>& addresses);
+  std::set<IpAddress> seen() const;
+
+  /// Of paths that are not dialled any more; the store keeps them. `gone` looks at the endpoint.
   template <class Gone>
   void forget_addresses(Gone&& gone) {
     std::erase_if(addresses_, [&](const auto& item) { return gone(item.first); });
+    std::erase_if(asked_, gone);
+    std::erase_if(seen_, [&](const auto& item) { return gone(PathKey{"", item.first}); });
   }
+  /// Paths of which something is known or asked.
+  std::size_t path_count() const { return addresses_.size() + asked_.size(); }
 
   /// A restart of the daemon forgives an adapter nothing. Calls back only if something is known.
   void recall_reputation(const std::string& adapter, const MacAddress& mac,
@@ -42,6 +54,8 @@ class PathMemory {
  private:
   store::StoreWorker& store_;
   std::map<PathKey, std::vector<IpAddress>> addresses_;
+  std::map<std::size_t, std::vector<IpAddress>> seen_;  ///< The last seen one at the end.
+  std::set<PathKey> asked_;                             ///< The store has not answered yet.
 };
 
 }  // namespace edge::uplink

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "dhcp/io/arp_probe.hpp"
 #include "dhcp/io/dhcp_client.hpp"
 #include "netmodel/core/render.hpp"
+#include "uplink/core/ipv6_choice.hpp"
 
 namespace edge::uplink {
 
@@ -64,6 +66,10 @@ struct Port {
   bool is_static = false;             ///< The model gives the address; no DHCP client runs.
   std::optional<dhcp::Lease6> lease6;
   netmodel::Ipv6Facts v6;
+  Sources6 sources6;                    ///< Of v6.seen and v6.owned, as of the last dump.
+  std::vector<IpAddress> routers6;      ///< Advertised; v6.default_gateway is one of them.
+  std::set<IpAddress> failed_routers6;  ///< Of routers6: asked, and no answer (NUD_FAILED).
+  std::optional<IpAddress> router6;     ///< By which its own table leads, as of the last dump.
   std::optional<bool> gateway_reachable;
   std::optional<MonoTime> drained_until;
   std::unique_ptr<dhcp::DhcpClient> dhcp;

@@ -126,7 +126,12 @@ class Ports {
   void hold_static(Port& port, const netmodel::LeaseFacts& facts);
   void on_lease(const std::string& key, const dhcp::LeaseUpdate& update);
   void on_lease6(const std::string& key, const dhcp::Lease6Update& update);
+
+  // ports_ipv6.cpp
   void read_v6(Port& port, const netmodel::ObservedState& observed);
+  static void read_addresses6(Port& port, const netmodel::ObservedState& observed);
+  void on_gateway(Port& port, const netmodel::Neighbour& neighbour);
+  void on_router6(Port& port, const netmodel::Neighbour& neighbour);
 
   boost::asio::io_context& io_;
   const Config& config_;

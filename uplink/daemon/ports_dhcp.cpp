@@ -107,54 +107,6 @@ void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) 
   hooks_.changed(port);
 }
 
-void Ports::read_v6(Port& port, const ObservedState& observed) {
-  std::vector<IpPrefix> seen;
-  for (const auto& address : observed.addresses) {
-    const IpAddress& ip = address.prefix.address;
-    if (address.link == port.l3 && ip.family == Family::v6 && !address.ours &&
-        !ip.is_link_local()) {
-      seen.push_back(address.prefix);
-    }
-  }
-  // Known ones first, in their order: the path's source, and the gateway, stay what they are as
-  // long as they exist, whatever else routers advertise.
-  std::ranges::stable_sort(seen, {}, [&port](const IpPrefix& prefix) {
-    return std::ranges::find(port.v6.seen, prefix) - port.v6.seen.begin();
-  });
-  bool stays = false;
-  std::optional<IpAddress> gateway;
-  for (const auto& route : observed.routes) {
-    const bool from_ra = route.link == port.l3 && route.destination.address.family == Family::v6 &&
-                         route.destination.length == 0 && route.protocol != netmodel::our_protocol;
-    if (!from_ra || !route.gateway || stays) { continue; }
-    gateway = route.gateway;
-    stays = gateway == port.v6.default_gateway;
-  }
-  if (seen == port.v6.seen && gateway == port.v6.default_gateway) { return; }
-  port.v6.seen = std::move(seen);
-  port.v6.default_gateway = gateway;
-  hooks_.dirty("ipv6");
-  hooks_.changed(port);
-}
-
-void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {
-  const netmodel::Neighbour& neighbour = event.neighbour;
-  for (auto& [key, port] : ports_) {
-    const bool is_gateway = port.leads() && port.l3 == neighbour.link && port.lease &&
-                            port.lease->default_gateway() == neighbour.address;
-    if (!is_gateway) { continue; }
-    std::optional<bool> reachable = port.gateway_reachable;
-    if (neighbour.failed) { reachable = false; }
-    if (neighbour.confirmed) { reachable = true; }
-    const bool other_mac = neighbour.confirmed && neighbour.mac && port.lease->gateway_mac &&
-                           *neighbour.mac != *port.lease->gateway_mac;
-    if (other_mac && port.dhcp) { port.dhcp->revalidate("the gateway's MAC changed"); }
-    if (reachable == port.gateway_reachable) { continue; }
-    port.gateway_reachable = reachable;
-    hooks_.changed(port);
-  }
-}
-
 void Ports::revalidate(const std::string& key, std::string_view reason) {
   const auto found = ports_.find(key);
   if (found != ports_.end() && found->second.dhcp) { found->second.dhcp->revalidate(reason); }

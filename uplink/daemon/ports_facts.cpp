@@ -83,9 +83,11 @@ PortFacts Ports::path_facts(const Port& port, unsigned rank) const {
     facts.addresses.push_back(port.lease->address.address);
   }
   if (port.carrier) {
-    // A dial takes the first: more of them, and a router may give any number, change nothing.
-    if (!port.v6.seen.empty()) { facts.addresses.push_back(port.v6.seen.front().address); }
-    if (!port.v6.owned.empty()) { facts.addresses.push_back(port.v6.owned.front().address); }
+    // A dial takes one: more of them, and a router may give any number, change nothing.
+    if (port.sources6.dial) { facts.addresses.push_back(*port.sources6.dial); }
+    facts.others = port.sources6.others;
+    facts.leaving = port.sources6.leaving;
+    facts.router6 = port.router6;
   }
   facts.gateway_reachable = port.gateway_reachable;
   facts.rank = rank;

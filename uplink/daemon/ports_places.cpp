@@ -91,6 +91,7 @@ void Ports::settle(Port& port) {
   if (carrier_changed) {
     if (!carrier) { hooks_.carrier_lost(port); }
     port.gateway_reachable.reset();
+    port.failed_routers6.clear();
     if (port.dhcp) { port.dhcp->carrier_changed(carrier); }
   }
   if (carrier_changed || up_changed || disabled_changed || live != was_live) {
@@ -111,6 +112,10 @@ void Ports::retire(Port& port) {
   port.lease.reset();
   port.lease6.reset();
   port.v6 = {};
+  port.sources6 = {};
+  port.routers6.clear();
+  port.failed_routers6.clear();
+  port.router6.reset();
   port.phase = dhcp::LeasePhase::none;
   hooks_.gone(port);
 }

@@ -1,8 +1,11 @@
 // `uplinkd --purge`: gives the machine back as it was found, without anything that is marked ours.
+#include <signal.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <boost/asio/io_context.hpp>
 
+#include "dhcp/io/child.hpp"
 #include "dhcp/io/dhcp_client.hpp"
 #include "netmodel/core/plan.hpp"
 #include "netmodel/io/nft_kernel.hpp"
@@ -12,7 +15,23 @@
 
 namespace edge::uplink {
 
+namespace {
+
+/// Gives the virtual address up by itself: left on the bridge it would ride to the adapter with
+/// what others have put there, and the peers would wait for three advertisements.
+void end_keepalived(const Config& config) {
+  boost::asio::io_context io(1);
+  auto child = dhcp::Child::adopt(io, config.paths.runtime + "/dhcp/keepalived.lock",
+                                  [](const dhcp::ChildExit&) {});
+  if (!child) { return; }  // None runs; or who holds its lock will not end below either.
+  (*child)->signal(SIGTERM);
+  io.run_for(std::chrono::seconds(3));  // Until it has ended; what has not is killed here.
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> purge(const Config& config) {
+  end_keepalived(config);
   EDGE_TRY(dhcp::purge(config.paths.runtime, config.paths.state));
   EDGE_ASSIGN(auto nft, netmodel::NftKernel::create());
   EDGE_ASSIGN(auto kernel, netmodel::RtnetlinkKernel::open(nft.get()));
@@ -46,7 +65,9 @@ Result<std::vector<std::string>> purge(const Config& config) {
   add(*links);
   add(restored);
   add(sysctls);
-  ::unlink((config.paths.runtime + "/last-known.json").c_str());
+  for (const char* name : {"last-known.json", "keepalived.conf", "keepalived.read"}) {
+    ::unlink((config.paths.runtime + "/" + name).c_str());
+  }
   return written;
 }
 

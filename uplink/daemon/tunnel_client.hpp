@@ -18,6 +18,7 @@
 #include "uplink/core/config.hpp"
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
+#include "uplink/core/ways.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/identities.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
@@ -74,6 +75,11 @@ class TunnelClient {
   /// All paths as a trial judges them.
   std::vector<PathSight> sights() const;
   std::optional<PathKey> active_path() const;
+  /// Paths that are up and lead to where the Console is, the active one first, then in the order
+  /// in which they would follow it.
+  std::vector<Way> ways() const;
+  /// What `list` would put in force, as `Way::endpoint` has it; of an empty one: uplink.toml's.
+  std::vector<std::string> endpoint_names(const std::vector<HostPort>& list) const;
   /// Until the next call HELLOs over these ports prove their MTU.
   void prove(std::set<std::string> ports) { proving_ = std::move(ports); }
   /// Ends a path that is up and dials it anew.
@@ -88,6 +94,8 @@ class TunnelClient {
 
   /// Where it has answered, or is being reached: as written, as resolved, as it was.
   std::set<IpAddress> console_addresses() const;
+  /// The same, and where its names led before, as long as they are in force.
+  std::set<IpAddress> console_addresses_seen() const;
 
   boost::json::array paths_json() const;
   boost::json::object console_json() const;

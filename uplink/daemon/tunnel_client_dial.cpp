@@ -34,11 +34,7 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
     for (const IpAddress& server : port.lease->dns) { request.dns_servers.push_back({server}); }
   }
   for (const IpAddress& server : port.v6.dns) { request.dns_servers.push_back({server}); }
-  if (!port.v6.owned.empty()) {
-    request.binding.source6 = port.v6.owned.front().address;
-  } else if (!port.v6.seen.empty()) {
-    request.binding.source6 = port.v6.seen.front().address;
-  }
+  request.binding.source6 = port.sources6.dial;
   request.last_good = memory_.addresses(key);
   if (const HttpUrl* proxy = config_.proxy_of(port.name)) {
     request.proxy = {.at = proxy->at, .credentials = {proxy->user, proxy->password}};
@@ -85,6 +81,8 @@ void TunnelClient::dial(const PathKey& key) {
   connection->tls = context;
   tunnel::DialRequest request = request_of(*port, key);
   request.attempt = attempts_[key]++;
+  connection->source4 = request.binding.source4;
+  connection->source6 = request.binding.source6;
   connection->dial = std::make_unique<tunnel::Dial>(
       io_.get_executor(), context, std::move(request),
       [this, key, attempt = connection->attempt](tunnel::DialResult result) {
@@ -137,6 +135,7 @@ void TunnelClient::start_stream(Connection& c, tunnel::DialSuccess success) {
   c.id = PathId{next_path_id_++};
   c.address = success.address;
   c.resolved = std::move(success.resolved);
+  memory_.saw(c.key.endpoint, c.resolved);
   c.stream = std::move(success.stream);
   const PathId id = c.id;
   c.stream->start({.on_bytes =
@@ -272,7 +271,7 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   }
   identities_.welcomed(*c.tls);
   labels_[id] = facts.label;
-  engine_.on_welcome(key, mono_now());
+  engine_.on_welcome(key, mono_now(), c.address.family == Family::v4 ? c.source4 : c.source6);
   barriers_.erase(key);
   welcomes_[key] = ++welcome_count_;
   const Port* port = ports_.find(key.port);

@@ -74,6 +74,14 @@ json::object TunnelClient::endpoints_json() const {
           {"endpoints_from", commanded_ ? "command" : "uplink.toml"}};
 }
 
+std::vector<std::string> TunnelClient::endpoint_names(const std::vector<HostPort>& list) const {
+  std::vector<std::string> out;
+  for (const HostPort& endpoint : list.empty() ? config_.console.endpoints : list) {
+    out.push_back(edge::to_string(endpoint));
+  }
+  return out;
+}
+
 bool TunnelClient::in_force(const PathKey& key) const {
   return std::ranges::find(in_force_, key.endpoint) != in_force_.end();
 }

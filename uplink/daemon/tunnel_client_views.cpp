@@ -28,6 +28,12 @@ std::set<IpAddress> TunnelClient::console_addresses() const {
   return out;
 }
 
+std::set<IpAddress> TunnelClient::console_addresses_seen() const {
+  std::set<IpAddress> out = console_addresses();
+  out.merge(memory_.seen());
+  return out;
+}
+
 json::array TunnelClient::paths_json() const {
   const MonoTime now = mono_now();
   std::map<PathKey, tunnel::PathView> views;
@@ -98,6 +104,21 @@ std::optional<PathKey> TunnelClient::active_path() const {
     if (active && connection->id == *active) { return key; }
   }
   return std::nullopt;
+}
+
+std::vector<Way> TunnelClient::ways() const {
+  std::vector<Way> out;
+  for (const PathId id : session_.succession()) {
+    for (const auto& [key, connection] : connections_) {
+      if (connection->id != id || !connection->attached || !in_force(key)) { continue; }
+      const Port* port = ports_.find(key.port);
+      out.push_back({.port_key = key.port,
+                     .port = port == nullptr ? key.port : port->name,
+                     .endpoint = endpoint_name(key),
+                     .address = connection->address});
+    }
+  }
+  return out;
 }
 
 json::object TunnelClient::console_json() const {

@@ -27,6 +27,9 @@ struct TunnelClient::Connection {
   boost::asio::steady_timer welcome_timer;
   bool attached = false;
   IpAddress address;
+  /// What it was bound to, by the family of `address`.
+  std::optional<IpAddress> source4;
+  std::optional<IpAddress> source6;
   std::vector<IpAddress> resolved;
 };
 

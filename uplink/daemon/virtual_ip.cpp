@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/error.hpp"
 #include "dhcp/io/folder.hpp"
 #include "uplink/core/keepalived_config.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -17,7 +18,8 @@ using dhcp::ChildAction;
 
 namespace {
 constexpr std::string_view program = "/usr/sbin/keepalived";
-}
+constexpr std::size_t config_bytes_max = 64U << 10;
+}  // namespace
 
 VirtualIp::VirtualIp(boost::asio::io_context& io, const Config& config, EventLog& events)
     : io_(io), config_(config), events_(events), timer_(io) {}
@@ -25,10 +27,10 @@ VirtualIp::VirtualIp(boost::asio::io_context& io, const Config& config, EventLog
 VirtualIp::~VirtualIp() = default;
 
 void VirtualIp::apply(const std::optional<netmodel::VirtualAddress>& wanted) {
-  if (!std::exchange(alone_, true) && !dhcp::end_holder(lock_file())) {
-    note("keepalived of an earlier run does not end");
-  }
-  if (wanted == wanted_) { return; }
+  const bool first = !std::exchange(looked_, true);
+  if (first) { adopt(); }
+  const bool left_over = first && child_ != nullptr && !wanted;
+  if (wanted == wanted_ && !left_over) { return; }
   wanted_ = wanted;
   if (!wanted_) {
     holder_ = false;
@@ -37,20 +39,38 @@ void VirtualIp::apply(const std::optional<netmodel::VirtualAddress>& wanted) {
     return;
   }
   const std::string text = keepalived_config(*wanted_, config_.host.id);
-  if (const auto made = dhcp::make_folder(config_.paths.runtime + "/dhcp", 0700); !made) {
-    note(made.error().what);
-    return;
-  }
-  if (const auto written = dhcp::write_file(config_.paths.runtime + "/keepalived.conf", text, 0600);
-      !written) {
-    note(written.error().what);
-    return;
-  }
-  if (engine_.alive() && child_) {
-    child_->signal(SIGHUP);  // Read again: the holder stays the holder where nothing moved.
+  if (const auto done = configure(text); !done) { note(done.error().what); }
+}
+
+/// Whoever runs reads again what is new to it: the holder stays the holder where nothing moved.
+Result<void> VirtualIp::configure(const std::string& text) {
+  const std::string folder = config_.paths.runtime;
+  const bool runs = engine_.alive() && child_;
+  const auto read = dhcp::read_file(folder + "/keepalived.read", config_bytes_max);
+  if (runs && read && *read == text) { return {}; }
+  EDGE_TRY(dhcp::make_folder(folder + "/dhcp", 0700));
+  EDGE_TRY(dhcp::write_file(folder + "/keepalived.conf", text, 0600));
+  if (runs) {
+    child_->signal(SIGHUP);
   } else {
     act(engine_.want(true, mono_now()));
   }
+  // Last: who dies before it leaves a keepalived that is told once more.
+  return dhcp::write_file(folder + "/keepalived.read", text, 0600);
+}
+
+/// What an earlier life left goes on as ours, whatever becomes of it then.
+void VirtualIp::adopt() {
+  auto found =
+      dhcp::Child::adopt(io_, lock_file(), [this](const dhcp::ChildExit& exit) { on_exit(exit); });
+  if (!found) {
+    if (found.error().code != Errc::not_found) { note(found.error().what); }
+    return;
+  }
+  child_ = std::move(*found);
+  holder_known_ = false;
+  spdlog::info("keepalived.adopted pid={}", child_->pid());
+  engine_.want(true, mono_now());  // It runs: nothing to start.
 }
 
 void VirtualIp::act(ChildAction action) {
@@ -93,8 +113,10 @@ void VirtualIp::start() {
 void VirtualIp::on_exit(const dhcp::ChildExit& exit) {
   child_.reset();
   if (engine_.alive()) {
-    note(exit.status == 127 || exit.status == 126
-             ? std::string("keepalived is not installed: apt-get install keepalived")
+    const bool missing = exit.status == 127 || exit.status == 126;
+    note(missing ? "keepalived is not installed: apt-get install keepalived"
+         : exit.status == dhcp::status_unknown
+             ? "keepalived ended"
              : "keepalived ended with status " + std::to_string(exit.status) + ": " +
                    exit.last_line);
   }
@@ -126,7 +148,8 @@ void VirtualIp::observe(const netmodel::ObservedState& observed) {
   const bool held = std::ranges::any_of(observed.addresses, [&](const netmodel::Address& a) {
     return a.link == wanted_->link && a.prefix.address == wanted_->address.address;
   });
-  if (std::exchange(holder_, held) == held) { return; }
+  const bool known = std::exchange(holder_known_, true);
+  if (std::exchange(holder_, held) == held || !known) { return; }
   events_.add(held ? "virtual_ip.gained" : "virtual_ip.lost",
               {{"address", to_string(wanted_->address)}, {"link", wanted_->link}});
 }

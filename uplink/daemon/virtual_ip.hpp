@@ -17,8 +17,8 @@
 
 namespace edge::uplink {
 
-/// Lifetime: keepalived serves on while the daemon is away (leave()); the next start replaces it,
-/// and the address moves to a peer for that moment. Threads: the io_context's.
+/// Lifetime: keepalived serves on while the daemon is away (leave()), and the next start adopts it:
+/// the address moves by the cluster's rules only. A purge ends it. Threads: the io_context's.
 class VirtualIp {
  public:
   VirtualIp(boost::asio::io_context& io, const Config& config, EventLog& events);
@@ -38,6 +38,8 @@ class VirtualIp {
   const std::string& trouble() const { return trouble_; }
 
  private:
+  void adopt();
+  Result<void> configure(const std::string& text);
   void act(dhcp::ChildAction action);
   void start();
   void on_exit(const dhcp::ChildExit& exit);
@@ -55,7 +57,8 @@ class VirtualIp {
   std::optional<netmodel::VirtualAddress> wanted_;
   std::string trouble_;
   bool holder_ = false;
-  bool alone_ = false;  ///< What an earlier run left has been ended.
+  bool looked_ = false;       ///< What an earlier run left has been looked for.
+  bool holder_known_ = true;  ///< false: adopted, and not observed yet.
 };
 
 }  // namespace edge::uplink

@@ -236,6 +236,37 @@ TEST_F(DhcpcdTest, ASecondChildOfThePortIsRefused) {
   EXPECT_EQ(port.phase(), LeasePhase::bound);
 }
 
+TEST_F(DhcpcdTest, AChildThatWasLeftIsAdoptedHeardOfAndEnded) {
+  const std::string keeper =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "uplink-dhcp-keeper";
+  const std::string lock = lab.folder().path() + "/left.lock";
+  const auto nobody = Child::adopt(lab.io(), lock, [](const ChildExit&) {});
+  ASSERT_FALSE(nobody.has_value());
+  EXPECT_EQ(nobody.error().code, Errc::not_found);
+  auto first = Child::spawn(lab.io(),
+                            {.keeper = keeper,
+                             .lock_file = lock,
+                             .stay = true,
+                             .argv = {"/usr/bin/tail", "-f", "/dev/null"}},
+                            [](const ChildExit&) {});
+  ASSERT_TRUE(first.has_value()) << first.error().what;
+  const pid_t pid = (*first)->pid();
+  std::optional<ChildExit> exit;
+  Result<std::unique_ptr<Child>> second = fail(Errc::not_found, "not asked yet");
+  ASSERT_TRUE(lab.wait([&] {
+    second = Child::adopt(lab.io(), lock, [&exit](const ChildExit& result) { exit = result; });
+    return second.has_value();
+  }));
+  EXPECT_EQ((*second)->pid(), pid);
+  (*first)->release();
+  first->reset();
+  (*second)->signal(SIGTERM);
+  ASSERT_TRUE(lab.wait([&exit] { return exit.has_value(); }));
+  EXPECT_EQ(exit->status, status_unknown);
+  EXPECT_EQ((*second)->pid(), 0);
+  EXPECT_FALSE(Child::adopt(lab.io(), lock, [](const ChildExit&) {}).has_value());
+}
+
 TEST_F(DhcpcdTest, WithTheKeeperAllProcessesEnd) {
   serve();
   start_and_bind();

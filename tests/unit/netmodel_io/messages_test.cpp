@@ -70,6 +70,25 @@ TEST(MessagesTest, AddressComesBack) {
   }
 }
 
+TEST(MessagesTest, TheFlagsOfAnAddressSayWhatItIsGoodFor) {
+  const auto state = [](std::uint32_t flags) {
+    ifaddrmsg fixed{};
+    fixed.ifa_family = AF_INET6;
+    fixed.ifa_prefixlen = 64;
+    fixed.ifa_index = 7;
+    MessageBuilder message(RTM_NEWADDR, 0, fixed);
+    message.ip(IFA_ADDRESS, parse_ip("2001:db8::5").value()).u32(IFA_FLAGS, flags);
+    const auto bytes = bytes_of(message.take());
+    return decode_address(view_of(bytes)).value().address.state;
+  };
+  EXPECT_EQ(state(0), AddressState::ready);
+  EXPECT_EQ(state(IFA_F_MANAGETEMPADDR | IFA_F_NOPREFIXROUTE), AddressState::ready);
+  EXPECT_EQ(state(IFA_F_DEPRECATED), AddressState::deprecated);
+  EXPECT_EQ(state(IFA_F_TENTATIVE), AddressState::unusable);
+  EXPECT_EQ(state(IFA_F_DADFAILED | IFA_F_PERMANENT), AddressState::unusable);
+  EXPECT_EQ(state(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC), AddressState::ready);
+}
+
 TEST(MessagesTest, OnlyAnIpv6AddressOfSomebodyElseSkipsTheSearchForDuplicates) {
   const auto flags = [](const char* text, bool ours) {
     const Address address{.link = "br0",

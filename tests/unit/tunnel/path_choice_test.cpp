@@ -43,6 +43,27 @@ TEST(BetterPathTest, SilentThenDrainingThenSuspectThenClassThenRankThenRttThenAg
   EXPECT_EQ(best_path({}), std::nullopt);
 }
 
+TEST(SuccessionTest, IsWhatTheChooserPicksAsOneAfterTheOtherIsLost) {
+  PathCandidate ranked = path(kB, "b", 90ms);
+  PathCandidate fast = path(kC, "c", 5ms);
+  fast.rank = 1;
+  PathCandidate slow = path(kA, "a", 50ms);
+  slow.rank = 1;
+  std::vector<PathCandidate> left = {slow, ranked, fast};
+  PathChooser chooser;
+  chooser.choose(std::vector{slow}, t0);
+  chooser.choose(left, t0);
+  ASSERT_EQ(chooser.active(), kA) << "a rival has to be steady first";
+  const auto order = succession(left, chooser.active());
+  EXPECT_EQ(order, (std::vector{kA, kB, kC}));
+  for (const PathId expected : order) {
+    EXPECT_EQ(chooser.choose(left, t0).active.value_or(expected), expected);
+    EXPECT_EQ(chooser.active(), expected);
+    std::erase_if(left, [expected](const PathCandidate& one) { return one.path == expected; });
+  }
+  EXPECT_TRUE(succession({}, std::nullopt).empty());
+}
+
 TEST(SecondPathTest, PrefersAnotherAdapter_ButTakesWhatThereIs) {
   const std::vector<PathCandidate> two = {path(kA, "eth0", 1ms), path(kB, "eth0", 2ms),
                                           path(kC, "eth1", 90ms)};

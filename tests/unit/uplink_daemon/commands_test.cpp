@@ -9,6 +9,7 @@ namespace edge::uplink {
 namespace {
 
 using test::FaultyDisk;
+using test::jumbo;
 using test::Life;
 using test::Machine;
 using test::make_blue;
@@ -107,6 +108,24 @@ TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
   EXPECT_EQ(life.actions, 0);
   EXPECT_EQ(machine.kernel.writes(), 0U);
   EXPECT_FALSE(life.model().networks.contains("blue"));
+}
+
+TEST(CommandsTest, ADryRunSaysOverWhatTheConsoleStaysReachable) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.send(Life::command(1, jumbo, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_THAT(
+      life.text_of("result", 1),
+      HasSubstr("the Console stays reachable over eth0/console:8443 (active, dialled anew)"));
+  life.send(Life::command(2, R"({"op":"adapter.set","adapter":"eth0","enabled":false})",
+                          R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_THAT(life.text_of("result", 2), HasSubstr("the Console loses this host"));
+  const auto& console = life.heard("result", 2)->at("console").as_object();
+  EXPECT_FALSE(console.at("reachable").as_bool());
+  EXPECT_TRUE(console.at("active").is_null());
 }
 
 TEST(CommandsTest, AGroupIsMadeWithTheWarningsThatItsMembersGave) {

@@ -185,7 +185,17 @@ class Life {
                          done({"eth0 does not hear eth1"});
                        },
                    .changed = [] {},
-                   .undone = [this] { ++undone; }},
+                   .undone = [this] { ++undone; },
+                   .tried = {},
+                   .ways =
+                       [this](const netmodel::Model&, const TrialTerms& terms) {
+                         std::vector<Way> up;
+                         for (const PathSight& path : paths) {
+                           if (path.up()) { up.push_back({path.key.port, "eth0", "console:8443"}); }
+                         }
+                         return ways_after(up,
+                                           {.leaving = terms.leaving, .affected = terms.affected});
+                       }},
                   machine.boot, {.revision = revision_, .highest = highest_}) {}
   /// As kill -9: what waits is never done.
   ~Life() {
