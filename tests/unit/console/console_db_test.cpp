@@ -263,7 +263,7 @@ TEST(ConsoleDbFile, ANewerOneIsRefusedInOneLineAndLeftAlone) {
   const auto newer = ConsoleDb::open(path);
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code, Errc::unsupported);
-  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..4"), std::string::npos)
+  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..5"), std::string::npos)
       << newer.error().what;
   EXPECT_EQ(newer.error().what.find('\n'), std::string::npos);
   EXPECT_EQ(store::Database::open(path)->integer("PRAGMA user_version").value(), 77);
