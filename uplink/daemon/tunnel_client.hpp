@@ -18,6 +18,7 @@
 #include "uplink/core/config.hpp"
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
+#include "uplink/daemon/clock_keeper.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/path_memory.hpp"
 #include "uplink/daemon/ports.hpp"
@@ -31,7 +32,6 @@ struct TunnelIdentity {
   std::string install_id;
   std::string boot_id;
   std::string software;
-  WallTime clock_floor{};
 };
 
 /// Role: one path per port and endpoint, one session above them all.
@@ -42,14 +42,13 @@ class TunnelClient {
     std::function<void(tunnel::Channel, std::string_view)> on_message;
     std::function<void()> on_session_started;  ///< Everything unconfirmed must be sent again.
     std::function<void()> on_change;           ///< Something worth showing changed.
-    std::function<void(WallTime)> on_console_time;
   };
   /// From the connection's WELCOME on, or the path does not count. Source: facts/tunnel.md 5.5.
   static constexpr std::chrono::seconds welcome_timeout{3};
 
   TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
-               Ports& ports, store::StoreWorker& store, EventLog& events, Hooks hooks,
-               std::uint64_t seed);
+               Ports& ports, store::StoreWorker& store, EventLog& events, ClockKeeper& clock,
+               Hooks hooks, std::uint64_t seed);
   ~TunnelClient();
 
   void on_port(const Port& port, unsigned rank);
@@ -76,6 +75,8 @@ class TunnelClient {
   void prove(std::set<std::string> ports) { proving_ = std::move(ports); }
   /// Ends a path that is up and dials it anew.
   void redial(const PathKey& key);
+  /// The clock was set: what failed by dates is dialled anew at once.
+  void on_clock_set();
   /// Until release() nothing is dialled.
   void hold() { held_ = true; }
   void release();
@@ -109,6 +110,7 @@ class TunnelClient {
   void on_bytes(Connection& c, std::span<const std::byte> bytes);
   void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
   void on_welcome(Connection& c, const tunnel::Welcome& welcome);
+  bool settle_clock(Connection& c, WallTime said);
   void fail_dial(const PathKey& key, const PathBreak& why);
   void tell_of_barrier(const PathKey& key, const tunnel::PathError& error);
   void drop(const PathKey& key);
@@ -127,6 +129,7 @@ class TunnelClient {
   Ports& ports_;
   PathMemory memory_;
   EventLog& events_;
+  ClockKeeper& clock_;
   Hooks hooks_;
   Random random_;
   PathEngine engine_;

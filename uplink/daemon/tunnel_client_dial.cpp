@@ -23,12 +23,10 @@ std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem
     return nullptr;
   }
   if (!tls_) {
-    tunnel::TlsOptions options;
-    options.server_name = config_.console.server_name;
-    options.clock_floor = identity_.clock_floor;
     auto opened = tunnel::TlsContext::open(
         tunnel::TlsRole::client,
-        {config_.console.ca, config_.console.certificate, config_.console.key}, options);
+        {config_.console.ca, config_.console.certificate, config_.console.key},
+        clock_.options(config_.console.server_name));
     if (!opened) {
       problem = opened.error().what;
       return nullptr;
@@ -88,7 +86,9 @@ void TunnelClient::dial(const PathKey& key) {
     engine_.on_dial_failed(key, {Step::tls, problem, true}, mono_now());
     return;
   }
+  clock_.before_dial(context->own_certificate());
   if (const auto invalid = context->own_validity()) {
+    clock_.watch();
     tls_.reset();  // A new certificate may have been put there meanwhile.
     engine_.on_dial_failed(key, break_of(*invalid), mono_now());
     return;
@@ -110,6 +110,10 @@ void TunnelClient::fail_dial(const PathKey& key, const PathBreak& why) {
   spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step),
                why.text);
   drop(key);
+  if (why.step == Step::clock || why.step == Step::tls) {
+    clock_.watch();
+    tls_.reset();  // A new certificate may have been put there meanwhile.
+  }
   if (why.step == Step::tcp || why.step == Step::dns || why.step == Step::proxy) {
     ports_.probe_gateway(key.port);
   }
@@ -256,10 +260,30 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
             {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
 }
 
+/// False: the path does not stand. The time is all that is taken from a connection that was judged
+/// within bounds; the next one is judged by that time.
+bool TunnelClient::settle_clock(Connection& c, WallTime said) {
+  const PathKey key = c.key;
+  const ClockKeeper::Verdict verdict = clock_.on_welcome(c.stream->peer(), said);
+  switch (verdict.kind) {
+    case ClockKeeper::Verdict::Kind::keep: return true;
+    case ClockKeeper::Verdict::Kind::redial:
+      dial(key);  // The engine is still waiting for the outcome of its dial.
+      pump();
+      break;
+    case ClockKeeper::Verdict::Kind::refuse:
+      fail_dial(key, {.step = Step::clock, .text = verdict.why});
+      break;
+  }
+  hooks_.on_change();
+  return false;
+}
+
 void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   const PathKey key = c.key;
   const PathId id = c.id;
   c.welcome_timer.cancel();
+  if (!settle_clock(c, welcome.time)) { return; }
   const tunnel::PathFacts facts = facts_of(key, id);
   c.attached = true;
   const auto attached = session_.attach(id, facts, welcome, mono_now());
@@ -276,7 +300,6 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   if (port != nullptr && config_.proxy_of(port->name) == nullptr) {  // Else it is the proxy's.
     memory_.keep_addresses(key, port->base_mac, facts.endpoint, c.address, c.resolved);
   }
-  hooks_.on_console_time(welcome.time);
   events_.add("path.up", {{"path", facts.label}, {"address", edge::to_string(c.address)}});
   hooks_.on_change();
   pump();

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "uplink/daemon/clock_keeper.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/ports.hpp"
@@ -29,6 +30,7 @@ struct ViewSources {
   const VirtualIp& virtual_ip;
   const Trials& trials;
   const StoreKeeper& store;
+  const ClockKeeper& clock;
 };
 
 boost::json::object status_view(const ViewSources& s);
