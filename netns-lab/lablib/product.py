@@ -51,6 +51,7 @@ class Host(Program):
     def __init__(self, node, programs, pki, topology):
         super().__init__("uplinkd", node, programs, "uplink.toml")
         self.pki, self.topology, self.runtime = pki, topology, node.dir / "runtime"
+        self.entry = ["setpriv", "--bounding-set", "-sys_time"]      # the machine's clock is not the lab's
         self.settings = {
             "host": {"id": HOST_ID},
             "paths": {"state": str(self.state), "runtime": str(self.runtime)},

@@ -19,6 +19,7 @@ class Program:
         self.state, self.config_file = node.dir / "state", node.dir / config_file
         self.daemon = None
         self.environment = {"ASAN_OPTIONS": "detect_leaks=1"}
+        self.entry = []          # what the program is started through
 
     def write_config(self):
         raise NotImplementedError
@@ -31,8 +32,8 @@ class Program:
         """Starts it and waits until it answers; its first answer."""
         self.write_config()
         self.state.mkdir(exist_ok=True)
-        self.daemon = self.node.spawn([self.programs / self.name, "--config", self.config_file], log=f"{self.name}.log",
-                                      env=self.environment)
+        self.daemon = self.node.spawn([*self.entry, self.programs / self.name, "--config", self.config_file],
+                                      log=f"{self.name}.log", env=self.environment)
         deadline = time.monotonic() + pace.deadline(START_WITHIN_S)
         while True:
             try:

@@ -84,7 +84,8 @@ Result<Store> Store::open(const std::string& path, WallTime now, const StoreOpti
   EDGE_ASSIGN(const auto install_id, store.setting("install_id"));
   if (!install_id) {
     EDGE_ASSIGN(const std::string fresh, random_uuid());
-    EDGE_TRY(store.put_setting("clock_floor", std::to_string(to_ms(now))));
+    // For people. It is no floor: the clock of a new machine may say anything.
+    EDGE_TRY(store.put_setting("installed_at", std::to_string(to_ms(now))));
     EDGE_TRY(store.put_setting("install_id", fresh));
   }
   return store;

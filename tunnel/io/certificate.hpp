@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/ids.hpp"
+#include "tunnel/core/clock_trust.hpp"
 
 namespace edge::tunnel {
 
@@ -20,6 +21,7 @@ struct CertificateInfo {
 };
 
 CertificateInfo describe(const X509& certificate);
+inline TimeBounds term_of(const CertificateInfo& info) { return {info.not_before, info.not_after}; }
 
 /// "subject CN=a, issuer CN=b, valid 2026-01-01T00:00:00Z to 2027-01-01T00:00:00Z".
 std::string to_string(const CertificateInfo& info);

@@ -292,8 +292,15 @@ WallTime TlsContext::wall_now() const {
   return options_.wall_clock ? options_.wall_clock() : system_now();
 }
 
+std::optional<TimeBounds> TlsContext::bounds_now() const {
+  return options_.bounds ? options_.bounds() : std::nullopt;
+}
+
 std::optional<PathError> TlsContext::own_validity() const {
   const WallTime now = wall_now();
+  if (const auto bounds = bounds_now(); bounds && overlap(*bounds, term_of(ca_))) {
+    return std::nullopt;
+  }
   if (auto bad = check_dates("certificate", names_.certificate, own_, now, options_.clock_floor)) {
     return bad;
   }

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/ids.hpp"
+#include "tunnel/core/clock_trust.hpp"
 #include "tunnel/io/certificate.hpp"
 #include "tunnel/io/path_failure.hpp"
 
@@ -44,6 +45,10 @@ struct TlsOptions {
   std::function<WallTime()> wall_clock;
   /// A clock before this is certainly wrong (build time, last time heard from the Console).
   WallTime clock_floor{};
+  /// Asked once per handshake. With a value the terms of the peer's chain must share a moment of
+  /// these bounds, instead of being in force at wall_clock: it is certainly wrong
+  /// (tunnel/core/clock_trust.hpp). Default: never. Nothing else of the verification changes.
+  std::function<std::optional<TimeBounds>()> bounds = {};
 };
 
 /// One immutable SSL_CTX with what verification needs. Shared by all connections made from it,
@@ -55,7 +60,7 @@ struct TlsOptions {
 /// (OpenSSL does not call the verify callback on resumption; facts: tunnel 0.8). The price is
 /// 1.8 ms instead of 0.84 ms of server CPU per handshake.
 ///
-/// Time: `wall_clock`, read once per handshake. Threads: one.
+/// Time: `wall_clock` and `bounds`, read once per handshake. Threads: one.
 class TlsContext {
  public:
   /// Errors, each one line naming file and value: invalid_input for "not a PEM certificate", a
@@ -68,7 +73,8 @@ class TlsContext {
                                                         TlsOptions options);
 
   /// What is wrong with the dates of our own certificate or CA now: tls_expired or clock, with
-  /// file, dates and the clock's value; nullopt when both are valid.
+  /// file, dates and the clock's value; nullopt when both are valid, or the
+  /// CA's term meets the bounds (which are within our own certificate's).
   std::optional<PathError> own_validity() const;
 
   const CertificateInfo& own_certificate() const { return own_; }
@@ -76,6 +82,7 @@ class TlsContext {
   const std::string& server_name() const { return options_.server_name; }
   const TlsFiles& names() const { return names_; }
   WallTime wall_now() const;
+  std::optional<TimeBounds> bounds_now() const;
   WallTime clock_floor() const { return options_.clock_floor; }
   /// Never null; owned by this object.
   SSL_CTX* native() const { return ctx_.get(); }

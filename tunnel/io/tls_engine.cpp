@@ -85,8 +85,13 @@ Result<std::unique_ptr<TlsEngine>> TlsEngine::create(std::shared_ptr<const TlsCo
   SSL* ssl = out->ssl_.get();
   SSL_set_bio(ssl, bio, bio);
   SSL_set_app_data(ssl, out.get());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(out->wall_now_);
-  X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), seconds.time_since_epoch().count());
+  out->within_ = out->context_->bounds_now();
+  if (out->within_) {  // in_bounds() judges the terms of all certificates instead.
+    X509_VERIFY_PARAM_set_flags(SSL_get0_param(ssl), X509_V_FLAG_NO_CHECK_TIME);
+  } else {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(out->wall_now_);
+    X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), seconds.time_since_epoch().count());
+  }
   if (out->context_->role() == TlsRole::server) {
     SSL_set_accept_state(ssl);
     return out;
@@ -242,13 +247,16 @@ PathError TlsEngine::explain_plain_http() {
 PathError TlsEngine::explain_alert(int alert) const {
   const std::string_view peer = peer_word();
   const char* name = SSL_alert_desc_string_long(alert);
-  const std::string own =
+  std::string own =
       fmt::format("{} ({})", context_->names().certificate, to_string(context_->own_certificate()));
+  if (alert == SSL_AD_CERTIFICATE_EXPIRED ||
+      !term_of(context_->own_certificate()).contains(wall_now_)) {
+    own += fmt::format("; this machine's clock says {}", to_iso8601(wall_now_));
+  }
   switch (alert) {
     case SSL_AD_CERTIFICATE_EXPIRED:
       return {PathFailure::tls_expired,
-              fmt::format("{} refused our certificate as expired: {}; this machine's clock says {}",
-                          peer, own, to_iso8601(wall_now_))};
+              fmt::format("{} refused our certificate as expired: {}", peer, own)};
     case SSL_AD_CERTIFICATE_REQUIRED:
       return {PathFailure::tls_rejected,
               fmt::format("{} asked for a certificate and got none it can use: {}", peer, own)};
@@ -285,6 +293,10 @@ int TlsEngine::verify(int ok, X509_STORE_CTX* store) {
     if (!verify_failure_) { explain_verify_error(X509_STORE_CTX_get_error(store), certificate); }
     return 0;
   }
+  if (within_ && certificate != nullptr && !in_bounds(*certificate)) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
+    return 0;
+  }
   if (X509_STORE_CTX_get_error_depth(store) != 0 || certificate == nullptr) { return 1; }
   std::string problem;
   if (context_->role() == TlsRole::client) {
@@ -305,6 +317,33 @@ int TlsEngine::verify(int ok, X509_STORE_CTX* store) {
                             peer_word().substr(4), problem, to_string(describe(*certificate)))};
   X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);  // The peer gets bad_certificate.
   return 0;
+}
+
+/// OpenSSL calls back once for each certificate of the chain that it has found good, from the root
+/// down. Source: internal_verify() of crypto/x509/x509_vfy.c, 3.0.
+bool TlsEngine::in_bounds(const X509& certificate) {
+  const CertificateInfo info = describe(certificate);
+  const TimeBounds before = *within_;
+  if (const auto both = overlap(before, term_of(info))) {
+    within_ = both;
+    return true;
+  }
+  const CertificateInfo& own = context_->own_certificate();
+  const std::string theirs =
+      fmt::format("the certificate of {} is not valid at any time from {} to {}: {}", peer_word(),
+                  to_iso8601(before.from), to_iso8601(before.to), to_string(info));
+  if (wall_now_ > own.not_after) {
+    verify_failure_ = PathError{
+        PathFailure::tls_expired,
+        fmt::format("the certificate {} has expired, or this machine's clock, which says {}, is "
+                    "ahead: {}; {}",
+                    context_->names().certificate, to_iso8601(wall_now_), to_string(own), theirs)};
+  } else {
+    verify_failure_ = PathError{PathFailure::clock,
+                                fmt::format("this machine's clock says {}, which cannot be; {}",
+                                            to_iso8601(wall_now_), theirs)};
+  }
+  return false;
 }
 
 void TlsEngine::explain_verify_error(int error, const X509* certificate) {

@@ -60,6 +60,9 @@ class TlsEngine {
   const PathError& failure() const { return failure_; }
   /// Pre: the handshake is done.
   CertificateInfo peer_certificate() const;
+  /// Where the bounds and the terms of the peer's whole chain overlap; nullopt: it was judged by
+  /// the clock. Pre: the handshake is done.
+  const std::optional<TimeBounds>& judged_within() const { return within_; }
   /// Server side: from the peer's certificate.
   const std::string& peer_host_id() const { return peer_host_id_; }
 
@@ -87,6 +90,7 @@ class TlsEngine {
 
   TlsEngine() = default;
   int verify(int ok, X509_STORE_CTX* store);
+  bool in_bounds(const X509& certificate);
   void explain_verify_error(int error, const X509* certificate);
   TlsWant check_alpn();
   TlsWant outcome(int rc);
@@ -99,6 +103,7 @@ class TlsEngine {
   Socket socket_;
   std::unique_ptr<SSL, FreeSsl> ssl_;
   WallTime wall_now_{};
+  std::optional<TimeBounds> within_;  ///< Narrowed by each certificate of the chain.
   bool established_ = false;
   bool heard_ = false;  ///< Application bytes came from the peer: it has accepted us.
   std::optional<PathError> verify_failure_;

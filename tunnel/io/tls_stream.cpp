@@ -37,6 +37,7 @@ TlsStream::Impl::Impl(tcp::socket socket, std::unique_ptr<TlsEngine> engine, Str
   const AddressPort remote = remote_address(handle);
   peer_ = PeerIdentity{.certificate = engine_->peer_certificate(),
                        .host_id = engine_->peer_host_id(),
+                       .judged_within = engine_->judged_within(),
                        .address = remote.address,
                        .port = remote.port};
   local_ = tunnel::local_address(handle).address;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ struct StreamLimits {
 struct PeerIdentity {
   CertificateInfo certificate;
   std::string host_id;  ///< Server side only: from the URI SAN. Client side: empty.
+  /// TlsEngine::judged_within().
+  std::optional<TimeBounds> judged_within = {};
   IpAddress address;
   std::uint16_t port = 0;
 };

@@ -48,6 +48,14 @@ class Reader {
     }
   }
 
+  void flag(const toml::node& node, std::string_view key, bool& out) {
+    if (const auto* value = node.as_boolean()) {
+      out = value->get();
+      return;
+    }
+    problem(node.source(), fmt::format("{}: expected true or false", key));
+  }
+
   void texts(const toml::node& node, std::string_view key, std::size_t count_max,
              std::vector<std::string>& out) {
     const auto* list = node.as_array();
@@ -120,6 +128,18 @@ void read_level(Reader& in, const toml::node& node, std::string_view key, std::s
   if (out != "error" && out != "warn" && out != "info" && out != "debug") {
     in.problem(node.source(),
                fmt::format("{}: \"{}\": expected error, warn, info or debug", key, out));
+  }
+}
+
+void read_clock_trust(Reader& in, const toml::node& node, std::string_view key,
+                      Config::Tunnel::ClockTrust& out) {
+  std::string value;
+  in.text(node, key, value);
+  if (value == "bounded" || value == "strict") {
+    out = value == "strict" ? Config::Tunnel::ClockTrust::strict
+                            : Config::Tunnel::ClockTrust::bounded;
+  } else if (node.is_string()) {
+    in.problem(node.source(), fmt::format("{}: \"{}\": expected bounded or strict", key, value));
   }
 }
 
@@ -217,6 +237,9 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
       in.number(n, k, low, high, out);
     };
   };
+  const auto flag = [](bool& out) {
+    return [&out](Reader& in, const toml::node& n, std::string_view k) { in.flag(n, k, out); };
+  };
   const auto with = [](auto read, auto& out) {
     return
         [read, &out](Reader& in, const toml::node& n, std::string_view k) { read(in, n, k, out); };
@@ -234,6 +257,8 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
       {"tunnel",
        {{"heartbeat_ms", number(c.tunnel.heartbeat_ms, 50, 10000)},
         {"dead_after", number(c.tunnel.dead_after, 2, 20)},
+        {"clock_trust", with(read_clock_trust, c.tunnel.clock_trust)},
+        {"set_clock", flag(c.tunnel.set_clock)},
         {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)},
         {"proxies", with(read_proxies, c.tunnel.proxies)},
         {"portal_check", with(read_portal_check, c.tunnel.portal_check)}}},

@@ -53,6 +53,10 @@ struct Config {
     /// "http://HOST[:PORT]/PATH": asked when a dial fails; a page or a redirect instead of 204 is a
     /// captive portal's. Unset: only plain HTTP in answer to TLS shows one.
     std::optional<HttpUrl> portal_check;
+    /// What a clock that is certainly wrong does to certificates; see uplink/README.md, "A wrong
+    /// clock".
+    enum class ClockTrust : std::uint8_t { bounded, strict } clock_trust = ClockTrust::bounded;
+    bool set_clock = true;  ///< Such a clock is set to the Console's time.
   } tunnel;
   struct Status {
     std::string listen = "127.0.0.1:8480";  ///< Empty: off.

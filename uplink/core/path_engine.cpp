@@ -270,6 +270,15 @@ void PathEngine::dial_anew(Path& path, std::string_view why, MonoTime now) {
   dial(path, now);
 }
 
+void PathEngine::on_clock_set(MonoTime now) {
+  for (auto& [key, path] : paths_) {
+    const bool by_dates = path.status.broken == Step::clock || path.status.broken == Step::tls;
+    if (!path.dial_at || !by_dates) { continue; }
+    path.backoff.reset();
+    dial(path, now);
+  }
+}
+
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::up) { return; }

@@ -129,6 +129,8 @@ class PathEngine {
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// Ends a path that is up and dials it anew at once: a proof that it still works.
   void redial(const PathKey& key, MonoTime now);
+  /// The wall clock was set: what waits because of dates (steps clock and tls) is dialled at once.
+  void on_clock_set(MonoTime now);
   /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
 

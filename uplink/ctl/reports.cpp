@@ -36,6 +36,15 @@ std::string event_line(const json::object& event, const Style& style) {
                      data == nullptr ? "" : printable(pairs_text(*data)));
 }
 
+/// "strict, 2026-03-04 05:06:07, not synchronised; set to ...".
+std::string clock_text(const json::object& clock) {
+  const std::string last = field(clock, "last");
+  return fmt::format("{}, {}, {}{}", printable(field(clock, "trust")),
+                     short_time(field(clock, "time")),
+                     is_true(clock, "synchronised") ? "synchronised" : "not synchronised",
+                     says_something(last) ? "; " + printable(last) : "");
+}
+
 }  // namespace
 
 std::string events_text(const json::value& data, const Style& style) {
@@ -104,6 +113,7 @@ std::string status_text(const json::object& status, const Style& style) {
     text.pop_back();
     line("identity", text);
   }
+  if (const auto* value = object_at(status, "clock")) { line("clock", clock_text(*value)); }
   if (const auto* value = object_at(status, "trial")) {
     const auto& trial = *value;
     line("trial", fmt::format("command {}, taken back in {} s unless it is confirmed",

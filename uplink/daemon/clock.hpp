@@ -3,6 +3,8 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
+#include <string>
 
 #include "base/ids.hpp"
 
@@ -19,9 +21,16 @@ inline std::chrono::steady_clock::time_point to_steady(MonoTime t) {
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(t.time_since_epoch()));
 }
 
-inline WallTime wall_now() {
+/// CLOCK_REALTIME as it is; right or wrong.
+inline WallTime system_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
+
+/// The time for people, deadlines and certificates: system_now(), but the Console's where that is
+/// certainly wrong and could not be set (ClockKeeper).
+WallTime wall_now();
+/// From now on wall_now() is mono_now() + `wall_minus_mono`; nullopt: system_now() again.
+void correct_wall_clock(std::optional<std::chrono::milliseconds> wall_minus_mono);
 
 /// "2026-03-04T05:06:07.089Z"
 std::string to_iso8601(WallTime time);

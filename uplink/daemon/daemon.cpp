@@ -103,6 +103,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       nft_(nft),
       events_(store_),
       store_keeper_(io, store_, events_, config_.paths.runtime, memory_.store, store_hooks()),
+      clock_(io, config_.tunnel, store_, events_, memory_.identity.clock_floor),
       ports_(io, config_, store_, events_,
              {.dirty = [this](const std::string& why) { reconciler_.request(why); },
               .changed =
@@ -140,8 +141,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       identities_(config_, memory_.store.folder + "/identity", host_id_, events_),
       tunnel_(io, config_,
               {host_id_, memory_.identity.install_id, boot_id_,
-               fmt::format("uplink {}", uplink_version), memory_.identity.clock_floor},
-              identities_, ports_, store_, events_,
+               fmt::format("uplink {}", uplink_version)},
+              identities_, ports_, store_, events_, clock_,
               {.on_message = [this](tunnel::Channel c,
                                     std::string_view text) { on_tunnel_message(c, text); },
                .on_session_started =
@@ -157,11 +158,6 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                      changed();
                      trials_.poke();
                      identity_keeper_.on_change();
-                   },
-               .on_console_time =
-                   [this](WallTime time) {
-                     store_.run([time](store::Store& s) { return s.raise_clock_floor(time); },
-                                [](const Result<void>&) {});  // The next WELCOME says it again.
                    }},
               random_u64()),
       identity_keeper_(
@@ -220,6 +216,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
   }
   ports_.remember(memory_.adapters, memory_.leases, memory_.own_mtus);
   commands_.remember(std::move(memory_.revisions));
+  clock_.on_change([this] { tunnel_.on_clock_set(); });
   tunnel_.use_endpoints(memory_.model.host.console_endpoints);
   if (tunnel_.retire_endpoints() && !memory_.model.host.console_endpoints.empty()) {
     memory_.notes.emplace_back(
@@ -361,6 +358,7 @@ void Daemon::stop(std::function<void()> done) {
   retry_timer_.cancel();
   watch_timer_.cancel();
   tunnel_.stop();
+  clock_.stop();
   link_monitor_->stop();
   nft_monitor_.reset();
   control_.reset();

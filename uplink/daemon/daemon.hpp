@@ -126,6 +126,7 @@ class Daemon {
       nft_;  ///< Inside kernel_; only its atomic is_own_generation is asked here.
   EventLog events_;
   StoreKeeper store_keeper_;
+  ClockKeeper clock_;
   Ports ports_;
   Reconciler reconciler_;
   Services services_;

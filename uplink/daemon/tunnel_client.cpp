@@ -34,14 +34,15 @@ tunnel::SessionOptions session_options(const Config& config, const TunnelIdentit
 
 TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
                            TunnelIdentity identity, Identities& identities, Ports& ports,
-                           store::StoreWorker& store, EventLog& events, Hooks hooks,
-                           std::uint64_t seed)
+                           store::StoreWorker& store, EventLog& events, ClockKeeper& clock,
+                           Hooks hooks, std::uint64_t seed)
     : io_(io),
       config_(config),
       identity_(std::move(identity)),
       ports_(ports),
       memory_(store),
       events_(events),
+      clock_(clock),
       hooks_(std::move(hooks)),
       random_(seed),
       engine_(0, random_.next()),
@@ -285,6 +286,11 @@ void TunnelClient::drop(const PathKey& key) {
 
 void TunnelClient::redial(const PathKey& key) {
   engine_.redial(key, mono_now());
+  pump();
+}
+
+void TunnelClient::on_clock_set() {
+  engine_.on_clock_set(mono_now());
   pump();
 }
 

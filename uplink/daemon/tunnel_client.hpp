@@ -19,6 +19,7 @@
 #include "uplink/core/path_engine.hpp"
 #include "uplink/core/trial.hpp"
 #include "uplink/core/ways.hpp"
+#include "uplink/daemon/clock_keeper.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/identities.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
@@ -34,7 +35,6 @@ struct TunnelIdentity {
   std::string install_id;
   std::string boot_id;
   std::string software;
-  WallTime clock_floor{};
 };
 
 /// Role: one path per port and endpoint, one session above them all.
@@ -45,14 +45,13 @@ class TunnelClient {
     std::function<void(tunnel::Channel, std::string_view)> on_message;
     std::function<void()> on_session_started;  ///< Everything unconfirmed must be sent again.
     std::function<void()> on_change;           ///< Something worth showing changed.
-    std::function<void(WallTime)> on_console_time;
   };
   /// From the connection's WELCOME on, or the path does not count. Source: facts/tunnel.md 5.5.
   static constexpr std::chrono::seconds welcome_timeout{3};
 
   TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
                Identities& identities, Ports& ports, store::StoreWorker& store, EventLog& events,
-               Hooks hooks, std::uint64_t seed);
+               ClockKeeper& clock, Hooks hooks, std::uint64_t seed);
   ~TunnelClient();
 
   void on_port(const Port& port, unsigned rank);
@@ -88,6 +87,8 @@ class TunnelClient {
   /// identity: welcomed, the new connection takes the old one's place. One at a time; says once how
   /// it went, never from inside.
   void prove_identity(Identities::Context identity, std::function<void(ProofOutcome)> done);
+  /// The clock was set: what failed by dates is dialled anew at once.
+  void on_clock_set();
   /// Until release() nothing is dialled.
   void hold() { held_ = true; }
   void release();
@@ -123,6 +124,7 @@ class TunnelClient {
   void on_bytes(Connection& c, std::span<const std::byte> bytes);
   void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
   void on_welcome(Connection& c, const tunnel::Welcome& welcome);
+  bool settle_clock(Connection& c, WallTime said);
   void fail_dial(const PathKey& key, const PathBreak& why);
   // tunnel_client_identity.cpp
   /// Ends a dial, or the proof.
@@ -153,6 +155,7 @@ class TunnelClient {
   Ports& ports_;
   PathMemory memory_;
   EventLog& events_;
+  ClockKeeper& clock_;
   Hooks hooks_;
   Random random_;
   PathEngine engine_;

@@ -18,10 +18,7 @@ constexpr int small_segment_bytes = 1200;
 }  // namespace
 
 std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem) {
-  tunnel::TlsOptions options;
-  options.server_name = config_.console.server_name;
-  options.clock_floor = identity_.clock_floor;
-  return identities_.context(options, problem);
+  return identities_.context(clock_.options(config_.console.server_name), problem);
 }
 
 tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& key) const {
@@ -70,7 +67,9 @@ void TunnelClient::dial(const PathKey& key) {
     engine_.on_dial_failed(key, {Step::tls, problem, true}, mono_now());
     return;
   }
+  clock_.before_dial(context->own_certificate());
   if (const auto invalid = context->own_validity()) {
+    clock_.watch();
     engine_.on_dial_failed(key, invalid_break(*invalid), mono_now());
     identities_.reload();  // A new certificate may have been put there meanwhile.
     return;
@@ -95,6 +94,7 @@ void TunnelClient::fail_dial(const PathKey& key, const PathBreak& why) {
   spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step),
                why.text);
   drop(key);
+  if (why.step == Step::clock || why.step == Step::tls) { clock_.watch(); }
   if (why.step == Step::tcp || why.step == Step::dns || why.step == Step::proxy) {
     ports_.probe_gateway(key.port);
   }
@@ -251,10 +251,34 @@ void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame)
            {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
 }
 
+/// False: the path does not stand. The time is all that is taken from a connection that was judged
+/// within bounds; the next one is judged by that time.
+bool TunnelClient::settle_clock(Connection& c, WallTime said) {
+  const PathKey key = c.key;
+  const ClockKeeper::Verdict verdict = clock_.on_welcome(c.stream->peer(), said);
+  switch (verdict.kind) {
+    case ClockKeeper::Verdict::Kind::keep: return true;
+    case ClockKeeper::Verdict::Kind::redial:
+      if (&c == proof_.get()) {
+        end_proof({.what = "the time became known meanwhile"});
+        break;
+      }
+      dial(key);  // The engine is still waiting for the outcome of its dial.
+      pump();
+      break;
+    case ClockKeeper::Verdict::Kind::refuse:
+      end_dial(c, {.step = Step::clock, .text = verdict.why});
+      break;
+  }
+  hooks_.on_change();
+  return false;
+}
+
 void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   const PathKey key = c.key;
   const PathId id = c.id;
   c.welcome_timer.cancel();
+  if (!settle_clock(c, welcome.time)) { return; }
   const tunnel::PathFacts facts = facts_of(key, id);
   if (&c == proof_.get()) {
     take_place(c);
@@ -278,7 +302,6 @@ void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
   if (port != nullptr && config_.proxy_of(port->name) == nullptr) {  // Else it is the proxy's.
     memory_.keep_addresses(key, port->base_mac, facts.endpoint, c.address, c.resolved);
   }
-  hooks_.on_console_time(welcome.time);
   events_.add("path.up", {{"path", facts.label}, {"address", edge::to_string(c.address)}});
   hooks_.on_change();
   pump();

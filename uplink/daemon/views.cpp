@@ -114,6 +114,9 @@ json::object status_view(const ViewSources& s) {
   if (const std::string problem = s.identity.problem(); !problem.empty()) {
     problems.emplace_back(problem);
   }
+  if (const std::string problem = s.clock.problem(); !problem.empty()) {
+    problems.emplace_back(problem);
+  }
   const auto& model = s.reconciler.model();
   json::object out{{"host", s.host_id},
                    {"version", std::string(uplink_version)},
@@ -130,6 +133,7 @@ json::object status_view(const ViewSources& s) {
                                            {"reconcile_turns", s.reconciler.turns()}}},
                    {"store", s.store.view()},
                    {"identity", s.identity.view()},
+                   {"clock", s.clock.json()},
                    {"verified", s.reconciler.last() && s.reconciler.last()->verified},
                    {"problems", std::move(problems)}};
   if (const auto& last = s.reconciler.last()) {
@@ -292,6 +296,8 @@ std::string metrics_view(const ViewSources& s) {
         s.store.view().at("durable").as_bool() ? 1 : 0);
   gauge("uplink_events_held", "Events that wait in memory for room on the disk",
         s.store.held_events());
+  gauge("uplink_clock_in_doubt", "1 while the system clock is certainly wrong",
+        s.clock.problem().empty() ? 0 : 1);
   const auto& stats = s.tunnel.stats();
   gauge("uplink_frames_sent_total", "DATA frames, first transmissions", stats.sent, "counter");
   gauge("uplink_frames_mirrored_total", "DATA frames sent on two paths at once", stats.mirrored,

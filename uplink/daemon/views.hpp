@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "uplink/daemon/clock_keeper.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
@@ -31,6 +32,7 @@ struct ViewSources {
   const Trials& trials;
   const StoreKeeper& store;
   const IdentityKeeper& identity;
+  const ClockKeeper& clock;
 };
 
 boost::json::object status_view(const ViewSources& s);

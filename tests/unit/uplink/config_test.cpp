@@ -39,7 +39,7 @@ TEST(ConfigTest, EveryProblemIsListedWithItsLineAndWhatIsAllowed) {
   EXPECT_NE(problems[2].find("uplink.toml:8: tunnel.heartbeat_ms: 49 is out of range 50..10000"),
             std::string::npos)
       << problems[2];
-  EXPECT_NE(problems[3].find("unknown key \"speed\" in [tunnel]; allowed: dead_after"),
+  EXPECT_NE(problems[3].find("unknown key \"speed\" in [tunnel]; allowed: clock_trust, dead_after"),
             std::string::npos)
       << problems[3];
 }
@@ -52,6 +52,27 @@ TEST(ConfigTest, BoundsHoldOnBothSides) {
             .empty(),
         good)
         << value;
+  }
+}
+
+TEST(ConfigTest, WhatAWrongClockDoesIsOneOfTwoWordsAndAFlag) {
+  const auto config = parse_config(kMinimal, "uplink.toml", "/etc/uplink");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->tunnel.clock_trust, Config::Tunnel::ClockTrust::bounded);
+  EXPECT_TRUE(config->tunnel.set_clock);
+  const auto strict = parse_config(
+      std::string(kMinimal) + "[tunnel]\nclock_trust = \"strict\"\nset_clock = false\n",
+      "uplink.toml", "/etc/uplink");
+  ASSERT_TRUE(strict) << strict.error().front();
+  EXPECT_EQ(strict->tunnel.clock_trust, Config::Tunnel::ClockTrust::strict);
+  EXPECT_FALSE(strict->tunnel.set_clock);
+  for (const auto& [line, said] : std::vector<std::pair<std::string, std::string>>{
+           {"clock_trust = \"none\"", "tunnel.clock_trust: \"none\": expected bounded or strict"},
+           {"clock_trust = false", "tunnel.clock_trust: expected a string"},
+           {"set_clock = \"yes\"", "tunnel.set_clock: expected true or false"}}) {
+    const auto problems = problems_of(std::string(kMinimal) + "[tunnel]\n" + line + "\n");
+    ASSERT_EQ(problems.size(), 1U) << line;
+    EXPECT_NE(problems[0].find("uplink.toml:7: " + said), std::string::npos) << problems[0];
   }
 }
 

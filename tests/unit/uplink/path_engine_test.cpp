@@ -181,6 +181,28 @@ TEST_F(PathEngineTest, BackoffIsCappedAt15sWithoutAnyPathAndIdentityAt5min) {
   }
 }
 
+TEST_F(PathEngineTest, AClockThatIsSetDialsAtOnceWhatFailedByDatesAndNothingElse) {
+  for (const char* port : {"a", "b", "c"}) { engine.set_port(up(port), now); }
+  const auto fail_all = [this] {
+    engine.on_dial_failed({"a", 0}, {Step::clock, "1970"}, now);
+    engine.on_dial_failed({"b", 0}, {Step::tls, "expired", true}, now);
+    engine.on_dial_failed({"c", 0}, {Step::tcp, "no answer"}, now);
+  };
+  for (int i = 0; i < 10; ++i) {
+    fail_all();
+    now += 6min;
+    engine.on_deadline(now);
+  }
+  fail_all();
+  engine.take_actions();
+  engine.on_clock_set(now);
+  std::vector<std::string> dialled;
+  for (const auto& action : engine.take_actions()) { dialled.push_back(action.key.port); }
+  EXPECT_EQ(dialled, (std::vector<std::string>{"a", "b"}));
+  engine.on_clock_set(now);
+  EXPECT_TRUE(kinds().empty()) << "they are being dialled";
+}
+
 TEST_F(PathEngineTest, ReplugDialsAtOnceWhateverTheBackoffHadGrownTo) {
   engine.set_port(up("a"), now);
   for (int i = 0; i < 20; ++i) {

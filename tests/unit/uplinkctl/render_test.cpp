@@ -91,6 +91,16 @@ TEST(RenderTest, StatusNamesConsoleCountsAndProblems) {
             "problem   port eth2: renamed\n");
 }
 
+TEST(RenderTest, StatusSaysWhichClockIsTrusted) {
+  EXPECT_THAT(shown("status", R"({"clock":{"trust":"strict","time":"2026-01-02T03:04:05.678Z",
+      "synchronised":true}})"),
+              HasSubstr("clock     strict, 2026-01-02 03:04:05, synchronised\n"));
+  EXPECT_THAT(shown("status", R"({"clock":{"trust":"strict","time":"2026-01-02T03:04:05.678Z",
+      "synchronised":false,"last":"set to 2026-01-02T03:04:00.000Z, by 5.000 s"}})"),
+              HasSubstr("clock     strict, 2026-01-02 03:04:05, not synchronised; set to "
+                        "2026-01-02T03:04:00.000Z, by 5.000 s\n"));
+}
+
 TEST(RenderTest, GatewayNamesTheDefaults) {
   EXPECT_EQ(
       shown(
