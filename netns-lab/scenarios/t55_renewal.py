@@ -44,7 +44,7 @@ def run(lab):
 
     lab.step("renewed while commands flow")
     lab.nat_interface()
-    session = lab.host.session()
+    session, after = lab.host.session(), lab.events_arrived()
     with CommandStream(lab.console, lab.publishing(), interval_s=0.05) as stream:
         for _ in range(4):
             count = len(stream.replied())
@@ -52,6 +52,7 @@ def run(lab):
             lab.expect(10, "commands flow", lambda: len(stream.replied()) > count + 3)
     lab.figure("commands", lab.check_exactly_once(stream), "")
     lab.check("the session is the same", lab.host.session() == session)
+    lab.check("and never without a path", not [e for e in lab.host.events() if e["n"] > after and e["kind"] == "session.detached"])
     lab.wait_paths()
 
     cut_while_asking(lab)
@@ -95,10 +96,15 @@ def serials(lab):
 def renew(lab):
     """One renewal by the Console's order, to its end."""
     before = shown(lab)["serial"]
-    lab.check("the Console takes the order", lab.console.request("POST", RENEW)[0] == 202)
+    order(lab)
     took = lab.expect(20, "it has another certificate", lambda: shown(lab)["serial"] != before and at_rest(lab))
     lab.check("that which the Console signed last", serials(lab)[0] == shown(lab)["serial"])
     return took
+
+
+def order(lab):
+    """The API refuses while no path is up."""
+    lab.expect(10, "the Console takes the order", lambda: lab.console.request("POST", RENEW)[0] == 202)
 
 
 def state(lab):
@@ -133,7 +139,7 @@ def refuse_connections(lab, refuse):
 def prove_in_vain(lab):
     """A new identity is in its slot, and every proof times out."""
     refuse_connections(lab, True)
-    lab.check("the Console takes the order", lab.console.request("POST", RENEW)[0] == 202)
+    order(lab)
     lab.expect(10, "it is proving", lambda: state(lab) == "proving")
 
 
@@ -201,8 +207,8 @@ def killed_at_each_call(lab):
         number = 1
         while struck(lab, call, number):
             usable(lab, f"{call} {number}")
-            renew(lab)
             number += 1
+        renew(lab)
         points += number - 1
     lab.figure("points", points, unit="points")
     lab.check("a renewal has some", points >= 12, points)
@@ -218,7 +224,7 @@ def struck(lab, call, number):
          "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}", "-o", lab.host.node.dir / "strace.log"],
         log="strace.err")
     lab.expect(10, "strace holds every thread", lambda: all(traced(pid, task) for task in os.listdir(f"/proc/{pid}/task")))
-    lab.check("the Console takes the order", lab.console.request("POST", RENEW)[0] == 202)
+    order(lab)
     lab.expect(30, "it is dead, or through", lambda: not lab.host.running() or ended(lab, before))
     tracer.kill()               # The kernel lets its tracees go.
     tracer.wait(timeout=10)
@@ -243,6 +249,9 @@ def traced(pid, task):
 
 def damaged(lab):
     lab.step("the slot that is shown is damaged, then both, then all of it is gone")
+    lab.console.stop()          # It signs 30 times at once, then every 2 s: a Console of this step's own.
+    lab.console.start()
+    usable(lab, "with the next Console")
     folder = lab.host.state / "identity"
     was = shown(lab)["source"]
     for harm in (lambda: (folder / f"{was[-1]}.json").write_text("{"), lambda: [(folder / f"{n}.json").write_bytes(b"\0") for n in "ab"],

@@ -158,7 +158,7 @@ void TunnelClient::arm_timer() {
 void TunnelClient::run(const tunnel::Action& action) {
   if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
     Connection* c = by_id(send->path);
-    if (c == nullptr) { return; }
+    if (c == nullptr || c->ended) { return; }
     if (!c->stream->send(send->bytes, tunnel::priority_of(send->kind))) {
       session_.on_path_lost(c->id, tunnel::PathCause::write_stall, "the write queue is full",
                             mono_now());

@@ -152,6 +152,10 @@ void TunnelClient::start_stream(Connection& c, tunnel::DialSuccess success) {
                            end_dial(*alive, error);
                            return;
                          }
+                         if (proof_ && proof_->key == alive->key && proof_->stream) {
+                           alive->ended = error;  // Its place is about to be taken.
+                           return;
+                         }
                          session_.on_path_lost(id, session_cause(error.cause), error.text,
                                                mono_now());
                          pump();

@@ -91,11 +91,18 @@ void TunnelClient::on_proof_dialled(std::uint64_t attempt, tunnel::DialResult re
 
 void TunnelClient::end_proof(ProofOutcome outcome) {
   if (proof_) {
+    const auto beside = connections_.find(proof_->key);
     proof_->welcome_timer.cancel();
     proof_->dial.reset();
     if (proof_->stream) { proof_->stream->abort(); }
     // The stream may be the one that is calling us.
     boost::asio::post(io_, [ended = std::shared_ptr<Connection>(std::move(proof_))] {});
+    if (beside != connections_.end() && beside->second->ended) {
+      const Connection& lost = *beside->second;
+      session_.on_path_lost(lost.id, session_cause(lost.ended->cause), lost.ended->text,
+                            mono_now());
+      pump();
+    }
   }
   if (!proof_done_) { return; }
   boost::asio::post(io_, [done = std::exchange(proof_done_, nullptr),

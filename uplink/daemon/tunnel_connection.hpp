@@ -26,6 +26,9 @@ struct TunnelClient::Connection {
   tunnel::FrameDecoder decoder;
   boost::asio::steady_timer welcome_timer;
   bool attached = false;
+  /// Ended while a proof over the same path waits for its WELCOME: most likely the Console has let
+  /// it go for that.
+  std::optional<tunnel::PathError> ended;
   IpAddress address;
   /// What it was bound to, by the family of `address`.
   std::optional<IpAddress> source4;
