@@ -123,7 +123,8 @@ TEST(CommandsTest, ADryRunSaysOverWhatTheConsoleStaysReachable) {
                           R"(,"dry_run":true)"));
   EXPECT_EQ(life.result_of(2), "done");
   EXPECT_THAT(life.text_of("result", 2), HasSubstr("the Console loses this host"));
-  const auto& console = life.heard("result", 2)->at("console").as_object();
+  const auto result = life.heard("result", 2);
+  const auto& console = result->at("console").as_object();
   EXPECT_FALSE(console.at("reachable").as_bool());
   EXPECT_TRUE(console.at("active").is_null());
 }

@@ -16,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr WallTime now{std::chrono::milliseconds(1'700'000'000'000)};
-constexpr const char* command =
+constexpr const char* empty_command =
     R"({"type":"command","id":"00000000-0000-4000-8000-000000000001","operations":[]})";
 
 /// While it lives every write to a file fails, as on a disk that broke (EFBIG).
@@ -132,17 +132,17 @@ TEST_F(StoreKeeperTest, ADiskThatBreaksAndHealsIsToldOnce) {
 
 TEST_F(StoreKeeperTest, ACommandThatALostJournalMayHaveRunIsAnsweredAndNeverRun) {
   const auto watch = keeper({.settle_event = 1});
-  ASSERT_TRUE(watch->take(command));
+  ASSERT_TRUE(watch->take(empty_command));
   run_until([&] { return sent.size() == 1; });
   const json::object answer = json::parse(sent[0]).as_object();
   EXPECT_EQ(answer.at("state").as_string(), "indeterminate");
   EXPECT_EQ(answer.at("problems").as_array().size(), 1U);
-  ASSERT_TRUE(watch->take(command)) << "said again";
+  ASSERT_TRUE(watch->take(empty_command)) << "said again";
   run_until([&] { return sent.size() == 2; });
   EXPECT_EQ(sent[1], sent[0]);
   EXPECT_FALSE(watch->take(R"({"type":"result_ack","id":"00000000-0000-4000-8000-000000000001"})"))
       << "everything else goes its way";
-  EXPECT_FALSE(keeper({})->take(command)) << "nothing was lost";
+  EXPECT_FALSE(keeper({})->take(empty_command)) << "nothing was lost";
 }
 
 TEST_F(StoreKeeperTest, WhatIsTriedOutIsNotRememberedAsWhatStands) {
