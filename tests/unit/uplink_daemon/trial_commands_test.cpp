@@ -118,8 +118,8 @@ TEST(TrialCommandsTest, ALocalCommandNeedsTheProofButNoConfirm) {
   Life life(machine);
   life.path_up();
   std::string state;
-  boost::json::object command = boost::json::parse(Life::command(1, jumbo)).as_object();
-  life.commands().run_local(command, [&](boost::json::object result) {
+  boost::json::object order = boost::json::parse(Life::command(1, jumbo)).as_object();
+  life.commands().run_local(order, [&](boost::json::object result) {
     state = std::string(result.at("state").as_string());
   });
   ASSERT_TRUE(life.until([&] { return !state.empty(); }));
