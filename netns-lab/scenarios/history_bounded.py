@@ -5,6 +5,7 @@ from lablib.trial import push, state
 
 TOPOLOGY = "one"
 ON_DEMAND = True                            # 220 commands
+TIMEOUT_S = 400
 KEPT, SHOWN, SNAPSHOT = 200, 50, 16         # by the host, by uplinkctl history, by the Console
 STORE_BYTES = 16 << 20                      # 4 MiB of it stand ready for a full disk
 
