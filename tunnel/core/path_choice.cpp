@@ -57,6 +57,7 @@ std::vector<PathId> succession(std::vector<PathCandidate> paths, std::optional<P
     return std::tuple(a.path != active, order(a)) < std::tuple(b.path != active, order(b));
   });
   std::vector<PathId> out;
+  out.reserve(paths.size());
   for (const PathCandidate& path : paths) { out.push_back(path.path); }
   return out;
 }

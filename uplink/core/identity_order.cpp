@@ -1,6 +1,7 @@
 #include "uplink/core/identity_order.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace edge::uplink {
 namespace {
@@ -42,9 +43,14 @@ std::vector<IdentitySource> identity_order(const std::map<IdentitySource, Identi
   } else {
     out = {IdentitySource::configured, IdentitySource::slot_a, IdentitySource::slot_b};
   }
-  std::erase_if(out, [&seen](IdentitySource one) { return !seen.contains(one); });
-  std::ranges::stable_partition(out, [&seen](IdentitySource one) { return seen.at(one).in_date; });
-  return out;
+  std::vector<IdentitySource> ordered;
+  for (const bool in_date : {true, false}) {
+    std::ranges::copy_if(out, std::back_inserter(ordered), [&](IdentitySource one) {
+      const auto found = seen.find(one);
+      return found != seen.end() && found->second.in_date == in_date;
+    });
+  }
+  return ordered;
 }
 
 }  // namespace edge::uplink

@@ -1,7 +1,7 @@
 #include "uplink/core/ipv6_choice.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <iterator>
 
 namespace edge::uplink {
 
@@ -9,12 +9,13 @@ using netmodel::AddressState;
 
 Sources6 choose_sources(const std::vector<Address6>& addresses) {
   std::vector<Address6> usable;
-  std::ranges::copy_if(addresses, std::back_inserter(usable), [](const Address6& address) {
-    return address.state != AddressState::unusable;
-  });
-  std::ranges::stable_sort(usable, {}, [](const Address6& address) {
-    return std::tuple(address.state == AddressState::deprecated, !address.leased);
-  });
+  for (const AddressState state : {AddressState::ready, AddressState::deprecated}) {
+    for (const bool leased : {true, false}) {
+      std::ranges::copy_if(addresses, std::back_inserter(usable), [&](const Address6& address) {
+        return address.state == state && address.leased == leased;
+      });
+    }
+  }
   Sources6 out;
   for (const Address6& address : usable) {
     const bool better = out.dial && usable.front().state == AddressState::ready;
