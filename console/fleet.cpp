@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "console/clock.hpp"
 #include "console/load.hpp"
 
@@ -12,7 +14,7 @@ Fleet::Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions 
     : io_(io),
       db_(db),
       feed_(feed),
-      options_(options),
+      options_(std::move(options)),
       random_(seed),
       doorstep_(
           io,
