@@ -1,6 +1,8 @@
 // What the kernel made of router advertisements and of DHCPv6: the addresses that a dial may use,
 // the router that it leaves by, and who of the routers and gateways answers.
 #include <algorithm>
+#include <cstddef>
+#include <tuple>
 
 #include "uplink/daemon/ports.hpp"
 
@@ -50,19 +52,18 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
 /// Known ones first, in their order: whatever else routers advertise, a path's source stays what it
 /// is.
 void Ports::read_addresses6(Port& port, const ObservedState& observed) {
-  std::vector<const netmodel::Address*> here;
+  std::vector<std::tuple<std::ptrdiff_t, std::size_t, const netmodel::Address*>> here;
   for (const auto& address : observed.addresses) {
     const IpAddress& ip = address.prefix.address;
     if (address.link == port.l3 && ip.family == Family::v6 && !ip.is_link_local()) {
-      here.push_back(&address);
+      const auto place = std::ranges::find(port.v6.seen, address.prefix) - port.v6.seen.begin();
+      here.emplace_back(place, here.size(), &address);
     }
   }
-  std::ranges::stable_sort(here, {}, [&port](const netmodel::Address* address) {
-    return std::ranges::find(port.v6.seen, address->prefix) - port.v6.seen.begin();
-  });
+  std::ranges::sort(here);
   std::vector<IpPrefix> seen;
   std::vector<Address6> usable;
-  for (const netmodel::Address* address : here) {
+  for (const auto& [place, order, address] : here) {
     const bool leased = std::ranges::find(port.v6.owned, address->prefix) != port.v6.owned.end();
     if (!address->ours) { seen.push_back(address->prefix); }
     if (!address->ours || leased) {
