@@ -122,7 +122,9 @@ class Host(Program):
         return next((p for p in self.paths() if p["port"] == port), {})
 
     def active_port(self):
-        return next((p["port"] for p in self.paths() if p["state"] == "active"), None)
+        """The port of the path that carries the session; also while that path is suspect, which a stalled machine
+        makes it without a fault."""
+        return next((p["port"] for p in self.paths() if p["active"]), None)
 
     def events(self):
         return self.ctl("events", limit=10000)

@@ -81,8 +81,12 @@ std::string paths_text(const json::array& rows, const Style& style) {
       rows, Table({"PATH", "STATE", "RTT", "SINCE", "BROKEN", "CAUSE", "LAST FAILURE"}),
       [](const json::object& row) -> std::vector<Cell> {
         const std::string step = field(row, "broken_step"), proxy = field(row, "proxy");
+        Cell state = state_cell(row);
+        if (is_true(row, "active") && state.text != "active") {
+          state.text = "active, " + state.text;
+        }
         return {{field(row, "path") + (says_something(proxy) ? " via " + proxy : ""), Tone::strong},
-                state_cell(row),
+                std::move(state),
                 with_unit(row, "rtt_ms", " ms"),
                 {short_time(field(row, "since"))},
                 {says_something(step) ? step : "-", Tone::bad},

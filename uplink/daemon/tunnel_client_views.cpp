@@ -1,4 +1,6 @@
 // What people and other parts are shown of the paths and of the session.
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -42,12 +44,14 @@ json::array TunnelClient::paths_json() const {
       if (connection->id == view.path && connection->attached) { views.emplace(key, view); }
     }
   }
+  const auto active = active_path();
   json::array out;
   for (const PathStatus& status : engine_.status()) {
     const Port* port = ports_.find(status.key.port);
     json::object row{{"path", path_name(status.key)},
                      {"port", port == nullptr ? status.key.port : port->name},
-                     {"endpoint", endpoint_name(status.key)}};
+                     {"endpoint", endpoint_name(status.key)},
+                     {"active", active == status.key}};  // Also while its state is "suspect".
     if (!in_force(status.key)) { row["replaced"] = true; }
     if (const HttpUrl* proxy = port == nullptr ? nullptr : config_.proxy_of(port->name)) {
       row["proxy"] = edge::to_string(proxy->at);
@@ -137,17 +141,16 @@ json::object TunnelClient::console_json() const {
 }
 
 std::string TunnelClient::path_state(const std::string& port_key) const {
-  std::string best = "none";
+  constexpr std::array<std::string_view, 6> better{"none",    "down",    "dialing",
+                                                   "suspect", "standby", "active"};
+  const Port* port = ports_.find(port_key);
+  auto best = better.begin();
   for (const auto& value : paths_json()) {
     const auto& row = value.as_object();
-    const Port* port = ports_.find(port_key);
     if (port == nullptr || row.at("port").as_string() != port->name) { continue; }
-    const std::string state(row.at("state").as_string());
-    if (state == "active" || best == "none" || (state == "standby" && best != "active")) {
-      best = state;
-    }
+    best = std::max(best, std::ranges::find(better, std::string_view(row.at("state").as_string())));
   }
-  return best;
+  return std::string(*best);
 }
 
 std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key) const {

@@ -69,6 +69,14 @@ TEST(RenderTest, PathsSayWhereTheyBreak) {
       "certificate expired\n");
 }
 
+TEST(RenderTest, ASuspectPathIsStillTheActiveOne) {
+  const std::string text = shown("paths", R"([
+    {"path":"eth0/console:8443","state":"suspect","active":true,"broken_step":null,"cause":""},
+    {"path":"eth1/console:8443","state":"suspect","active":false,"broken_step":null,"cause":""}])");
+  EXPECT_NE(text.find("eth0/console:8443  active, suspect"), std::string::npos) << text;
+  EXPECT_NE(text.find("eth1/console:8443  suspect"), std::string::npos) << text;
+}
+
 TEST(RenderTest, APathThroughAProxyNamesIt) {
   const std::string text = shown("paths", R"([
     {"path":"eth0/console:8443","state":"down","proxy":"192.0.2.1:3128","broken_step":"proxy",
