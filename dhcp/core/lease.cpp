@@ -1,6 +1,8 @@
 // DHCP leases as values: what they mean, and which are refused.
 #include "dhcp/core/lease.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace edge::dhcp {
@@ -33,8 +35,14 @@ bool Lease::same_effect(const Lease& other) const {
          ntp == other.ntp;
 }
 
+namespace {
+
+/// A lease from the future says that the clock is wrong now, or was.
+constexpr std::chrono::minutes clock_tolerance{1};
+
+}  // namespace
+
 std::optional<std::chrono::milliseconds> remaining(const Lease& lease, WallTime wall) {
-  constexpr std::chrono::minutes clock_tolerance{1};
   if (lease.acquired > wall + clock_tolerance) { return std::nullopt; }
   const auto expires = lease.expires();
   if (!expires) { return std::chrono::milliseconds::max(); }
@@ -76,6 +84,29 @@ Result<void> validate(const Lease& lease) {
                 fmt::format("lease MTU {} is out of range 576..65535", *lease.mtu));
   }
   return {};
+}
+
+std::optional<std::chrono::seconds> Lease6::first_end() const {
+  std::optional<std::chrono::seconds> out;
+  for (const Lease6Address& address : addresses) {
+    if (address.valid < Lease::forever) {
+      out = std::min(out.value_or(address.valid), address.valid);
+    }
+  }
+  return out;
+}
+
+Lease6 Lease6::after(std::chrono::milliseconds elapsed) const {
+  Lease6 out = *this;
+  std::erase_if(out.addresses, [elapsed](const Lease6Address& address) {
+    return address.valid < Lease::forever && address.valid <= elapsed;
+  });
+  return out;
+}
+
+std::optional<std::chrono::milliseconds> age(const Lease6& lease, WallTime wall) {
+  if (lease.acquired > wall + clock_tolerance) { return std::nullopt; }
+  return std::max(wall - lease.acquired, std::chrono::milliseconds(0));
 }
 
 }  // namespace edge::dhcp

@@ -86,7 +86,16 @@ struct Lease6 {
   std::string server_id;  ///< DUID, hexadecimal.
   WallTime acquired{};
   bool operator==(const Lease6&) const = default;
+
+  /// When the first of its addresses ends, counted from `acquired`; nullopt: none ever does.
+  std::optional<std::chrono::seconds> first_end() const;
+  /// Without the addresses that have ended `elapsed` after `acquired`.
+  Lease6 after(std::chrono::milliseconds elapsed) const;
 };
+
+/// How old it is at `wall`; nullopt: it was issued later than the clock says, by more than a
+/// minute, and its age cannot be told.
+std::optional<std::chrono::milliseconds> age(const Lease6& lease, WallTime wall);
 
 /// One line of JSON for the store and back.
 std::string to_json(const Lease& lease);

@@ -26,6 +26,8 @@ namespace {
 
 /// While no server has answered: dhcpcd's own SOLICIT interval grows to an hour.
 constexpr std::chrono::seconds kick_interval{10};
+/// How often a child is looked at that may have been stopped: as that of IPv4.
+constexpr std::chrono::seconds look_interval6{1};
 
 Result<void> write_sysctl(const std::string& path, std::string_view value) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -42,7 +44,8 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
         handlers(std::move(called)),
         logger(options.logger ? options.logger : spdlog::default_logger()),
         timer(context),
-        kick_timer(context) {}
+        kick_timer(context),
+        look_timer(context) {}
 
   std::string file(std::string_view suffix) const {
     return fmt::format("{}/dhcp/{}.{}", options.runtime_dir, options.key, suffix);
@@ -110,6 +113,7 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
       logger->info("dhcp6.child_start port={} interface={} pid={} managed={}", options.key,
                    options.interface, child->pid(), managed);
       kick_later();
+      look_later();
       return;
     }
     logger->error("dhcp6.start_failed port={} reason=\"{}\"", options.key, spawned.error().what);
@@ -153,8 +157,7 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
       publish(std::move(lease));
     } else if (event->reason == HookReason::expire6 || event->reason == HookReason::expire ||
                event->reason == HookReason::stop6) {
-      // A pull says so too; without an answer after it the kernel drops the address by its
-      // lifetime.
+      // A pull says so too; without an answer after it the lease goes on until it ends.
       if (carrier) {
         forget();
         kick_later();
@@ -211,6 +214,20 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
     });
   }
 
+  /// The keeper sees that its program was stopped; that the keeper itself was, nobody but us.
+  void look_later() {
+    look_timer.expires_after(look_interval6);
+    look_timer.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+      const auto self = weak.lock();
+      if (error || !self || self->closed || !self->child) { return; }
+      if (const std::string stopped_one = self->child->stopped_process(); !stopped_one.empty()) {
+        self->logger->warn("dhcp6.child_hung port={} what=\"{}\"", self->options.key, stopped_one);
+        self->act(self->engine.replace(mono_now()));
+      }
+      self->look_later();
+    });
+  }
+
   void arm() {
     const auto deadline = engine.next_deadline();
     if (!deadline) {
@@ -233,6 +250,7 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
   ChildEngine engine;
   asio::steady_timer timer;
   asio::steady_timer kick_timer;
+  asio::steady_timer look_timer;
   std::unique_ptr<HookServer> hooks;
   std::unique_ptr<Child> child;
   std::function<void()> stopped;
@@ -259,6 +277,7 @@ Dhcp6Client::~Dhcp6Client() {
   impl_->closed = true;
   impl_->timer.cancel();
   impl_->kick_timer.cancel();
+  impl_->look_timer.cancel();
   impl_->hooks.reset();
   impl_->child.reset();
 }

@@ -60,13 +60,13 @@ class Faults:
             return nics.remove(self.topology.ports.index(self.check_port(port)))
         ip_batch([f"link del {port}"], self.nodes["hv"].netns)
 
-    def return_port(self, port, ifindex=None):
-        """The NIC comes back with the same MAC, another index, its cable plugged in where it was. ifindex: veth only."""
+    def return_port(self, port, ifindex=None, mac=None):
+        """The NIC comes back with the same MAC, another index, its cable plugged in where it was. ifindex, mac: veth only."""
         index = self.topology.ports.index(self.check_port(port))
         if self.topology.nic == "virtio":
             nics.insert(index)
             return nics.take(index, port_mac(index), port, self.nodes["hv"].netns)
-        ip_batch([self.port_cable(index, port, ifindex)])
+        ip_batch([self.port_cable(index, port, ifindex, mac)])
         ip_batch([f"link set p-{port} master sw-{self.plugged[port]} up"], self.nodes["sw"].netns)
 
     def cut(self, path, way="both"):

@@ -107,12 +107,12 @@ class Network(Faults):
         return (f"link add {name} index {1000 + self._cables_made} netns {self.nodes[node].netns} type veth "
                 f"peer name {peer} index {CABLE_IFINDEX_BASE + self._cables_made} netns {self.nodes[peer_node].netns}")
 
-    def port_cable(self, index, port, ifindex=None):
+    def port_cable(self, index, port, ifindex=None, mac=None):
         """The `ip` line that makes a port of the host and the socket in the wall that it goes to."""
         ifindex = ifindex or PORT_IFINDEX_BASE + index
         peer_index = ifindex if self.topology.equal_ifindex else ifindex + 1000
         node, peer = self.far_end(port)
-        return (f"link add {port} index {ifindex} address {port_mac(index)} netns {self.nodes['hv'].netns} "
+        return (f"link add {port} index {ifindex} address {mac or port_mac(index)} netns {self.nodes['hv'].netns} "
                 f"type veth peer name {peer} index {peer_index} netns {self.nodes[node].netns}")
 
     def _switches(self):

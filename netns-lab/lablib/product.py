@@ -158,7 +158,7 @@ class Host(Program):
         links = self.kernel("-4", "addr", "show", "dev", self.bridge(port))
         return [a["local"] for link in links for a in link.get("addr_info", [])]
 
-    def dhcp_clients(self):
+    def dhcp_clients(self, family=4):
         """{interface: pid} of the running DHCP clients; a list of two or more pids shows a duplicate."""
         clients = {}
         for pid in self.children("dhcpcd"):
@@ -166,7 +166,7 @@ class Host(Program):
                 title = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             except OSError:
                 continue
-            match = re.match(r"dhcpcd: (\S+) \[ip4\]", title)
+            match = re.match(rf"dhcpcd: (\S+) \[ip{family}\]", title)
             if match:
                 clients.setdefault(match[1], []).append(pid)
         return clients

@@ -1,4 +1,5 @@
-"""U9. A NIC disappears and returns with a new ifindex: rules and tables are rebuilt, none is left of the old one."""
+"""U9. A NIC disappears and returns with a new ifindex: rules and tables are rebuilt, none is left of the old one. A veth has no
+permanent address: under another MAC it is still the port that it was."""
 
 TOPOLOGY = "two"
 
@@ -32,3 +33,10 @@ def run(lab):
     lab.check("one DHCP client per port", sorted(map(len, lab.host.dhcp_clients().values())) == [1, 1])
     master = lab.host.kernel("link", "show", "dev", "eth0")[0].get("master")
     lab.check("the new NIC is in its bridge", master == bridge, master)
+    lab.step("it goes again and returns with another MAC")
+    lab.remove_port("eth0")
+    lab.expect(3, "the port is absent", lambda: lab.host.port("eth0").get("state", "absent") == "absent")
+    lab.return_port("eth0", ifindex=901, mac="02:0e:00:00:00:99")
+    lab.expect(8, "A has a usable path", lambda: lab.host.path_states().get("eth0") == "standby")
+    lab.check("it is the same port", lab.host.bridge("eth0") == bridge and len(lab.host.ctl("ports")) == 2, lab.host.ctl("ports"))
+    lab.expect(3, "rules and routes are those of before", lambda: ours() == before)

@@ -1,19 +1,40 @@
-"""IPv6: a router advertises a prefix and serves DHCPv6: both addresses, the port's own table and rules; gone with the cable, back after it; IPv4 unaffected."""
+"""IPv6: a router advertises a prefix and serves DHCPv6: both addresses, the port's own table and rules; gone with the cable, back
+after it; IPv4 unaffected. The DHCPv6 lease outlives its client, the daemon and a power cut, each with the server dead, and ends
+when it ends."""
+import json
+import os
+import signal
+import sqlite3
+
+from lablib.power import Power
+
 TOPOLOGY = "two"
 
+LEASE_S = 600
 CONFIG = """
 port=0
 interface=lan
 bind-dynamic
 enable-ra
 ra-param=lan,5,1800
-dhcp-range=fd00:1::100,fd00:1::200,slaac,64,10m
+dhcp-range=fd00:1::100,fd00:1::200,slaac,64,{lease_s}s
 dhcp-leasefile={folder}/v6.leases
 pid-file=
 """
 
 
+def make_older(host, seconds):
+    """Of the leases in the store of a daemon that does not run: they were granted so much earlier."""
+    database = sqlite3.connect(host.state / "uplink.db", isolation_level=None)
+    for adapter, text in database.execute("SELECT adapter, json FROM leases WHERE family = 1").fetchall():
+        lease = json.loads(text)
+        lease["acquired_ms"] -= int(seconds * 1000)
+        database.execute("UPDATE leases SET json = ? WHERE adapter = ? AND family = 1", (json.dumps(lease), adapter))
+    database.close()
+
+
 def run(lab):
+    power = Power(lab)
     lab.start(active="eth0")
     lab.wait_paths()
     router, hv = lab.node("router-a"), lab.node("hv")
@@ -24,8 +45,9 @@ def run(lab):
     router.ip("-6", "addr", "add", "fd00:1::1/64", "dev", "lan", "nodad")
     router.sysctl("net/ipv6/conf/all/forwarding", 1)
     config = router.dir / "v6.conf"
-    config.write_text(CONFIG.format(folder=router.dir))
-    router.spawn(["dnsmasq", "-k", "-C", str(config)], log="v6-dnsmasq")
+
+    config.write_text(CONFIG.format(folder=router.dir, lease_s=LEASE_S))
+    server = router.spawn(["dnsmasq", "-k", "-C", str(config)], log="v6-dnsmasq")
 
     def addresses():
         return hv.run(["ip", "-6", "-br", "addr", "show", "dev", bridge, "scope", "global"]).split()[2:]
@@ -52,3 +74,41 @@ def run(lab):
     lab.plug("eth0")
     lab.expect(15, "the default route of A is back", lambda: "default via fe80:" in hv.run(
         ["ip", "-6", "route", "show", "table", str(table)]))
+
+    def leased():
+        return [a for a in addresses() if a.endswith("/128")]
+
+    lab.expect(10, "and its DHCPv6 address", leased)
+    held = leased()
+    lab.expect(5, "the lease is shown", lambda: lab.host.lease("eth0").get("address6") == [held[0].split("/")[0]])
+    for name, sig in (("KILL", signal.SIGKILL), ("STOP", signal.SIGSTOP)):
+        lab.step(f"{name} to its DHCPv6 client")
+        [old] = lab.host.dhcp_clients(6)[bridge]
+        os.kill(old, sig)
+        kept = []
+
+        def replaced():
+            kept.append(leased())
+            return lab.host.dhcp_clients(6).get(bridge, [old]) != [old]
+
+        lab.expect(15, "another one runs", replaced, interval=0.05)
+        lab.check("the address stayed", all(seen == held for seen in kept), kept)
+
+    lab.step("the server dies; the daemon is killed and comes back, then the power goes")
+    server.kill()
+    server.wait()
+    lab.host.kill()
+    lab.host.start()
+    lab.never(3, "the DHCPv6 address goes", lambda: leased() != held, interval=0.05)
+    lab.check("the lease is shown", lab.host.lease("eth0").get("address6") == [held[0].split("/")[0]], lab.host.lease("eth0"))
+    power.cut()
+    lab.host.start()
+    took = lab.expect(5, "the address of before is there", lambda: leased() == held)
+    lab.figure("stored_lease6", took * 1000)
+
+    lab.step("a lease of which all but some seconds are over ends by itself")
+    lab.host.stop()
+    make_older(lab.host, LEASE_S - 6)
+    lab.host.start()
+    lab.expect(5, "it is still used", lambda: leased() == held)
+    lab.expect(12, "it ended", lambda: not leased())

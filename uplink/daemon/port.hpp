@@ -65,6 +65,8 @@ struct Port {
   std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
   bool is_static = false;             ///< The model gives the address; no DHCP client runs.
   std::optional<dhcp::Lease6> lease6;
+  std::optional<dhcp::Lease6> stored6;  ///< From an earlier run, or of the port that this was.
+  std::optional<MonoTime> lease6_ends;  ///< The first of its addresses.
   netmodel::Ipv6Facts v6;
   Sources6 sources6;                    ///< Of v6.seen and v6.owned, as of the last dump.
   std::vector<IpAddress> routers6;      ///< Advertised; v6.default_gateway is one of them.

@@ -24,7 +24,8 @@ Ports::Ports(boost::asio::io_context& io, const Config& config, store::StoreWork
       hooks_(std::move(hooks)),
       poller_(io.get_executor(),
               [this](const netmodel::CarrierChange& change) { on_carrier(change); }),
-      drain_timer_(io) {
+      drain_timer_(io),
+      lease6_timer_(io) {
   if (!config.adapters.match.empty()) { globs_.match = config.adapters.match; }
   globs_.ignore = config.adapters.ignore;
 }
@@ -43,7 +44,16 @@ void Ports::remember(const std::vector<store::AdapterRecord>& adapters,
   }
   for (const auto& record : leases) {
     const auto found = ports_.find(to_hex(record.adapter));
-    if (found == ports_.end() || record.family != Family::v4) { continue; }
+    if (found == ports_.end()) { continue; }
+    if (record.family == Family::v6) {
+      auto lease6 = dhcp::lease6_from_json(record.json);
+      if (!lease6) {
+        spdlog::warn("lease6.ignored port={} reason={}", found->second.name, lease6.error().what);
+        continue;
+      }
+      found->second.stored6 = std::move(*lease6);
+      continue;
+    }
     auto lease = dhcp::lease_from_json(record.json);
     if (!lease) {
       spdlog::warn("lease.ignored port={} reason={}", found->second.name, lease.error().what);
@@ -74,16 +84,19 @@ Port* Ports::by_name(std::string_view name) {
   return nullptr;
 }
 
+/// A card that was replaced had the same name as the one that is here.
 const Port* Ports::find_by_name(std::string_view name_or_mac) const {
+  const Port* away = nullptr;
   for (const auto& [key, port] : ports_) {
     const bool of_port = port.leads() && (port.bridge == name_or_mac ||
                                           (!port.group.empty() && port.group == name_or_mac));
     if (port.name == name_or_mac || key == name_or_mac || to_string(port.base_mac) == name_or_mac ||
         of_port) {
-      return &port;
+      if (port.present || port.live) { return &port; }
+      away = away == nullptr ? &port : away;
     }
   }
-  return nullptr;
+  return away;
 }
 
 void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model) {
@@ -196,6 +209,7 @@ void Ports::arm_drain_timer() {
 
 void Ports::stop(std::function<void()> done) {
   stopping_ = true;
+  lease6_timer_.cancel();
   drain_timer_.cancel();
   auto pending = std::make_shared<std::size_t>(1);
   const auto finished = [pending, done = std::move(done)] {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -99,6 +100,7 @@ class Ports {
   Port* by_name(std::string_view name);
 
   // ports_cards.cpp
+  bool has_room_for(const netmodel::ObservedLink& link);
   void adopt(const netmodel::ObservedLink& link, const netmodel::ObservedState& observed,
              const netmodel::Model& model);
   MacAddress base_mac_of(const netmodel::ObservedLink& link,
@@ -126,6 +128,9 @@ class Ports {
   void hold_static(Port& port, const netmodel::LeaseFacts& facts);
   void on_lease(const std::string& key, const dhcp::LeaseUpdate& update);
   void on_lease6(const std::string& key, const dhcp::Lease6Update& update);
+  void hold_lease6(Port& port, std::optional<dhcp::Lease6> lease);
+  void recall_lease6(Port& port);
+  void arm_lease6_timer();
 
   // ports_ipv6.cpp
   void read_v6(Port& port, const netmodel::ObservedState& observed);
@@ -141,8 +146,10 @@ class Ports {
   netmodel::AdapterGlobs globs_;
   netmodel::CarrierPoller poller_;
   boost::asio::steady_timer drain_timer_;
+  boost::asio::steady_timer lease6_timer_;
   std::map<std::string, Port> ports_;
   std::map<std::uint32_t, MacAddress> base_by_index_;  ///< First sight wins while the link lives.
+  std::set<std::string> left_out_;                     ///< Names told of: too many ports.
   std::vector<netmodel::TakenPrefix> foreign_;
   std::string active_;
   bool stopping_ = false;

@@ -1,6 +1,8 @@
 // The cards under the ports: taken from a dump, numbered by the store, watched for carrier, lost.
+#include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
@@ -22,7 +24,30 @@ MacAddress Ports::base_mac_of(const ObservedLink& link, const ObservedState& obs
       if (master->link.alias == netmodel::port_alias(port.base_mac)) { return port.base_mac; }
     }
   }
-  return netmodel::base_mac(link).value_or(MacAddress{});
+  const MacAddress shown = netmodel::base_mac(link).value_or(MacAddress{});
+  if (link.permanent_mac || ports_.contains(to_hex(shown))) { return shown; }
+  // Nothing on the card says who it is: it is the one that had this name when it was first seen.
+  const auto known = std::ranges::find_if(ports_, [&link](const auto& item) {
+    return !item.second.present && item.second.table != 0 && item.second.name == link.link.name;
+  });
+  return known == ports_.end() ? shown : known->second.base_mac;
+}
+
+/// A card with hundreds of virtual functions gives as many adapters: those beyond what the path
+/// engine and the Console take are named, and left to the machine.
+bool Ports::has_room_for(const ObservedLink& link) {
+  const auto here =
+      std::ranges::count_if(ports_, [](const auto& item) { return item.second.present; });
+  if (std::cmp_less(here, PathEngine::ports_max)) { return true; }
+  if (left_out_.insert(link.link.name).second) {
+    spdlog::error("port.too_many port={} at_most={}", link.link.name, PathEngine::ports_max);
+    events_.add("port.too_many",
+                {{"port", link.link.name},
+                 {"what", fmt::format("not used: {} ports are in use, no more are allowed; name "
+                                      "the wanted ones in [adapters] match, or others in ignore",
+                                      here)}});
+  }
+  return false;
 }
 
 void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
@@ -32,6 +57,7 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
   base_by_index_[link.index.value] = base;
   const std::string key = to_hex(base);
   const bool fresh = !ports_.contains(key);
+  if ((fresh || !ports_.at(key).present) && !has_room_for(link)) { return; }
   Port& port = ports_[key];
   if (!fresh && port.present && port.index != link.index) {
     const ObservedLink* other = nullptr;

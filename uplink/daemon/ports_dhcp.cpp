@@ -38,6 +38,7 @@ void Ports::start_dhcp(Port& port) {
   }
   port.dhcp = std::move(*client);
   port.dhcp->start_with(std::exchange(port.stored, std::nullopt), port.carrier);
+  recall_lease6(port);
 }
 
 /// A static address is a lease that never ends and that nobody stores: the model is its record.
@@ -94,17 +95,69 @@ void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
 
 void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) {
   Port& port = ports_.at(key);
-  port.lease6 = update.lease;
+  port.stored6.reset();
+  if (update.lease) {
+    store_.run(
+        [record = store::LeaseRecord{port.base_mac, Family::v6, dhcp::to_json(*update.lease),
+                                     wall_now()}](store::Store& s) { return s.put_lease(record); },
+        [](const Result<void>& stored) {
+          if (!stored) { spdlog::error("lease6.not_stored reason={}", stored.error().what); }
+        });
+  } else {
+    store_.run([mac = port.base_mac](store::Store& s) { return s.remove_lease(mac, Family::v6); },
+               [](const Result<void>&) {});  // A stale row is harmless: its own end decides.
+  }
+  hold_lease6(port, update.lease);
+}
+
+/// The kernel keeps what we put there until we take it away: lifetimes end here.
+void Ports::hold_lease6(Port& port, std::optional<dhcp::Lease6> lease) {
+  const auto elapsed = lease ? dhcp::age(*lease, wall_now()) : std::nullopt;
+  const auto ends = elapsed ? lease->first_end() : std::nullopt;
+  port.lease6 = std::move(lease);
+  port.lease6_ends.reset();
+  if (ends) { port.lease6_ends = mono_now() + (*ends - *elapsed); }
   port.v6.owned.clear();
   port.v6.dns.clear();
-  if (update.lease) {
-    for (const auto& address : update.lease->addresses) {
+  if (port.lease6) {
+    for (const auto& address : port.lease6->addresses) {
       port.v6.owned.push_back({address.address, 128});
     }
-    port.v6.dns = update.lease->dns;
+    port.v6.dns = port.lease6->dns;
   }
+  arm_lease6_timer();
   hooks_.dirty("lease6");
   hooks_.changed(port);
+}
+
+/// Of an earlier life: what has not ended goes on, until the wire says something else or it ends.
+void Ports::recall_lease6(Port& port) {
+  const std::optional<dhcp::Lease6> stored = std::exchange(port.stored6, std::nullopt);
+  const auto elapsed = stored ? dhcp::age(*stored, wall_now()) : std::nullopt;
+  if (!elapsed) { return; }
+  dhcp::Lease6 lease = stored->after(*elapsed);
+  if (!lease.addresses.empty()) { hold_lease6(port, std::move(lease)); }
+}
+
+void Ports::arm_lease6_timer() {
+  std::optional<MonoTime> next;
+  for (const auto& [key, port] : ports_) {
+    if (port.lease6_ends) { next = std::min(next.value_or(*port.lease6_ends), *port.lease6_ends); }
+  }
+  lease6_timer_.cancel();
+  if (!next || stopping_) { return; }
+  lease6_timer_.expires_at(to_steady(*next));
+  lease6_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) { return; }
+    for (auto& [key, port] : ports_) {
+      if (!port.lease6_ends || *port.lease6_ends > mono_now()) { continue; }
+      // By the clock that made the deadline: the wall clock may have been set since.
+      dhcp::Lease6 rest = port.lease6->after(*port.lease6->first_end());
+      events_.add("lease6.expired", {{"port", port.name}});
+      on_lease6(key, {.lease = rest.addresses.empty() ? std::nullopt : std::optional(rest)});
+    }
+    arm_lease6_timer();
+  });
 }
 
 void Ports::revalidate(const std::string& key, std::string_view reason) {

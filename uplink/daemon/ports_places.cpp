@@ -57,7 +57,10 @@ void Ports::take_place(Port& port, const netmodel::Model& model) {
     port.live = false;
     port.carrier = false;
     port.admin_up = false;
-    if (first == port.base_mac) { port.stored.reset(); }  // Another VLAN, another network.
+    if (first == port.base_mac) {  // Another VLAN, another network.
+      port.stored.reset();
+      port.stored6.reset();
+    }
   }
   port.group = std::move(group);
   port.members = std::move(members);
@@ -110,7 +113,8 @@ void Ports::retire(Port& port) {
   port.gateway_reachable.reset();
   if (port.lease) { port.stored = port.lease; }
   port.lease.reset();
-  port.lease6.reset();
+  if (port.lease6) { port.stored6 = std::exchange(port.lease6, std::nullopt); }
+  port.lease6_ends.reset();
   port.v6 = {};
   port.sources6 = {};
   port.routers6.clear();

@@ -20,7 +20,7 @@ std::string port_state(const Port& port) {
   if (port.drained_until) { return "drained"; }
   if (!port.carrier) { return "no carrier"; }
   if (port.lease_usable()) { return "leased"; }
-  return port.v6.seen.empty() ? "carrier, no lease" : "IPv6 only";
+  return port.v6.seen.empty() && port.v6.owned.empty() ? "carrier, no lease" : "IPv6 only";
 }
 
 /// A single adapter carries whenever it has carrier; in an active-backup bond one of them does.
@@ -56,7 +56,8 @@ void add_dhcp(json::object& row, const Port& port) {
 void add_port(json::object& row, const ViewSources& s, const Port& port) {
   row["path_state"] = s.tunnel.path_state(port.key);
   if (port.lease) { row["address"] = edge::to_string(port.lease->address); }
-  if (!port.v6.seen.empty()) { row["address6"] = edge::to_string(port.v6.seen.front()); }
+  const auto& addresses6 = port.v6.seen.empty() ? port.v6.owned : port.v6.seen;
+  if (!addresses6.empty()) { row["address6"] = edge::to_string(addresses6.front()); }
   if (port.gateway_reachable) { row["gateway_reachable"] = *port.gateway_reachable; }
   if (port.members.size() > 1) { row["members"] = members_json(s, port); }
   if (port.l3 != port.bridge) { row["link"] = port.l3; }

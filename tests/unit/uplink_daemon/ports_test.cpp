@@ -1,0 +1,113 @@
+// Which cards become ports, under which name they are known, and what they bring from before.
+#include "uplink/daemon/ports.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "uplink/daemon/clock.hpp"
+
+namespace edge::uplink {
+namespace {
+
+MacAddress mac_of(std::size_t number) {
+  return parse_mac(fmt::format("02:00:00:00:{:02x}:{:02x}", number / 256, number % 256)).value();
+}
+
+class PortsTest : public testing::Test {
+ protected:
+  PortsTest() {
+    log.listen([this](const store::EventRecord& event) { events.push_back(event); });
+  }
+
+  static store::Store open() {
+    auto opened = store::Store::open(":memory:", WallTime{});
+    EXPECT_TRUE(opened) << opened.error().what;
+    return std::move(*opened);
+  }
+  /// A card without a permanent address, as "card<number>".
+  static netmodel::ObservedLink card(std::size_t number, MacAddress mac) {
+    netmodel::ObservedLink out;
+    out.link.name = fmt::format("card{}", number);
+    out.link.kind = netmodel::LinkKind::other;
+    out.link.mac = mac;
+    out.index = IfIndex{static_cast<std::uint32_t>(1000000 + number)};
+    return out;
+  }
+  std::size_t present() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(ports.all(), [](const auto& item) { return item.second.present; }));
+  }
+  /// Until the store has answered all that it was asked before.
+  void settle() {
+    bool answered = false;
+    log.when_stored([&answered] { answered = true; });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!answered && std::chrono::steady_clock::now() < deadline) {
+      io.restart();
+      io.run_one_for(std::chrono::milliseconds(100));
+    }
+    ASSERT_TRUE(answered);
+  }
+
+  boost::asio::io_context io{1};
+  store::StoreWorker worker{io, open()};
+  EventLog log{worker};
+  std::vector<store::EventRecord> events;
+  const Config config = [] {
+    Config out;
+    out.adapters.match = {"card*"};
+    return out;
+  }();
+  Ports ports{io,
+              config,
+              worker,
+              log,
+              {.dirty = [](const std::string&) {},
+               .changed = [](const Port&) {},
+               .gone = [](const Port&) {},
+               .carrier_lost = [](const Port&) {},
+               .bond_moved = [](const Port&, const std::string&, const std::string&) {},
+               .address_lost = [](const Port&, const IpAddress&) {}}};
+  netmodel::ObservedState seen;
+  netmodel::Model model;
+};
+
+TEST_F(PortsTest, MoreCardsThanThePathEngineTakesAreNamedAndLeftAlone) {
+  for (std::size_t i = 0; i < PathEngine::ports_max + 3; ++i) {
+    seen.links.push_back(card(i, mac_of(i)));
+  }
+  ports.on_dump(seen, model);
+  ports.on_dump(seen, model);
+  EXPECT_EQ(present(), PathEngine::ports_max);
+  settle();
+  const auto told = std::ranges::count(events, "port.too_many", &store::EventRecord::kind);
+  EXPECT_EQ(told, 3) << "once for each";
+
+  // One goes: there is room for another.
+  seen.links.erase(seen.links.begin());
+  ports.on_dump(seen, model);
+  ports.on_dump(seen, model);
+  EXPECT_EQ(present(), PathEngine::ports_max);
+}
+
+TEST_F(PortsTest, ACardThatSaysNothingOfItselfIsKnownByTheAddressOfItsFirstSight) {
+  ports.remember({{.base_mac = mac_of(7), .number = 3, .last_name = "card1"}}, {}, "");
+  seen.links = {card(1, mac_of(99))};
+  ports.on_dump(seen, model);
+  ASSERT_EQ(present(), 1U);
+  const Port* port = ports.find_by_name("card1");
+  ASSERT_NE(port, nullptr);
+  EXPECT_EQ(port->base_mac, mac_of(7));
+  EXPECT_EQ(port->table, netmodel::table_first + 3);
+}
+
+TEST_F(PortsTest, ACardWithAPermanentAddressIsNeverTakenForAnother) {
+  ports.remember({{.base_mac = mac_of(7), .number = 3, .last_name = "card1"}}, {}, "");
+  seen.links = {card(1, mac_of(99))};
+  seen.links.front().permanent_mac = mac_of(99);
+  ports.on_dump(seen, model);
+  EXPECT_EQ(ports.find_by_name("card1")->base_mac, mac_of(99));
+}
+
+}  // namespace
+}  // namespace edge::uplink
