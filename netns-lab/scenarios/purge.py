@@ -1,6 +1,8 @@
 """Purge: after uplinkd --purge the kernel shows what it showed before the first start, and no child of ours runs.
 Between SIGTERM and purge the dataplane stands, and a guest still gets an address."""
 
+from lablib.ns import LabError
+
 TOPOLOGY = "two"
 SYSCTLS = ["net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv4/conf/all/src_valid_mark",
            "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables", "net/ipv6/conf/eth0/disable_ipv6"]
@@ -19,6 +21,15 @@ def run(lab):
     lab.nat_network()
     lab.console.must(lab.publish("r-1"))
     lab.check("we did change some", sysctls(lab) != values, values)
+    lab.step("beside a daemon that runs it is refused, and nothing is touched")
+    here = lab.host.picture()
+    refused = ""
+    try:
+        lab.host.purge()
+    except LabError as error:
+        refused = str(error)
+    lab.check("it says why and what to do", "uplinkd runs" in refused and "stop it first" in refused, refused)
+    lab.check("nothing was touched", lab.host.picture() == here and len(lab.host.dhcp_clients()) == 2, lab.host.dhcp_clients())
     lab.step("SIGTERM leaves the dataplane as it is")
     served = lab.host.children("dnsmasq")
     lab.host.stop()

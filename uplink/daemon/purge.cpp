@@ -1,10 +1,16 @@
 // `uplinkd --purge`: gives the machine back as it was found, without anything that is marked ours.
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
 
+#include "base/unique_fd.hpp"
 #include "dhcp/io/child.hpp"
 #include "dhcp/io/dhcp_client.hpp"
 #include "netmodel/core/plan.hpp"
@@ -28,9 +34,25 @@ void end_keepalived(const Config& config) {
   io.run_for(std::chrono::seconds(3));  // Until it has ended; what has not is killed here.
 }
 
+/// What a daemon that runs would make again at once, without the folders that we take from it.
+Result<void> refuse_beside_daemon(const std::string& socket_path) {
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (!fd || socket_path.size() >= sizeof(address.sun_path)) { return fail_errno(errno, "socket"); }
+  std::ranges::copy(socket_path, address.sun_path);
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  if (::connect(fd.get(), generic, sizeof(address)) != 0 && errno != EAGAIN) { return {}; }
+  return fail(Errc::conflict,
+              fmt::format("uplinkd runs ({} answers) and would make everything again; nothing was "
+                          "touched: stop it first, for instance systemctl stop uplinkd",
+                          socket_path));
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> purge(const Config& config) {
+  EDGE_TRY(refuse_beside_daemon(config.paths.runtime + "/control.sock"));
   end_keepalived(config);
   EDGE_TRY(dhcp::purge(config.paths.runtime, config.paths.state));
   EDGE_ASSIGN(auto nft, netmodel::NftKernel::create());

@@ -52,6 +52,7 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
     if (!write) { continue; }
     if (auto applied = box.kernel->apply(operation); !applied) {
       result.errors.push_back(applied.error().what);
+      result.refused.push_back(result.plan.back());
     }
   }
   if (!write) { result.operations = planned.plan; }
@@ -62,7 +63,8 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
     const auto rest = plan_beside(rendered, result.observed, nft_after, kept);
     result.verified = rest.plan.empty();
     for (const auto& operation : rest.plan) {
-      spdlog::debug("reconcile.rest {}", netmodel::to_text(operation));
+      result.rest.push_back(netmodel::to_text(operation));
+      spdlog::debug("reconcile.rest {}", result.rest.back());
     }
   }
   result.rendered = std::move(rendered);
@@ -83,7 +85,10 @@ std::vector<std::string> TurnResult::trouble_beside(const std::vector<std::strin
 
 bool TurnResult::shows_but(const std::vector<std::string>& known) const {
   if (!trouble_beside(known).empty()) { return false; }
-  return verified || !trouble_beside({}).empty();
+  const bool only_refused = std::ranges::all_of(rest, [this](const std::string& line) {
+    return std::ranges::find(refused, line) != refused.end();
+  });
+  return verified || (!refused.empty() && only_refused);
 }
 
 Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Model model,

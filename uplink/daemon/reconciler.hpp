@@ -28,6 +28,8 @@ struct TurnResult {
   netmodel::Consequences consequences;  ///< Of plan_only: what somebody would notice.
   netmodel::PortImpact impact;          ///< Of plan_only.
   bool verified = false;                ///< The dump after it showed the model.
+  std::vector<std::string> refused;     ///< Of `plan`, what the kernel did not take.
+  std::vector<std::string> rest;        ///< What a plan against the dump after it still holds.
   std::string reason{};                 ///< What asked for it last.
   std::chrono::microseconds took{0};    ///< From the wish to the last dump.
   netmodel::ObservedState observed;
@@ -35,7 +37,8 @@ struct TurnResult {
 
   /// What the kernel refused and what is in the way, but for lines that are known.
   std::vector<std::string> trouble_beside(const std::vector<std::string>& known) const;
-  /// The kernel shows the model, but for trouble that is known.
+  /// The kernel shows the model, but for trouble that is known: nothing is left to be written
+  /// except what it refused just now, as before.
   bool shows_but(const std::vector<std::string>& known) const;
 };
 

@@ -63,5 +63,25 @@ TEST_F(ReconcilerTest, RequestsThatComeTogetherMakeOneMoreTurn) {
   EXPECT_LE(life.reconciler().turns(), 4U);
 }
 
+TEST(TurnResultTest, KnownTroubleDoesNotStandForTheRestOfTheModel) {
+  TurnResult turn;
+  const std::vector<std::string> known{"mtu: refused"};
+  turn.errors = known;
+  turn.refused = turn.rest = {"ip link set eth0 mtu 9000"};
+  EXPECT_TRUE(turn.shows_but(known)) << "only what it refuses as before";
+  EXPECT_FALSE(turn.shows_but({})) << "a trouble that is new";
+  turn.rest.emplace_back("ip link add n-blue type bridge");
+  EXPECT_FALSE(turn.shows_but(known)) << "somebody takes our bridge away all the time";
+
+  TurnResult
+      beside;  // A conflict is known and in no plan: what is planned has to show all the same.
+  beside.conflicts = known;
+  beside.verified = true;
+  EXPECT_TRUE(beside.shows_but(known));
+  beside.verified = false;
+  beside.rest = {"ip link add n-blue type bridge"};
+  EXPECT_FALSE(beside.shows_but(known));
+}
+
 }  // namespace
 }  // namespace edge::uplink
