@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/slow_close.hpp"
 #include "base/unique_fd.hpp"
 
 namespace edge::dhcp {
@@ -83,7 +84,7 @@ struct ArpProbe::Impl : std::enable_shared_from_this<Impl> {
   void end() {
     ++epoch;
     timer.cancel();
-    if (stream.is_open()) { stream.close(); }
+    if (stream.is_open()) { close_apart(UniqueFd(stream.release())); }
   }
 
   void fail_later(Error error) {
