@@ -88,6 +88,8 @@ asio::awaitable<void> Commands::run() {
       co_await renumber();
       continue;
     }
+    co_await refresh_facts();
+    if (stopped_) { break; }
     auto batch = std::make_shared<Batch>(take_batch(size_max));
     const bool whole = co_await apply(batch);
     if (stopped_) { break; }  // A trial that was cut short: the next start takes it back.
@@ -122,7 +124,7 @@ void Commands::foretell(Decision& decision, const TurnResult& planned) const {
 
 asio::awaitable<bool> Commands::dry_run(Decision& decision) {
   netmodel::Model candidate = *decision.model;
-  TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
+  TurnResult planned = co_await reconciler_.plan_only(std::move(candidate), LookAge::recent);
   decision.plan = std::move(planned.plan);
   foretell(decision, planned);
   candidate = *decision.model;
@@ -222,6 +224,18 @@ asio::awaitable<std::vector<std::string>> Commands::advice(netmodel::Model befor
   boost::system::error_code ec;
   while (!*answer) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
   co_return std::move(**answer);
+}
+
+asio::awaitable<void> Commands::refresh_facts() {
+  if (!hooks_.refresh) { co_return; }
+  auto ready = std::make_shared<bool>(false);
+  auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
+  hooks_.refresh([ready, said] {
+    *ready = true;
+    said->cancel();
+  });
+  boost::system::error_code ec;
+  while (!*ready) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
 }
 
 asio::awaitable<Result<void>> Commands::act(netmodel::HostAction action) {

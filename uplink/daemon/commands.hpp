@@ -41,6 +41,8 @@ class Commands {
  public:
   struct Hooks {
     std::function<netmodel::ModelFacts()> facts;
+    /// Calls back when `facts` is recent enough to decide by, perhaps at once. Not set: always.
+    std::function<void(std::function<void()>)> refresh{};
     /// Does an action and says once how it went, perhaps before it returns.
     std::function<void(const netmodel::HostAction&, std::function<void(Result<void>)>)> act;
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
@@ -174,6 +176,7 @@ class Commands {
   boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
                                                           netmodel::Model after);
+  boost::asio::awaitable<void> refresh_facts();
   boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
 
   // commands_channel.cpp

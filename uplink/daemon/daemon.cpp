@@ -93,6 +93,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       host_id_(std::move(host_id)),
       boot_id_(boot_id()),
       started_(mono_now()),
+      host_ports_(io),
       automatic_subnets_(memory.automatic_subnets),
       traits_(traits),
       memory_(std::move(memory)),
@@ -154,7 +155,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                    },
                .on_change =
                    [this] {
-                     listening_read_.reset();  // A path's connection has a port of its own.
+                     host_ports_.outdate();  // A path's connection has a port of its own.
                      changed();
                      trials_.poke();
                      identity_keeper_.on_change();
@@ -183,6 +184,10 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
       commands_(
           io, store_, events_, reconciler_, trials_,
           {.facts = [this] { return model_facts(); },
+           .refresh =
+               [this](std::function<void()> done) {
+                 host_ports_.when_usable(uplink_addresses(), std::move(done));
+               },
            .act = [this](const netmodel::HostAction& action,
                          std::function<void(Result<void>)> done) { act(action, std::move(done)); },
            .send =

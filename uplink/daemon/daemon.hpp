@@ -9,7 +9,6 @@
 #include <boost/asio/io_context.hpp>
 
 #include "netmodel/io/conntrack_kernel.hpp"
-#include "netmodel/io/listeners.hpp"
 #include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
@@ -18,6 +17,7 @@
 #include "uplink/daemon/failover.hpp"
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
+#include "uplink/daemon/host_ports.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/memory.hpp"
@@ -65,7 +65,7 @@ class Daemon {
   netmodel::RenderFacts render_facts() const;
   std::vector<netmodel::NeededAddress> needed() const;
   netmodel::ModelFacts model_facts();
-  const std::vector<netmodel::ReservedPort>& listening();
+  std::vector<IpAddress> uplink_addresses() const;
   unsigned rank_of(const Port& port) const;
   Result<void> listen();
   void first_look();
@@ -111,9 +111,7 @@ class Daemon {
   std::string host_id_;
   std::string boot_id_;
   MonoTime started_;
-  netmodel::ListenerReader listener_reader_;
-  std::vector<netmodel::ReservedPort> listening_;  ///< As read at listening_read_.
-  std::optional<MonoTime> listening_read_;
+  HostPorts host_ports_;
   std::map<std::string, IpPrefix> automatic_subnets_;
   KernelTraits traits_;
   std::uint32_t tap_owner_uid_ = 0;

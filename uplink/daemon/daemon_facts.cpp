@@ -51,26 +51,14 @@ std::vector<netmodel::NeededAddress> Daemon::needed() const {
   return out;
 }
 
-/// Commands come in bursts, and reading /proc costs as much as a small command.
-const std::vector<netmodel::ReservedPort>& Daemon::listening() {
-  constexpr std::chrono::milliseconds fresh(250);
-  const MonoTime now = mono_now();
-  if (listening_read_ && now - *listening_read_ < fresh) { return listening_; }
-  std::vector<IpAddress> addresses;
+std::vector<IpAddress> Daemon::uplink_addresses() const {
+  std::vector<IpAddress> out;
   for (const auto& adapter : ports_.adapter_facts()) {
-    if (adapter.lease) { addresses.push_back(adapter.lease->address.address); }
-    for (const auto& seen : adapter.v6.seen) { addresses.push_back(seen.address); }
-    for (const auto& owned : adapter.v6.owned) { addresses.push_back(owned.address); }
+    if (adapter.lease) { out.push_back(adapter.lease->address.address); }
+    for (const auto& seen : adapter.v6.seen) { out.push_back(seen.address); }
+    for (const auto& owned : adapter.v6.owned) { out.push_back(owned.address); }
   }
-  auto read = listener_reader_.read(std::move(addresses), now);
-  if (read) {
-    listening_ = std::move(*read);
-  } else {
-    spdlog::warn("listeners.unreadable what=\"{}\" next=\"the last list counts\"",
-                 read.error().what);
-  }
-  listening_read_ = now;
-  return listening_;
+  return out;
 }
 
 netmodel::ModelFacts Daemon::model_facts() {
@@ -85,7 +73,7 @@ netmodel::ModelFacts Daemon::model_facts() {
   if (const auto listen = parse_host_port(config_.status.listen)) {
     facts.reserved_ports.push_back({netmodel::Transport::tcp, listen->port, "the status page"});
   }
-  for (const auto& port : listening()) {
+  for (const auto& port : host_ports_.known()) {
     const bool known = std::ranges::any_of(facts.reserved_ports, [&](const auto& other) {
       return other.protocol == port.protocol && other.port == port.port;
     });

@@ -99,7 +99,8 @@ void Daemon::on_turn(const TurnResult& turn) {
       if (!ec) { reconciler_.request("not verified"); }
     });
   }
-  listening();  // What listens is told from a question in flight by how long it is there.
+  host_ports_.refresh(uplink_addresses());  // What listens is told from a question in flight by how
+                                            // long it is there.
   if (!std::exchange(recovered_, true)) {
     // A trial from before may have been undone by this turn; if the kernel refused, Commands looks
     // for a state that it takes, and nothing is dialled before that.

@@ -29,16 +29,34 @@ netmodel::Planned plan_beside(const Rendered& rendered, const netmodel::Observed
   return netmodel::make_plan(rendered.state, wanted, netmodel::disowned(observed, kept), nft);
 }
 
+/// Runs on the planner's thread.
+Result<TurnResult> look_turn(const Look& look, Rendered rendered,
+                             const std::set<std::string>& kept) {
+  TurnResult result;
+  result.observed = look.observed;
+  const netmodel::Planned planned = plan_beside(rendered, look.observed, look.nft, kept);
+  for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
+  for (const auto& operation : planned.plan) {
+    result.plan.push_back(netmodel::to_text(operation));
+  }
+  result.operations = planned.plan;
+  result.verified = result.plan.empty();
+  result.rendered = std::move(rendered);
+  return result;
+}
+
 /// Runs on the kernel thread.
 Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
                               const std::set<std::string>& kept) {
+  const std::vector<std::string> wanted_sysctls = netmodel::sysctl_paths(rendered.state);
   const std::vector<std::string> sysctls =
-      box.originals ? box.originals->paths_beside(netmodel::sysctl_paths(rendered.state))
-                    : netmodel::sysctl_paths(rendered.state);
+      box.originals ? box.originals->paths_beside(wanted_sysctls) : wanted_sysctls;
   TurnResult result;
   EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
+  const std::size_t wanted = rendered.state.sysctls.size();
   if (box.originals) { box.originals->give_back(rendered.state, result.observed); }
-  EDGE_ASSIGN(const auto nft, box.kernel->dump_nft());
+  const bool settled = rendered.state.sysctls.size() == wanted;
+  EDGE_ASSIGN(auto nft, box.kernel->dump_nft());
   const netmodel::Planned planned = plan_beside(rendered, result.observed, nft, kept);
   for (const auto& conflict : planned.conflicts) { result.conflicts.push_back(conflict.what); }
   if (write && !planned.plan.empty() && box.before) {
@@ -59,14 +77,16 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
   result.verified = result.plan.empty();
   if (write && !planned.plan.empty()) {  // The kernel is the proof: say "applied" after a dump.
     EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
-    EDGE_ASSIGN(const auto nft_after, box.kernel->dump_nft());
-    const auto rest = plan_beside(rendered, result.observed, nft_after, kept);
+    EDGE_ASSIGN(nft, box.kernel->dump_nft());
+    const auto rest = plan_beside(rendered, result.observed, nft, kept);
     result.verified = rest.plan.empty();
     for (const auto& operation : rest.plan) {
       result.rest.push_back(netmodel::to_text(operation));
       spdlog::debug("reconcile.rest {}", result.rest.back());
     }
   }
+  result.look = std::make_shared<const Look>(
+      Look{result.observed, std::move(nft), wanted_sysctls, settled, mono_now()});
   result.rendered = std::move(rendered);
   return result;
 }
@@ -98,7 +118,8 @@ Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Mod
       model_(std::move(model)),
       hooks_(std::move(hooks)),
       debounce_timer_(io),
-      turn_done_(io, asio::steady_timer::time_point::max()) {}
+      turn_done_(io, asio::steady_timer::time_point::max()),
+      planner_(io, PlanBox{}) {}
 
 void Reconciler::stop() {
   stopped_ = true;
@@ -174,7 +195,11 @@ asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) 
     return write_turn(box, rendered, write, kept);
   };
   Result<TurnResult> done = co_await kernel_.call(std::move(work));
-  if (done) { co_return std::move(*done); }
+  if (done) {
+    look_ = done->look;
+    co_return std::move(*done);
+  }
+  look_.reset();
   TurnResult failed;
   failed.errors.push_back(done.error().what);
   failed.rendered = std::move(rendered);
@@ -202,9 +227,35 @@ asio::awaitable<TurnResult> Reconciler::converge(std::string reason) {
   co_return result;
 }
 
-asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate) {
+/// nullopt: the look that there is does not serve.
+asio::awaitable<std::optional<TurnResult>> Reconciler::turn_by_look(Rendered rendered) {
+  const std::shared_ptr<const Look> look = look_;
+  const auto age_max =
+      std::max(hooks_.look_age_max, running_ ? look_age_max_in_turn : std::chrono::milliseconds(0));
+  const bool serves = look != nullptr && look->settled && mono_now() - look->at <= age_max &&
+                      look->wanted_sysctls == netmodel::sysctl_paths(rendered.state);
+  if (!serves) { co_return std::nullopt; }
+  auto work = [look, rendered = std::move(rendered), kept = kept_](PlanBox&) {
+    return look_turn(*look, rendered, kept);
+  };
+  Result<TurnResult> done = co_await planner_.call(std::move(work));
+  if (!done) { co_return std::nullopt; }
+  co_return std::move(*done);
+}
+
+asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate, LookAge age) {
   netmodel::Model wanted = candidate;
-  TurnResult result = co_await turn(std::move(candidate), false);
+  std::optional<TurnResult> by_look;
+  if (age == LookAge::recent) {
+    Rendered rendered = netmodel::render(candidate, hooks_.facts());
+    by_look = co_await turn_by_look(std::move(rendered));
+  }
+  TurnResult result;
+  if (by_look) {
+    result = std::move(*by_look);
+  } else {
+    result = co_await turn(std::move(candidate), false);
+  }
   const netmodel::RenderFacts facts = hooks_.facts();
   netmodel::RenderFacts after = facts;
   after.automatic_subnets = result.rendered.automatic_subnets;

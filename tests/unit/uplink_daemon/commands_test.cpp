@@ -110,6 +110,23 @@ TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
   EXPECT_FALSE(life.model().networks.contains("blue"));
 }
 
+TEST(CommandsTest, ADryRunRightAfterATurnAsksTheKernelOnlyWhatItHasNotSaid) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  machine.kernel.fail_dump(1, ENOBUFS);
+  life.send(Life::command(2, jumbo, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_THAT(life.text_of("result", 2), HasSubstr("mtu 9000"));
+  EXPECT_TRUE(life.heard("result", 2)->at("problems").as_array().empty())
+      << life.text_of("result", 2);
+  // Another network has sysctls of its own, which the last look did not read.
+  life.send(Life::command(3, make_red, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(3), "done");
+  EXPECT_FALSE(life.heard("result", 3)->at("problems").as_array().empty());
+}
+
 TEST(CommandsTest, ADryRunSaysOverWhatTheConsoleStaysReachable) {
   Machine machine;
   Life life(machine);
