@@ -91,4 +91,10 @@ def print_table(entries):
         words = f"{reference['name']} {reference['value']:g}" if reference else ""
         ratio = f"{e['ratio']:g}" if e.get("ratio") is not None else ""
         print(f"{e['figure']:<26}{e['value']:>10g}{e['worst']:>10g} {e['unit']:<12}{e['runs']:>5}  {words:<34}{ratio:>7}"
-              f"{e.get('target', ''):>9}")
+              f"{targets_of(e):>9}")
+
+
+def targets_of(entry):
+    """"30", "30/100" (median and worst), with what was not reached said."""
+    both = [str(entry[key]) for key in ("target", "target_worst") if key in entry]
+    return "/".join(both) + (" MISSED" if entry.get("missed") else "")

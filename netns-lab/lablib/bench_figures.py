@@ -3,8 +3,8 @@ import statistics
 import sys
 
 
-def figure(name, unit, values, target, reference=None, reference_values=None, better="less"):
-    """One entry of bench.json (interfaces.md, Figures)."""
+def figure(name, unit, values, target, reference=None, reference_values=None, better="less", target_worst=None):
+    """One entry of bench.json (interfaces.md, Figures). target: for the median; target_worst: for the worst of all runs."""
     entry = {"figure": name, "unit": unit, "value": round(statistics.median(values), 3),
              "worst": round(max(values) if better == "less" else min(values), 3), "runs": len(values)}
     if reference_values:
@@ -13,6 +13,10 @@ def figure(name, unit, values, target, reference=None, reference_values=None, be
         entry["ratio"] = round(entry["value"] / value, 3) if value else None
     if target is not None:
         entry["target"] = target
+        entry["missed"] = entry["value"] > target if better == "less" else entry["value"] < target
+    if target_worst is not None:
+        entry["target_worst"] = target_worst
+        entry["missed"] = entry.get("missed", False) or entry["worst"] > target_worst
     return entry
 
 

@@ -1,5 +1,6 @@
 """Gaps in commands and in a stream under each fault, beside the reference in the same second."""
 import collections
+import contextlib
 import json
 import pathlib
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+from . import network
 from .bench_figures import figure, progress
 from .ns import LabError
 from .product import HOST_ID, TOKEN
@@ -98,13 +100,13 @@ def healed(lab, port):
     lab.plug(port)
 
 
-FAULTS = {   # figure: (what happens to the active port, how it is undone, reference mode, target ms)
-    "gap.carrier": (lambda lab, port: lab.pull(port), lambda lab, port: lab.plug(port), "switched", 30),
-    "gap.cut": (lambda lab, port: lab.cut(port), healed, "twice", 400),
-    "gap.cut_up": (lambda lab, port: lab.cut(port, "up"), healed, "twice", 400),
-    "gap.cut_down": (lambda lab, port: lab.cut(port, "down"), healed, "twice", 400),
-    "gap.router_dead": (lambda lab, port: lab.kill_gateway(port), healed, "twice", 400),
-    "gap.flap": (lambda lab, port: flap(lab, port), lambda lab, port: None, "switched", 100)}
+FAULTS = {   # figure: (what happens to the active port, how it is undone, reference mode, targets: median and worst, ms)
+    "gap.carrier": (lambda lab, port: lab.pull(port), lambda lab, port: lab.plug(port), "switched", (30, 100)),
+    "gap.cut": (lambda lab, port: lab.cut(port), healed, "twice", (400, None)),
+    "gap.cut_up": (lambda lab, port: lab.cut(port, "up"), healed, "twice", (400, None)),
+    "gap.cut_down": (lambda lab, port: lab.cut(port, "down"), healed, "twice", (400, None)),
+    "gap.router_dead": (lambda lab, port: lab.kill_gateway(port), healed, "twice", (400, None)),
+    "gap.flap": (lambda lab, port: flap(lab, port), lambda lab, port: None, "switched", (100, None))}
 REFERENCE_NAMES = {"switched": "udp-switched-on-carrier", "twice": "udp-sent-twice"}
 
 
@@ -120,6 +122,18 @@ def flap(lab, port):
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def stores_in_memory():
+    """Labs made in the block keep what they write on a tmpfs: a disk that takes 30 to 500 ms for an fsync now and then, as
+    shared machines' do, is no fault of a tunnel. What it adds stands in the reference of QUIET."""
+    before, network.FOLDERS = network.FOLDERS, "/dev/shm"
+    try:
+        yield
+    finally:
+        network.FOLDERS = before
+
+
+@stores_in_memory()
 def measure_gaps(programs, wanted, runs, entries):
     """Appends all wanted gap.* figures, measured in one lab; each run hits the port that is active then."""
     lab = Lab("two", programs, say=lambda text: None)
@@ -139,8 +153,8 @@ def measure_gaps(programs, wanted, runs, entries):
                 reference.append(floor)
                 quiet.append(before)
                 progress(f"{name} {number + 1}/{runs}: {gap:.0f} ms, before the fault {before:.0f} ms, reference {floor:.0f} ms")
-            mode, target = FAULTS[name][2:]
-            entries.append(figure(name, "ms", product, target, REFERENCE_NAMES[mode], reference))
+            mode, (target, worst) = FAULTS[name][2:]
+            entries.append(figure(name, "ms", product, target, REFERENCE_NAMES[mode], reference, target_worst=worst))
         return [figure(QUIET, "ms", quiet, None, "bare commits, one every 5 ms", [commit_gap_ms() for _ in quiet])]
     finally:
         lab.down()
@@ -149,7 +163,7 @@ def measure_gaps(programs, wanted, runs, entries):
 def commit_gap_ms():
     """What the disk alone does to a steady pace: the longest pause of bare commits in QUIET_S, minus the interval. A command
     is three commits at the host and two at the Console."""
-    with tempfile.TemporaryDirectory(prefix="ul-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ul-bench-", dir="/tmp") as folder:
         database = sqlite3.connect(pathlib.Path(folder) / "bare.db", isolation_level=None)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
@@ -190,6 +204,7 @@ def one_gap(lab, name, sent):
     return sent + len(stream.records), gap_after(replied, moment), gap_after(echoes, moment), quiet
 
 
+@stores_in_memory()
 def measure_stream_gaps(programs, wanted, runs, entries):
     """A small echo every 5 ms over one forwarded connection, the active port struck; each run checks every byte."""
     lab = Lab("two", programs, say=lambda text: None)

@@ -19,6 +19,7 @@ REGISTRY = pathlib.Path("/run/uplink-lab")
 NETNS_PREFIX = "ul-"
 CABLE_IFINDEX_BASE = 2000
 PORT_IFINDEX_BASE = 500      # equal numbers on both ends of a cable: carrier events as late as on a physical NIC
+FOLDERS = os.environ.get("UPLINK_LAB_FOLDERS", "/tmp")   # where labs keep what their programs write: stores, logs
 
 
 class Network(Faults):
@@ -46,7 +47,7 @@ class Network(Faults):
             registry_fd = os.open(registry, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
             raise LabError(f"instance {self.instance} is already up: netns-lab/lab down --instance {self.instance}")
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"ul-{self.instance}-", dir="/tmp"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"ul-{self.instance}-", dir=FOLDERS))
         os.chmod(self.dir, 0o755)
         with os.fdopen(registry_fd, "w") as file:
             json.dump({"instance": self.instance, "pid": os.getpid(), "started": process_start(os.getpid()),
@@ -228,7 +229,7 @@ def remove_instance(instance, folder):
     with contextlib.suppress(OSError):
         REGISTRY.rmdir()
     left += [f"namespace {name}" for name in ns.existing(f"{NETNS_PREFIX}{instance}-")]
-    left += [f"folder {p}" for p in pathlib.Path("/tmp").glob(f"ul-{instance}-*")]
+    left += [f"folder {p}" for p in pathlib.Path(FOLDERS).glob(f"ul-{instance}-*")]
     return left
 
 
