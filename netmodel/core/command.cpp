@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -195,7 +197,53 @@ void parse_envelope(FieldReader& reader, Command& out) {
   }
 }
 
+/// The things that an operation names: networks, interfaces, groups, rules, adapters.
+void add_names(const json::value& operation, std::set<std::string_view>& out) {
+  if (!operation.is_object()) { return; }
+  const auto add = [&out](const json::value& value) {
+    if (value.is_string()) { out.insert(std::string_view(value.get_string())); }
+  };
+  for (const char* key : {"network", "interface", "group", "rule", "adapter", "adapters"}) {
+    const auto* value = operation.get_object().if_contains(key);
+    if (value == nullptr) { continue; }
+    add(*value);
+    if (value->is_array()) { std::ranges::for_each(value->get_array(), add); }
+  }
+}
+
 }  // namespace
+
+std::vector<SoundOperation> sound_operations(std::string_view text) {
+  std::vector<SoundOperation> out;
+  if (text.size() > command_bytes_max) { return out; }
+  boost::system::error_code error;
+  const json::value value = json::parse(text, error, {}, {.max_depth = command_depth_max});
+  const auto* list =
+      error || !value.is_object() ? nullptr : value.get_object().if_contains("operations");
+  if (list == nullptr || !list->is_array() || list->get_array().size() > operations_max) {
+    return out;
+  }
+  std::set<std::string_view> bad_names;
+  std::vector<SoundOperation> parsed;
+  for (std::size_t i = 0; i < list->get_array().size(); ++i) {
+    Problems problems;
+    std::vector<ModelOperation> one;
+    parse_one(list->get_array()[i], i, one, problems);
+    if (problems.empty()) {
+      parsed.push_back({i, std::move(one.front())});
+    } else {
+      add_names(list->get_array()[i], bad_names);
+    }
+  }
+  for (SoundOperation& candidate : parsed) {
+    std::set<std::string_view> names;
+    add_names(list->get_array()[candidate.index], names);
+    const bool follows = std::ranges::any_of(
+        names, [&bad_names](std::string_view name) { return bad_names.contains(name); });
+    if (!follows) { out.push_back(std::move(candidate)); }
+  }
+  return out;
+}
 
 std::string_view op_name(const ModelOperation& operation) {
   return op_entries[operation.index()].name;

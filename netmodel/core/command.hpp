@@ -186,6 +186,16 @@ struct Command {
 /// unknown op, wrong type, value out of range: each one is a problem, all are listed.
 std::expected<Command, Problems> parse_command(std::string_view json);
 
+/// An operation with its index in the command.
+struct SoundOperation {
+  std::size_t index = 0;
+  ModelOperation operation;
+};
+/// Of a command that parse_command refuses: the operations in which it found nothing wrong and that
+/// name nothing that a refused one names. What is wrong with them beside the model does not follow
+/// from the others, and is told in the same answer.
+std::vector<SoundOperation> sound_operations(std::string_view json);
+
 /// The same from a value that is already parsed. Pre: the caller bounded its size and depth.
 std::expected<Command, Problems> parse_command_value(const boost::json::value& json);
 

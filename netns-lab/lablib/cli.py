@@ -111,12 +111,12 @@ def do_up(args):
 
 def do_down(args):
     problems = []
+    network.collect_dead_instances()    # Those whose process was killed: nobody else takes them away.
     for name in (list(network.instances()) if args.all else [args.instance or None]):
         if args.all and name not in holder.held():
             continue                    # a running scenario's: it takes its own away
         chosen = name if args.all else choose_or_none(name)
         problems += holder.ask(chosen, "down") if chosen else []
-    network.collect_dead_instances()
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

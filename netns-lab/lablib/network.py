@@ -193,11 +193,13 @@ def shielded():
 
 
 def process_start(pid):
-    """Start time of a process in ticks: with the pid it names one process for ever."""
+    """Start time of a process in ticks: with the pid it names one process for ever. 0: it has ended, though nobody may have
+    waited for it yet."""
     try:
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+        facts = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return 0
+    return 0 if facts[0] in "ZX" else int(facts[19])
 
 
 def instances():
@@ -224,8 +226,8 @@ def remove_instance(instance, folder):
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        (REGISTRY / f"{instance}.json").unlink()
+    for left_file in (f"{instance}.json", f"{instance}.sock"):
+        (REGISTRY / left_file).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         REGISTRY.rmdir()
     left += [f"namespace {name}" for name in ns.existing(f"{NETNS_PREFIX}{instance}-")]

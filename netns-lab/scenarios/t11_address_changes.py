@@ -21,8 +21,9 @@ def run(lab):
     lab.check("no connection from the old address is left", not sockets.strip(), sockets)
     lab.step("delete the address under the active path")
     [address] = lab.host.kernel_addresses("eth0")
+    before = lab.host.path("eth0")["since"]
     lab.host.node.ip("addr", "del", f"{address}/24", "dev", lab.host.bridge("eth0"))
     lab.expect(2, "the address is back", lambda: address in lab.host.kernel_addresses("eth0"))
-    lab.expect(3, "a path over it is usable",
-               lambda: lab.host.path_states()["eth0"] in ("standby", "active"))
+    lab.expect(3, "a new path over it is usable",
+               lambda: lab.host.path_states()["eth0"] in ("standby", "active") and lab.host.path("eth0")["since"] != before)
     lab.check("the host is online", lab.console.online())

@@ -29,8 +29,8 @@ def run(lab):
         lab.never(1, f"{text}: a session", lambda: lab.console.online() or lab.host.active_port())
         lab.check(f"{text}: the port is left alone", lab.host.port("eth0")["state"] == "leased")
 
-    for name, words in (("h-other", ["ca", "issuer", "authority", "unknown", "verify"]), ("h-expired", ["expired"]),
-                        ("h-future", ["not yet", "clock", "valid"]), ("h-wrong", ["hv-02", "identity", "host", "san"])):
+    for name, words in (("h-other", ["unknown ca", "does not know the ca", "not signed by"]), ("h-expired", ["expired"]),
+                        ("h-future", ["machine's clock says"]), ("h-wrong", ["hv-02"])):
         lab.host.settings["console"] = {**good, "certificate": str(pki.pem(name)), "key": str(pki.key(name))}
         try:
             lab.host.start()
@@ -44,8 +44,8 @@ def run(lab):
     refused("no host certificate", ("tls", "console"), ["certificate", "enrol"])
     lab.host.stop()
     lab.host.settings["console"] = good
-    for name, words in (("c-other", ["ca", "issuer", "authority", "verify"]), ("c-expired", ["expired"]),
-                        ("c-future", ["not yet", "clock"]), ("c-wrong", ["name", "elsewhere", "host"])):
+    for name, words in (("c-other", ["not signed by", "unknown issuer", "unable to get local issuer"]), ("c-expired", ["expired"]),
+                        ("c-future", ["not yet", "machine's clock says"]), ("c-wrong", ["elsewhere.example"])):
         lab.console.stop()
         lab.console.certificate = name
         lab.console.start()

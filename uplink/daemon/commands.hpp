@@ -201,6 +201,8 @@ class Commands {
   void number(Decision& decision, std::int64_t in_force);
   /// To the head of the queue, in order.
   void put_back(Batch& batch);
+  void add_model_problems(const std::string& payload, const netmodel::Model& base,
+                          netmodel::Problems& problems) const;
   Decision decide(Item item, const netmodel::Model& base, std::int64_t revision) const;
   static void refuse(Decision& decision, std::string what);
 

@@ -78,8 +78,10 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
   const auto parsed = netmodel::parse_command(out.item.payload);
   if (!parsed) {
     out.state = CommandState::refused;
-    out.problems = parsed.error().items();
-    out.problems_dropped = parsed.error().dropped();
+    netmodel::Problems problems = parsed.error();
+    add_model_problems(out.item.payload, base, problems);
+    out.problems = problems.items();
+    out.problems_dropped = problems.dropped();
     return out;
   }
   if (out.item.began && class_of(*parsed) == "action") {
@@ -119,6 +121,25 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
   out.trial = out.model && !out.dry_run &&
               (parsed->confirm_within || netmodel::may_touch_ports(base, *out.model, facts.needed));
   return out;
+}
+
+/// Who sends a command with two mistakes hears of both at once, also when only one of them is in
+/// its form.
+void Commands::add_model_problems(const std::string& payload, const netmodel::Model& base,
+                                  netmodel::Problems& problems) const {
+  std::vector<std::size_t> indexes;
+  std::vector<netmodel::ModelOperation> operations;
+  for (netmodel::SoundOperation& sound : netmodel::sound_operations(payload)) {
+    indexes.push_back(sound.index);
+    operations.push_back(std::move(sound.operation));
+  }
+  if (operations.empty()) { return; }
+  const netmodel::ApplyOutcome wanted =
+      netmodel::apply_operations(base, operations, hooks_.facts());
+  for (netmodel::Problem problem : wanted.problems.items()) {
+    if (problem.op) { problem.op = indexes[*problem.op]; }
+    problems.add(std::move(problem));
+  }
 }
 
 void Commands::refuse(Decision& decision, std::string what) {

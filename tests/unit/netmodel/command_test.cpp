@@ -160,6 +160,20 @@ TEST(ParseCommandTest, AllProblemsAreListedWithTheirOperation) {
   EXPECT_EQ(command.error().items()[0].field, "mtu");
 }
 
+TEST(ParseCommandTest, SoundOperationsAreThoseThatNoBadOneIsAbout) {
+  const auto sound = sound_operations(R"({"operations":[
+    {"op":"network.create","network":"blue","kind":"marvellous"},
+    {"op":"interface.attach","interface":"web","vm":"v","network":"blue"},
+    {"op":"network.delete","network":"red"},
+    {"op":"group.update","group":"g","adapters":["eth0"]},
+    {"op":"adapter.set","adapter":"eth0","mtu":1}]})");
+  ASSERT_EQ(sound.size(), 1U);
+  EXPECT_EQ(sound.front().index, 2U);
+  EXPECT_EQ(op_name(sound.front().operation), "network.delete");
+  EXPECT_TRUE(sound_operations("no JSON").empty());
+  EXPECT_TRUE(sound_operations(R"({"operations":7})").empty());
+}
+
 TEST(ParseCommandTest, KeepsAHundredProblemsAndCountsTheRest) {
   std::string operations = "{}";
   for (int i = 0; i < 100; ++i) { operations += ",{}"; }

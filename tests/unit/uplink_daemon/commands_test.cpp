@@ -99,6 +99,19 @@ TEST(CommandsTest, AnActionThatWasInterruptedIsNeverRunTwice) {
   EXPECT_EQ(life.actions, 1);
 }
 
+TEST(CommandsTest, AMistakeOfFormHidesNoneBesideTheModel) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, R"({"op":"adapter.set","adapter":"eth0","mtu":70000},
+    {"op":"network.delete","network":"ghost"})"));
+  EXPECT_EQ(life.result_of(1), "refused");
+  const auto problems = life.heard("result", 1)->at("problems").as_array();
+  ASSERT_EQ(problems.size(), 2U) << life.text_of("result", 1);
+  EXPECT_THAT(boost::json::serialize(problems[0]), HasSubstr("70000"));
+  EXPECT_THAT(boost::json::serialize(problems[1]), HasSubstr("ghost"));
+  EXPECT_EQ(problems[1].at("op").as_int64(), 1);
+}
+
 TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
   Machine machine;
   Life life(machine);

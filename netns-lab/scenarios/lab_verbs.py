@@ -1,0 +1,86 @@
+"""The lab's own verbs, as an engineer types them: a lab stays up, is asked, pulled, cut, lossy, healed and looked into; a second
+`up` of the same is no error; killed with SIGKILL it leaves nothing that the next `up` does not clear; after `down` there is
+nothing of it, and a verb without a lab says what to type."""
+import json
+import os
+import pathlib
+import select
+import signal
+import subprocess
+
+from lablib.network import NETNS_PREFIX, REGISTRY
+from lablib.ns import existing
+from lablib.product import REPOSITORY
+
+TOPOLOGY = "one"
+INSTANCE = f"verbs{os.getpid()}"
+TIMEOUT_S = 120
+
+
+def run(lab):
+    def type_in(*words, want=0):
+        done = subprocess.run([REPOSITORY / "netns-lab/lab", *words], capture_output=True, text=True, timeout=60)
+        lab.check(f"lab {' '.join(map(str, words))} ends with {want}", done.returncode == want,
+                  [done.returncode, done.stdout[-600:], done.stderr[-600:]])
+        return done.stdout + done.stderr
+
+    here = ("--instance", INSTANCE)
+
+    def up():
+        return type_in("up", "two", "--build", str(pathlib.Path(lab.programs).parent), *here)
+
+    def states():
+        [facts] = [x for x in json.loads(type_in("status", "--json", *here)) if x["instance"] == INSTANCE]
+        return {p["port"]: p["state"] for p in facts.get("paths", [])}
+
+    def kill():
+        holder = json.loads((REGISTRY / f"{INSTANCE}.json").read_text())["pid"]
+        with os.fdopen(os.pidfd_open(holder), "rb") as ended:
+            os.kill(holder, signal.SIGKILL)
+            select.select([ended], [], [], 10)
+
+    def nothing_left():
+        left = [*existing(f"{NETNS_PREFIX}{INSTANCE}-"), *pathlib.Path("/tmp").glob(f"ul-{INSTANCE}-*"),
+                *REGISTRY.glob(f"{INSTANCE}.*")]
+        lab.check("nothing is left", not left, left)
+
+    said = type_in("pull", "eth0", *here, want=1)
+    lab.check("a verb without a lab names it", INSTANCE in said, said)
+    try:
+        lab.step("up, twice")
+        said = up()
+        lab.check("it says what is up", INSTANCE in said and "two" in said, said)
+        lab.check("the second says so and changes nothing", "already up" in type_in("up", "two", *here))
+        lab.check("another topology under the same name is refused", "down" in type_in("up", "three", *here, want=1))
+        lab.expect(20, "both paths are up", lambda: set(states().values()) == {"active", "standby"}, interval=0.2)
+        lab.check("the status is for people, too", "eth0" in type_in("status", *here))
+        lab.check("exec runs in a node", "lookup" in type_in("exec", *here, "hv", "ip", "rule"))
+        said = type_in("exec", *here, "nowhere", "true", want=1)
+        lab.check("a node that is none is named, with those there are", "nowhere" in said and "router-a" in said, said)
+        lab.step("pull, plug, cut, loss, heal")
+        type_in("pull", "eth0", *here)
+        lab.expect(5, "A is down", lambda: states()["eth0"] == "down", interval=0.2)
+        type_in("plug", "eth0", *here)
+        type_in("cut", "eth1", "--one-way", "up", *here)
+        lab.expect(30, "A carries", lambda: states() == {"eth0": "active", "eth1": "down"}, interval=0.2)
+        type_in("loss", "b", "20", *here)
+        type_in("heal", "b", *here)
+        said = type_in("loss", "b", "120", *here, want=1)
+        lab.check("a wrong value is named", "120" in said, said)
+        said = type_in("pull", "eth7", *here, want=1)
+        lab.check("a wrong port too, with those there are", "eth7" in said and "eth0" in said, said)
+        lab.step("SIGKILL to the lab: up again clears it away first")
+        kill()
+        up()
+        lab.expect(20, "both paths are up", lambda: set(states().values()) == {"active", "standby"}, interval=0.2)
+        type_in("down", *here)
+        nothing_left()
+        lab.step("SIGKILL to another: down clears it away, and says that none was up")
+        up()
+        kill()
+        said = type_in("down", *here, want=1)
+        lab.check("it says so", INSTANCE in said, said)
+        nothing_left()
+    finally:
+        subprocess.run([REPOSITORY / "netns-lab/lab", "down", *here], capture_output=True, timeout=60)   # Where a check failed.
+
