@@ -37,6 +37,14 @@ def run(lab):
         lab.check("it goes out with the host's address", said == f"outside {host.address('eth0')}", said)
     lab.check("its resolver answers for the outside", dns(vm.node, gateway, "console.example"), gateway)
     lab.check("it has carrier", vm.node.run(["cat", "/sys/class/net/eth0/carrier"]).strip() == "1")
+    lab.step("each verb, for people and as --json, says what the daemon says")
+    for verb, word in (("status", "hv-01"), ("ports", "eth0"), ("paths", "eth0"), ("leases", "eth0"), ("groups", None),
+                       ("networks", "default"), ("interfaces", "web"), ("gateway", None), ("events", "port.added")):
+        ended, text, _ = host.uplinkctl(verb, check=False)    # 3: there is trouble, here no Console
+        lab.check(f"{verb}: a table with its {word}", ended in (0, 3) and text.strip() and (word is None or word in text), text)
+        seen, said = json.loads(host.uplinkctl(verb, "--json", check=False)[1]), host.ctl(verb)
+        same = [x.keys() for x in seen] == [x.keys() for x in said] if isinstance(said, list) else seen.keys() == said.keys()
+        lab.check(f"{verb} --json: the same", same, [seen, said])
     lab.step("the daemon is restarted: the same network, the same tap")
     index = host.kernel("link", "show", "dev", vm.tap)[0]["ifindex"]
     host.stop()

@@ -16,6 +16,12 @@ def run(lab):
         routes = [r for r in lab.host.kernel("route", "show", "table", "all") if r.get("dev") == bridge_b]
         return lab.host.kernel_addresses("eth1"), sorted(str(sorted(r.items())) for r in routes)
 
+    def resolvers():
+        """Of the guests: what dnsmasq of the network `default` asks, and over which link."""
+        return "".join(path.read_text() for path in (lab.host.state / "dnsmasq").rglob("servers"))
+
+    bridge_a = lab.host.bridge("eth0")
+    lab.expect(5, "guests' names are asked over both", lambda: f"@{bridge_a}" in resolvers() and f"@{bridge_b}" in resolvers())
     before = of_b()
     lab.step("A's DHCP server dies")
     lab.servers["a"].stop_dhcp()
@@ -25,7 +31,7 @@ def run(lab):
     lab.expect(2, "A says carrier, no lease", lambda: lab.host.port("eth0")["state"] == "carrier, no lease")
     lab.expect(2, "no rule of ours names A's address",
                lambda: not [r for r in lab.host.kernel("rule") if r.get("src") == address])
-    bridge_a = lab.host.bridge("eth0")
+    lab.expect(2, "names are asked over B alone", lambda: f"@{bridge_a}" not in resolvers() and f"@{bridge_b}" in resolvers())
     lab.expect(2, "no IPv4 route of ours leads through A", lambda: not [
         r for r in lab.host.kernel("-4", "route", "show", "table", "all")
         if r.get("dev") == bridge_a and r.get("protocol") == "117"])
