@@ -216,6 +216,15 @@ TEST(TrialTest, SilenceOverTheOnlyChangedPathIsNotTakenForAConsoleThatIsAway) {
   EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 30s), Verdict::take_back);
 }
 
+TEST(TrialTest, WhatTheConsoleItselfSaysOverTheOnlyPathProvesTheWay) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0")};
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::console, true)}, t0 + 30s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::console, true)}, t0 + 600s), Verdict::wait);
+}
+
 TEST(TrialTest, APortThatEndsOnPurposeIsNoRegressionButItsPathNeedsAProofElsewhere) {
   TrialTerms wanted = terms();
   wanted.leaving = {"eth1"};
