@@ -197,6 +197,15 @@ ApplyOutcome Applier::finish() {
 
 ApplyOutcome apply_operations(const Model& model, std::span<const ModelOperation> operations,
                               const ModelFacts& facts) {
+  const bool pending = std::ranges::any_of(operations, [](const ModelOperation& operation) {
+    const auto* replace = std::get_if<ModelReplace>(&operation);
+    return replace != nullptr && replace->allow_pending;
+  });
+  if (pending && !facts.allow_pending_adapters) {
+    ModelFacts lenient = facts;
+    lenient.allow_pending_adapters = true;
+    return apply_operations(model, operations, lenient);
+  }
   Applier applier(model, facts);
   for (std::size_t i = 0; i < operations.size(); ++i) { applier.apply(operations[i], i); }
   return applier.finish();

@@ -29,10 +29,13 @@ ModelOperation parse_model_replace(const json::object& object, ParseScope scope)
   reader.any("op");
   reader.require("model");
   const auto* model = reader.object("model");
+  const bool allow_pending = reader.boolean("allow_pending").value_or(false);
   reader.finish();
   if (model == nullptr) { return ModelReplace{}; }
   scope.in_operation = false;
-  return parse_model_object(*model, scope);
+  ModelReplace out = parse_model_object(*model, scope);
+  out.allow_pending = allow_pending;
+  return out;
 }
 
 /// In the order of the variant ModelOperation.

@@ -146,6 +146,7 @@ struct ModelReplace {
   std::vector<InterfaceFields> interfaces{};
   std::vector<GatewayPublish> gateway{};
   HostSet host;
+  bool allow_pending = false;  ///< As in GroupFields, for the whole model.
 };
 
 struct PathDrain {

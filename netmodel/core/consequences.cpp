@@ -82,6 +82,7 @@ class Comparison {
   void port(const MacAddress& leader, const SeenPort& was);
   void port_stays(const SeenPort& was, const SeenPort& now);
   void interface(const std::string& id, const Interface& was);
+  void subnets(const std::string& id, const std::string& who, const std::string& network);
   void publication(const std::string& id, const GatewayRule& was);
   const SeenPort* port_of_network(const Situation& situation, const SeenPorts& ports,
                                   const std::string& network) const;
@@ -197,7 +198,24 @@ void Comparison::interface(const std::string& id, const Interface& was) {
                     other_place
                         ? has->label
                         : fmt::format("VLAN {}", vlan(after_.model).value_or(native_vlan))));
+    return;
   }
+  subnets(id, who, network);
+}
+
+/// Of a network with a bridge of its own: what its guests have as addresses and gateway.
+void Comparison::subnets(const std::string& id, const std::string& who,
+                         const std::string& network) {
+  const auto told = [&](const auto& had, const auto& has) {
+    if (!had || had == has) { return; }
+    const std::string now = has ? to_string(*has) : "another subnet";
+    add("interface.renumbers", id,
+        fmt::format("{}: network \"{}\" has {} in place of {}: it needs a new address", who,
+                    network, now, to_string(*had)));
+  };
+  told(subnet_of(before_.model, network, before_.facts.automatic_subnets),
+       subnet_of(after_.model, network, after_.facts.automatic_subnets));
+  told(subnet6_of(before_.model, network), subnet6_of(after_.model, network));
 }
 
 void Comparison::interfaces() {
@@ -285,6 +303,17 @@ std::vector<std::string> to_lines(const Consequences& consequences) {
   std::vector<std::string> out;
   out.reserve(consequences.items.size());
   for (const Consequence& item : consequences.items) { out.push_back(item.what); }
+  return out;
+}
+
+std::vector<std::string> to_lines_of_ways(const Consequences& consequences) {
+  std::vector<std::string> out;
+  for (const Consequence& item : consequences.items) {
+    const std::string_view kind = item.kind;
+    if (kind.starts_with("port.") || kind.starts_with("network.") || kind.starts_with("host.")) {
+      out.push_back(item.what);
+    }
+  }
   return out;
 }
 

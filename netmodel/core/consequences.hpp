@@ -24,7 +24,8 @@ struct Consequence {
   /// "port.moves" (another link or address: a new lease, a new path), "port.pauses" (its bond is
   /// made or ends: a moment without traffic), "port.mtu".
   /// Of VMs: "interface.gone", "interface.cut" (loses its network), "interface.moves" (another
-  /// network or VLAN), "interface.reopens" (a new tap).
+  /// network or VLAN), "interface.renumbers" (its network has another subnet),
+  /// "interface.reopens" (a new tap).
   /// Of publications: "publication.ends", on one port or at all.
   /// Of networks: "network.covers" (its subnet holds an address that paths need).
   /// Of the host: "host.unreachable" (no port with a lease and a link is left).
@@ -51,6 +52,8 @@ Consequences consequences(const Situation& before, const Situation& after, const
 
 /// One line per consequence, for people.
 std::vector<std::string> to_lines(const Consequences& consequences);
+/// Those of ports, networks and the host only: what ends ways to the Console.
+std::vector<std::string> to_lines_of_ways(const Consequences& consequences);
 /// `{"leased_port_remains": bool, "items": [{"kind", "subject", "what"}]}`
 boost::json::object to_json(const Consequences& consequences);
 

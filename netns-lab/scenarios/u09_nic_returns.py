@@ -1,5 +1,6 @@
 """U9. A NIC disappears and returns with a new ifindex: rules and tables are rebuilt, none is left of the old one. A veth has no
-permanent address: under another MAC it is still the port that it was."""
+permanent address: under another MAC it is still the port that it was. A revision that names it can be gone back to meanwhile."""
+import json
 
 TOPOLOGY = "two"
 
@@ -18,11 +19,21 @@ def run(lab):
 
     before = ours()
     lab.check("there are rules and routes of ours", before[0] and before[1], before)
+    plain = lab.host.ctl("export")
+    named = lab.console.must([{"op": "adapter.set", "adapter": "eth0", "mtu": 1600}])["revision"]
+    back = lab.console.must([{"op": "model.replace", "model": plain}])["revision"]
+    lab.wait_paths()
     lab.step("the NIC of A vanishes")
     lab.remove_port("eth0")
     lab.expect(1.5, "the tunnel is on B", lambda: lab.host.active_port() == "eth1")
     lab.expect(3, "the port is absent", lambda: lab.host.port("eth0").get("state", "absent") == "absent")
     lab.expect(3, "no route uses the old port", lambda: not any(bridge in route for route in ours()[1]))
+    lab.step("a revision that names it can be shown and gone back to while it is away, and left again")
+    _, model, _ = lab.host.uplinkctl("export", "--revision", named)
+    lab.check("its model", json.loads(model)["adapters"][0]["mtu"] == 1600, model)
+    for revision, adapters in ((named, 1), (back, 0)):
+        lab.host.uplinkctl("rollback", revision)
+        lab.check("it is in force", len(lab.host.ctl("export").get("adapters", [])) == adapters, lab.host.ctl("export"))
     lab.step("it returns with another ifindex")
     lab.return_port("eth0", ifindex=900)
     took = lab.expect(8, "A has a usable path", lambda: lab.host.path_states().get("eth0") == "standby")

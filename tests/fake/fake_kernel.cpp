@@ -72,6 +72,10 @@ Result<void> FakeKernel::apply(const Operation& operation) {
   if (!refused_words_.empty() && to_text(operation).contains(refused_words_)) {
     return fail_errno(EINVAL, to_text(operation));
   }
+  if (ignored_times_ > 0 && to_text(operation).contains(ignored_words_)) {
+    --ignored_times_;
+    return {};
+  }
   auto done = std::visit([this](const auto& one) { return write(one); }, operation);
   if (!done) { return fail_in(to_text(operation), done.error()); }
   update_carriers();

@@ -59,6 +59,11 @@ class FakeKernel final : public Kernel {
   void fail_apply(std::uint64_t nth, int os_errno);
   /// Every operation whose text holds these words fails with EINVAL from now on; empty: none.
   void refuse(std::string words) { refused_words_ = std::move(words); }
+  /// The next `times` operations whose text holds these words succeed and change nothing.
+  void ignore(std::string words, int times) {
+    ignored_words_ = std::move(words);
+    ignored_times_ = times;
+  }
   /// The n-th dump() from now fails (ENOBUFS, EINTR..).
   void fail_dump(std::uint64_t nth, int os_errno);
   /// Called before every operation, for instance to change the world under the plan.
@@ -144,6 +149,8 @@ class FakeKernel final : public Kernel {
   std::uint64_t dumps_ = 0;
   std::map<std::uint64_t, int> apply_failures_;
   std::string refused_words_;
+  std::string ignored_words_;
+  int ignored_times_ = 0;
   std::map<std::uint64_t, int> dump_failures_;
   Plan applied_;
 };

@@ -22,19 +22,46 @@ PathEngine::PathEngine(std::size_t endpoint_count, std::uint64_t seed)
   std::iota(endpoints_.begin(), endpoints_.end(), std::size_t{0});
 }
 
-bool PathEngine::usable(const PortFacts& facts) {
-  return facts.enabled && facts.admin_up && facts.carrier && !facts.addresses.empty();
+bool PathEngine::usable(const Port& port) {
+  const PortFacts& facts = port.facts;
+  return !port.resting && facts.admin_up && facts.carrier && !facts.addresses.empty();
 }
 
-PathBreak PathEngine::blocker(const PortFacts& facts) {
+PathBreak PathEngine::blocker(const Port& port) {
+  const PortFacts& facts = port.facts;
   if (!facts.admin_up) {
     return {Step::disabled, facts.name + " is disabled locally (admin down)"};
   }
-  if (!facts.enabled) {
-    return {Step::disabled, facts.name + " is disabled or drained by the Console"};
+  if (port.resting) {
+    return {Step::disabled, facts.name + " is drained: used only when no other port is up"};
   }
   if (!facts.carrier) { return {Step::carrier, facts.name + " has no carrier"}; }
   return {Step::lease, facts.name + " has carrier, but no lease"};
+}
+
+/// A port that is not drained reaches the Console, but for a proof that is under way or for the
+/// Console's own wish.
+bool PathEngine::carried() const {
+  return std::ranges::any_of(paths_, [this](const auto& item) {
+    const Path& path = item.second;
+    const bool told = path.told && path.dial_at;
+    const bool stands = path.status.state == PathState::up || path.proving || told;
+    return stands && !ports_.at(item.first.port).facts.drained;
+  });
+}
+
+/// Drained ports are dialled when the last other path is lost, and left when one is back.
+void PathEngine::settle_drained(MonoTime now) {
+  const bool resting = carried();
+  for (auto& [name, port] : ports_) {
+    if (!port.facts.drained || port.resting == resting) { continue; }
+    port.resting = resting;
+    if (usable(port)) {
+      dial_at_once(port, now);
+    } else {
+      close_all(name, blocker(port), now);
+    }
+  }
 }
 
 PathEngine::Path* PathEngine::find(const PathKey& key) {
@@ -47,6 +74,7 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
   const bool known = ports_.contains(facts.port);
   Port& port = ports_[facts.port];
   if (!known) { port.tokens_at = now; }
+  const bool was_usable = known && usable(port);
   const PortFacts before = known ? std::exchange(port.facts, facts) : PortFacts{};
   if (!known) { port.facts = facts; }
   if (known && before == facts) { return; }
@@ -54,16 +82,24 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
   for (const std::size_t e : endpoints_) {
     if (!known) { add_path(port, e, now); }
   }
-  if (!usable(facts)) {
-    close_all(facts.port, blocker(facts), now);
-    return;
+  port.resting = facts.drained && carried();
+  if (usable(port)) {
+    use_port(port, was_usable ? &before : nullptr, now);
+  } else {
+    close_all(facts.port, blocker(port), now);
   }
-  if (known && usable(before)) { close_lost(port, before, now); }
+  settle_drained(now);
+}
+
+/// `before`: the facts by which it was used so far; nullptr: it was not.
+void PathEngine::use_port(Port& port, const PortFacts* before, MonoTime now) {
+  const PortFacts& facts = port.facts;
+  if (before != nullptr) { close_lost(port, *before, now); }
   const bool closed = std::ranges::any_of(endpoints_, [&](std::size_t e) {
     return paths_.at(PathKey{facts.port, e}).status.state == PathState::down;
   });
-  if (!known || !usable(before) || closed || before.addresses != facts.addresses ||
-      before.router6 != facts.router6) {
+  if (closed || before == nullptr || before->addresses != facts.addresses ||
+      before->router6 != facts.router6) {
     dial_at_once(port, now);
   }
   leave_sources(now);
@@ -118,13 +154,14 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
     for (const std::size_t e : endpoints_) {
       if (in(had, e)) { continue; }
       Path& path = add_path(port, e, now);
-      if (usable(port.facts)) {
+      if (usable(port)) {
         dial(path, now);
       } else {
-        tell(path, blocker(port.facts));
+        tell(path, blocker(port));
       }
     }
   }
+  settle_drained(now);
 }
 
 void PathEngine::remove_port(const std::string& port, MonoTime now) {
@@ -133,6 +170,7 @@ void PathEngine::remove_port(const std::string& port, MonoTime now) {
   close_all(port, {Step::carrier, found->second.facts.name + " is gone"}, now);
   std::erase_if(paths_, [&](const auto& item) { return item.first.port == port; });
   ports_.erase(found);
+  settle_drained(now);
 }
 
 void PathEngine::tell(Path& path, const PathBreak& why) {
@@ -160,6 +198,7 @@ void PathEngine::close(Path& path, const PathBreak& why, MonoTime now) {
   path.dial_at.reset();
   path.up_since.reset();
   path.source.reset();
+  path.proving = false;
 }
 
 bool PathEngine::take_token(Port& port, MonoTime now) {
@@ -220,6 +259,7 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
   path.dial_at = now + path.backoff.next(random_);
   path.told = false;
+  path.proving = false;
   path.status.next_dial = path.dial_at;
 }
 
@@ -227,6 +267,7 @@ void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTi
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   schedule(*path, why, now);
+  settle_drained(now);
 }
 
 void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source) {
@@ -238,7 +279,9 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAd
   path->status.since = now;
   path->up_since = now;
   path->source = source;
+  path->proving = false;
   leave_sources(now);
+  settle_drained(now);
 }
 
 /// The Console is back: what only waits for it need not wait for its back-off.
@@ -268,6 +311,7 @@ void PathEngine::dial_anew(Path& path, std::string_view why, MonoTime now) {
   path.backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
   tell(path, {Step::tcp, reason.text});
   dial(path, now);
+  path.proving = true;
 }
 
 void PathEngine::on_clock_set(MonoTime now) {
@@ -284,6 +328,7 @@ void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime no
   if (path == nullptr || path->status.state != PathState::up) { return; }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
   schedule(*path, why, now);
+  settle_drained(now);
 }
 
 void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now) {
@@ -297,6 +342,7 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   path->dial_at = now + after + moment;
   path->told = true;
   path->status.next_dial = path->dial_at;
+  settle_drained(now);
 }
 
 /// Each of the paths that come back has its own slice of the spread, the preferred one the first:
@@ -361,7 +407,7 @@ std::vector<PathStatus> PathEngine::status() const {
 bool PathEngine::server_side() const {
   std::size_t refused = 0;
   for (const PathStatus& status : status()) {
-    if (!usable(ports_.at(status.key.port).facts)) { continue; }
+    if (!usable(ports_.at(status.key.port))) { continue; }
     const bool theirs =
         status.last_failure && (status.broken == Step::tcp || status.broken == Step::console);
     if (!theirs) { return false; }

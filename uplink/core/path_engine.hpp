@@ -44,7 +44,7 @@ struct PathKey {
 struct PortFacts {
   std::string port;      ///< Base MAC in hex.
   std::string name;      ///< Adapter name, for people.
-  bool enabled = true;   ///< By the model, and not drained.
+  bool drained = false;  ///< The worst of all: dialled only when no other port reaches the Console.
   bool admin_up = true;  ///< False: someone at the machine took it down.
   bool carrier = false;
   std::vector<IpAddress> addresses;  ///< What a dial begins with; a change dials.
@@ -95,7 +95,7 @@ struct PathAction {
 ///
 /// Time:    passed in as `now`. Threads: none.
 /// Invariant: at most one dial or connection per key; nothing is dialled without carrier and
-/// address.
+/// address, and no drained port while another one is up.
 class PathEngine {
  public:
   static constexpr std::size_t ports_max = 128;
@@ -150,22 +150,27 @@ class PathEngine {
     std::optional<MonoTime> dial_at;
     std::optional<MonoTime> up_since;
     std::optional<IpAddress> source;  ///< Of a path that is up.
-    bool told = false;  ///< The Console said when: a whole fleet comes back spread as it wants.
+    bool told = false;     ///< The Console said when: a whole fleet comes back spread as it wants.
+    bool proving = false;  ///< It was up and is dialled anew on purpose: not lost so far.
   };
   struct Port {
     PortFacts facts;
     unsigned immediate_tokens = immediate_burst;
     MonoTime tokens_at{};
+    bool resting = false;  ///< Drained, and another one carries the host.
   };
 
-  static bool usable(const PortFacts& facts);
+  static bool usable(const Port& port);
   void hurry(MonoTime now);
-  static PathBreak blocker(const PortFacts& facts);
+  static PathBreak blocker(const Port& port);
+  bool carried() const;
+  void settle_drained(MonoTime now);
   /// What is broken now.
   static void tell(Path& path, const PathBreak& why);
   void dial(Path& path, MonoTime now);
   static bool take_token(Port& port, MonoTime now);
   void dial_at_once(Port& port, MonoTime now);
+  void use_port(Port& port, const PortFacts* before, MonoTime now);
   void close_lost(const Port& port, const PortFacts& before, MonoTime now);
   void leave_sources(MonoTime now);
   void dial_anew(Path& path, std::string_view why, MonoTime now);

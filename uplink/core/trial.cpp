@@ -35,7 +35,8 @@ Trial::Trial(TrialTerms terms, MonoTime now)
       begun_at_(now + std::min(terms_.begins_within, terms_.confirm_within / 4)),
       quiet_at_(now + std::min(quiet, terms_.confirm_within / 2)),
       settled_at_(std::min(begun_at_ + settle_max, now + terms_.confirm_within / 2)),
-      deadline_(now + terms_.confirm_within) {
+      deadline_(now + terms_.confirm_within),
+      alike_until_(now + alike_max) {
   for (const PathSight& sight : terms_.before) {
     before_.emplace(sight.key, sight);
     any_was_up_ = any_was_up_ || sight.up();
@@ -101,21 +102,32 @@ std::optional<std::string> Trial::unreplaced(const PathSight& old,
   return best->up() ? std::nullopt : std::optional(told(*best));
 }
 
+/// What a path that was up and is broken above its own way says of the Console.
+Trial::Away Trial::away_by(const PathSight& sight) const {
+  const std::string& port = sight.key.port;
+  const bool way_as_before = !terms_.affected.contains(port) || terms_.readdressed.contains(port);
+  if (sight.answered || way_as_before) { return Away::surely; }
+  return sight.refused ? Away::perhaps : Away::no;
+}
+
+/// The same where no path was up. A person at the machine does not wait for it.
+Trial::Away Trial::away_as_before(const PathSight& before, const PathSight& sight) const {
+  if (!terms_.needs_confirm || !only_console_missing(before)) { return Away::no; }
+  const bool worked = before.welcomes > 0;
+  const bool surely = sight.answered || (worked && away_by(sight) == Away::surely);
+  return surely ? Away::surely : Away::alike;
+}
+
 Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {
   Away away = Away::no;
   for (const PathSight& sight : sights) {
     if (sight.up()) { return Away::no; }
     const auto before = before_.find(sight.key);
-    const bool was_up = before != before_.end() && before->second.up();
-    if (!was_up || terms_.leaving.contains(sight.key.port)) { continue; }
+    if (before == before_.end() || terms_.leaving.contains(sight.key.port)) { continue; }
+    const bool counts = any_was_up_ ? before->second.up() : only_console_missing(before->second);
+    if (!counts) { continue; }
     if (!only_console_missing(sight)) { return Away::no; }
-    const std::string& port = sight.key.port;
-    const bool way_as_before = !terms_.affected.contains(port) || terms_.readdressed.contains(port);
-    if (sight.answered || way_as_before) {
-      away = Away::surely;
-    } else if (sight.refused && away == Away::no) {
-      away = Away::perhaps;
-    }
+    away = std::max(away, any_was_up_ ? away_by(sight) : away_as_before(before->second, sight));
   }
   return away;
 }
@@ -125,7 +137,8 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   begun_ = now >= begun_at_;
   const Finding found = look(sights);
   const Away away = console_is_away(sights);
-  const bool was_away = std::exchange(away_, away == Away::surely);
+  const bool waits = away == Away::surely || (away == Away::alike && now < alike_until_);
+  const bool was_away = std::exchange(away_, waits);
   if (was_away && !away_) {  // It is back: the clock runs from its return.
     settled_at_ = now + std::min(settle_max, terms_.confirm_within / 2);
     deadline_ = now + terms_.confirm_within;
@@ -160,7 +173,9 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
 MonoTime Trial::next_deadline(MonoTime now) const {
   if (now < begun_at_) { return now < quiet_at_ ? std::min(begun_at_, quiet_at_) : begun_at_; }
   if (now < quiet_at_) { return quiet_at_; }
-  return now < settled_at_ ? settled_at_ : std::max(deadline_, now);
+  if (now < settled_at_) { return settled_at_; }
+  const bool until = away_ && now < alike_until_;
+  return std::max(until ? std::min(deadline_, alike_until_) : deadline_, now);
 }
 
 std::vector<PathKey> Trial::to_redial(const std::vector<PathSight>& sights) const {

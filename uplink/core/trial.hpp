@@ -65,11 +65,20 @@ struct Judgement {
 /// over verified TLS; then the deadline waits until it is back. A mere refusal may be a firewall's:
 /// it puts the verdict off to the deadline, not beyond.
 ///
+/// It may be away before the change already: each path got as far as its TCP then, and does now. A
+/// path of those that worked once and is not touched shows it. Where all are touched the change may
+/// have cut the way meanwhile, so that nobody would see the Console return: that is waited for no
+/// longer than alike_max.
+///
 /// Time: passed in as `now`, monotonic. Threads: none.
 class Trial {
  public:
   /// A path that has not come back by then is lost; never more than half of confirm_within.
   static constexpr Duration settle_max = std::chrono::seconds(30);
+
+  /// So long a change is left standing that nobody has seen work, because the Console was away
+  /// before it and is after it.
+  static constexpr Duration alike_max = std::chrono::hours(1);
 
   /// Where no path was up before, so long for ports to fall behind what they were.
   static constexpr Duration quiet = std::chrono::seconds(5);
@@ -99,7 +108,9 @@ class Trial {
   bool fresh(const PathSight& sight) const;
   std::optional<std::string> unreplaced(const PathSight& old,
                                         const std::vector<PathSight>& sights) const;
-  enum class Away : std::uint8_t { no, perhaps, surely };
+  enum class Away : std::uint8_t { no, perhaps, alike, surely };
+  Away away_by(const PathSight& sight) const;
+  Away away_as_before(const PathSight& before, const PathSight& sight) const;
   Away console_is_away(const std::vector<PathSight>& sights) const;
 
   TrialTerms terms_;
@@ -112,6 +123,7 @@ class Trial {
   MonoTime quiet_at_;
   MonoTime settled_at_;
   MonoTime deadline_;
+  MonoTime alike_until_;
   bool confirmed_ = false;
   bool away_ = false;
   std::optional<std::string> aborted_{};

@@ -2,6 +2,7 @@
 #include "uplink/ctl/arguments.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,13 +17,20 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t duration_max_s = 30 * 86'400;
+/// What `path.drain` and `port.identify` take.
+constexpr DurationBounds drain_bounds{0, 86'400, "0s..1d, as 90s, 10m or 2h; 0s ends a drain"};
+constexpr DurationBounds identify_bounds{1, 300, "1s..5m, as 30s or 2m"};
+
+/// What an order in a file may say beside its operations: as the Console's commands, but for who
+/// confirms it and its id.
+constexpr std::array<std::string_view, 7> order_keys{
+    "type", "revision", "deadline", "dry_run", "force", "accept_regression", "confirm_within_s"};
 
 struct Simple {
   const char* name;
   const char* help;
 };
-constexpr std::array<Simple, 12> simple_commands{{
+constexpr std::array<Simple, 10> simple_commands{{
     {"status", "Host, Console connection, counts and problems"},
     {"ports", "Physical ports: carrier, lease, address, path, and what to do"},
     {"paths", "Ways to the Console: state, round trip, first broken step"},
@@ -30,9 +38,7 @@ constexpr std::array<Simple, 12> simple_commands{{
     {"networks", "VM networks"},
     {"interfaces", "VM interfaces and their taps"},
     {"gateway", "Published ports"},
-    {"history", "Revisions of the configuration and the commands that made them"},
     {"plan", "What would change if the present configuration were applied now"},
-    {"export", "The present configuration as JSON, as apply takes it"},
     {"renew", "Ask the Console for a new certificate now; status and events say how it ends"},
     {"watch", "Status, ports and paths, live until interrupted"},
 }};
@@ -61,10 +67,14 @@ void add_commands(CLI::App& app, Values& values) {
       ->check(CLI::IsMember({"begin", "status", "finish"}));
   auto* identify = app.add_subcommand("identify", "Blink the light of a port");
   identify->add_option("port", values.port, "Port")->required();
-  identify->add_option("duration", values.duration, "For how long: 30s, 2m; 10 s without");
+  identify->add_option("duration", values.duration, "For how long: 30s, at most 5m; 10 s without");
   auto* drain = app.add_subcommand("drain", "Move the tunnel off a port for a while");
   drain->add_option("port", values.port, "Port")->required();
-  drain->add_option("duration", values.duration, "For how long: 90s, 10m, 2h, 1d")->required();
+  drain
+      ->add_option("duration", values.duration,
+                   "For how long: 90s, 10m, 2h, at most 1d; 0s: no more")
+      ->required();
+  drain->add_flag("--force", values.force, "Also when no other path to the Console is up");
   auto* apply =
       app.add_subcommand("apply", "Apply operations or a whole configuration from a JSON file");
   apply->add_option("file", values.file, "File; - for standard input")->required();
@@ -85,6 +95,16 @@ void add_commands(CLI::App& app, Values& values) {
   rollback->add_option("revision", values.revision, "Number, as in \"uplinkctl history\"")
       ->check(CLI::PositiveNumber);
   trial_options(rollback);
+  auto* history = app.add_subcommand(
+      "history", "Revisions of the configuration and the commands that made them, newest first");
+  history
+      ->add_option("--limit", values.limit,
+                   "At most so many of each; all revisions and 50 commands without")
+      ->check(CLI::Range(1, 200));
+  auto* exported = app.add_subcommand(
+      "export", "The present configuration, or that of a revision, as JSON as apply takes it");
+  exported->add_option("--revision", values.revision, "Number, as in \"uplinkctl history\"")
+      ->check(CLI::PositiveNumber);
   auto* events = app.add_subcommand("events", "What happened, oldest first");
   events->add_flag("--follow", values.follow, "Go on as things happen");
   events->add_option("--after", values.after, "Only events after this number")
@@ -111,7 +131,8 @@ std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, co
   if (values.accept_regression) { made.args["accept_regression"] = true; }
   if (values.confirm_within_s > 0) { made.args["confirm_within_s"] = values.confirm_within_s; }
   if (!values.duration.empty()) {
-    const auto seconds = parse_duration_s(values.duration);
+    const auto seconds =
+        parse_duration_s(values.duration, command == "identify" ? identify_bounds : drain_bounds);
     if (!seconds) {
       return std::unexpected(EarlyEnd{Exit::usage, "uplinkctl: " + seconds.error().what + "\n"});
     }
@@ -157,7 +178,7 @@ std::expected<Invocation, EarlyEnd> parse_arguments(int argc, const char* const*
   return invocation_of(app.get_subcommands().front()->get_name(), values, std::move(made));
 }
 
-Result<std::int64_t> parse_duration_s(std::string_view text) {
+Result<std::int64_t> parse_duration_s(std::string_view text, const DurationBounds& bounds) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
@@ -166,13 +187,37 @@ Result<std::int64_t> parse_duration_s(std::string_view text) {
   if (unit == "m" || unit == "min") { scale = 60; }
   if (unit == "h") { scale = 3600; }
   if (unit == "d") { scale = 86'400; }
-  if (error != std::errc{} || scale == 0 || number < 1 || number > duration_max_s / scale) {
-    return refuse(fmt::format("duration \"{}\": expected 1s..30d, as 90s, 10m, 2h or 1d", text));
+  if (error != std::errc{} || scale == 0 || number < 0 || number > bounds.max_s / scale ||
+      number * scale < bounds.min_s) {
+    return refuse(fmt::format("duration \"{}\": expected {}", text, bounds.expected));
   }
   return number * scale;
 }
 
-Result<json::array> operations_in(std::string_view text) {
+namespace {
+
+/// What stands beside `key` in an order is passed on, or refused.
+Result<json::object> order_of(const json::object& object, std::string_view key,
+                              json::array operations) {
+  json::object out{{"operations", std::move(operations)}};
+  for (const auto& [name, value] : object) {
+    if (name == key) { continue; }
+    if (std::ranges::find(order_keys, std::string_view(name)) == order_keys.end()) {
+      return refuse(fmt::format("\"{}\" is unknown beside \"{}\"; allowed: {}",
+                                std::string_view(name), key, fmt::join(order_keys, ", ")));
+    }
+    out[name] = value;
+  }
+  return out;
+}
+
+json::array replace_by(const json::value& model) {
+  return {json::object{{"op", "model.replace"}, {"model", model}}};
+}
+
+}  // namespace
+
+Result<json::object> order_in(std::string_view text) {
   json::stream_parser parser;
   boost::system::error_code error;
   std::size_t used = parser.write_some(text.data(), text.size(), error);
@@ -184,19 +229,20 @@ Result<json::array> operations_in(std::string_view text) {
     return refuse(fmt::format("{}: not JSON: {}", place_of(text, used), error.message()));
   }
   const json::value value = parser.release();
-  if (value.is_array()) { return value.get_array(); }
+  if (value.is_array()) { return json::object{{"operations", value.get_array()}}; }
   if (!value.is_object()) {
     return refuse("expected a list of operations, {\"operations\": [...]} or a configuration");
   }
   const auto& object = value.get_object();
   if (const auto* operations = object.if_contains("operations")) {
-    if (operations->is_array()) { return operations->get_array(); }
-    return refuse("\"operations\": expected a list");
+    if (!operations->is_array()) { return refuse("\"operations\": expected a list"); }
+    return order_of(object, "operations", operations->get_array());
   }
-  if (object.contains("op")) { return json::array{value}; }
-  const auto* model = object.if_contains("model");
-  return json::array{
-      json::object{{"op", "model.replace"}, {"model", model != nullptr ? *model : value}}};
+  if (object.contains("op")) { return json::object{{"operations", json::array{value}}}; }
+  if (const auto* model = object.if_contains("model")) {
+    return order_of(object, "model", replace_by(*model));
+  }
+  return json::object{{"operations", replace_by(value)}};
 }
 
 }  // namespace edge::uplink::ctl

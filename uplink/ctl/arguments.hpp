@@ -32,12 +32,20 @@ struct EarlyEnd {
 
 std::expected<Invocation, EarlyEnd> parse_arguments(int argc, const char* const* argv);
 
-/// "90", "90s", "10m", "2h", "1d" in seconds. Errors: invalid_input with the value and the forms.
-Result<std::int64_t> parse_duration_s(std::string_view text);
+struct DurationBounds {
+  std::int64_t min_s;
+  std::int64_t max_s;
+  std::string_view expected;  ///< Both and the forms, for people.
+};
 
-/// The operations in a file: a list of operations, one operation, {"operations": [...]}, or a whole
-/// model as `export` prints it, which becomes model.replace. Errors: invalid_input, with line and
-/// column when it is no JSON.
-Result<boost::json::array> operations_in(std::string_view text);
+/// "90", "90s", "10m", "2h", "1d" in seconds. Errors: invalid_input with the value and the forms.
+Result<std::int64_t> parse_duration_s(std::string_view text, const DurationBounds& bounds);
+
+/// What a file orders, as `{"operations": [...], ...}`: a list of operations, one operation,
+/// {"operations": [...]}, {"model": {...}}, or a whole model as `export` prints it, which becomes
+/// model.replace. What stands beside the operations or the model (revision, dry_run, ...) is part
+/// of the order. Errors: invalid_input, with line and column when it is no JSON, and for a key that
+/// is unknown there.
+Result<boost::json::object> order_in(std::string_view text);
 
 }  // namespace edge::uplink::ctl

@@ -131,14 +131,14 @@ Exit run(const Invocation& invocation, const Terminal& terminal) {
   json::object request{{"command", invocation.command}, {"args", invocation.args}};
   if (invocation.command == "apply") {
     const auto text = read_input(invocation.file);
-    auto operations =
-        text ? operations_in(*text) : Result<json::array>(std::unexpected(text.error()));
-    if (!operations) {
+    auto order = text ? order_in(*text) : Result<json::object>(std::unexpected(text.error()));
+    if (!order) {
       terminal.err << fmt::format("uplinkctl: {}{}\n", text ? invocation.file + ": " : "",
-                                  operations.error().what);
+                                  order.error().what);
       return Exit::usage;
     }
-    request["args"].get_object()["operations"] = *std::move(operations);
+    for (const auto& [key, value] : invocation.args) { (*order)[key] = value; }
+    request["args"] = *std::move(order);
   }
   auto client = Client::connect(invocation.socket);
   if (!client) { return no_daemon(client.error(), invocation, terminal); }

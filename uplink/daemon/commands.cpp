@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 
 #include "uplink/daemon/clock.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
@@ -82,7 +83,6 @@ void Commands::wake() {
 }
 
 asio::awaitable<void> Commands::run() {
-  std::size_t size_max = batch_max;
   while ((!queue_.empty() || console_top_ > revision_) && !stopped_) {
     if (console_top_ > revision_) {
       co_await renumber();
@@ -90,7 +90,7 @@ asio::awaitable<void> Commands::run() {
     }
     co_await refresh_facts();
     if (stopped_) { break; }
-    auto batch = std::make_shared<Batch>(take_batch(size_max));
+    auto batch = std::make_shared<Batch>(take_batch(singly_ > 0 ? 1 : batch_max));
     const bool whole = co_await apply(batch);
     if (stopped_) { break; }  // A trial that was cut short: the next start takes it back.
     if (!whole && batch->size() > 1) {
@@ -98,7 +98,6 @@ asio::awaitable<void> Commands::run() {
       // through.
       put_back(*batch);
       singly_ = batch->size();
-      size_max = 1;
       continue;
     }
     const bool ended = co_await execute(batch);
@@ -107,14 +106,13 @@ asio::awaitable<void> Commands::run() {
       put_back(*batch);
       continue;
     }
-    if (singly_ == 1) { size_max = batch_max; }
     if (singly_ > 0) { --singly_; }
   }
   running_ = false;
 }
 
 void Commands::foretell(Decision& decision, const TurnResult& planned) const {
-  decision.consequences = netmodel::to_lines(planned.consequences);
+  decision.consequences = bounded(netmodel::to_lines(planned.consequences));
   if (!hooks_.ways) { return; }
   decision.ways = hooks_.ways(*decision.model, terms_of(decision, planned.impact));
   if (std::string line = to_line(*decision.ways); !line.empty()) {

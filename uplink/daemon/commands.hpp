@@ -66,7 +66,8 @@ class Commands {
   static constexpr std::chrono::seconds retry{1};
   static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;
-  static constexpr std::size_t plan_lines_max = 400;
+  /// So often Reconciler::converge is asked for the proof that a model is back.
+  static constexpr int proofs_max = 3;
   /// Commands that wait together share one turn of the kernel and one commit; each still has its
   /// own revision and result. If the kernel refuses the whole, they are tried one by one.
   static constexpr std::size_t batch_max = 64;
@@ -141,8 +142,9 @@ class Commands {
     std::vector<netmodel::Problem> problems;
     std::size_t problems_dropped = 0;
     std::vector<std::string> plan;
-    std::vector<std::string> consequences;  ///< Of a dry run: what somebody would notice.
-    std::optional<WaysAfter> ways;          ///< As well: over what the Console stays reachable.
+    std::vector<std::string> consequences;  ///< What somebody would notice.
+    std::optional<WaysAfter>
+        ways;  ///< Of trial and dry run: over what the Console stays reachable.
     std::vector<std::string> warnings;
     bool dry_run = false;
     bool trial = false;
@@ -215,8 +217,8 @@ class Commands {
     std::int64_t retired = 0;  ///< The number of a change that does not stay.
   };
   using Ends = std::shared_ptr<const std::vector<End>>;
-  /// False: the disk did not take it, and takes again now; what it changed does not stand any more:
-  /// run it again.
+  /// False: run it again. Either the disk did not take it, and takes again now; or the store takes
+  /// the end of one of several never, and they go singly. What it changed does not stand any more.
   boost::asio::awaitable<bool> execute(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<Ends> ends_of(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<Result<void>> store_ends(Ends ends);
@@ -225,7 +227,8 @@ class Commands {
   boost::asio::awaitable<void> undo_for(Decision& decision, std::string why);
   boost::asio::awaitable<void> disk_healed();
   void tell_unstored(const std::vector<End>& ends, const Error& error);
-  std::string result_text(Decision& decision, std::int64_t revision) const;
+  boost::asio::awaitable<Ends> shorter_ends(std::shared_ptr<Batch> batch, std::string why);
+  static std::string result_text(const Decision& decision, std::int64_t revision);
 
   // commands_trial.cpp
   /// Where the network is after it was taken back.
@@ -247,11 +250,16 @@ class Commands {
   /// Shows `before` again; if the kernel refuses, the next older good revision, at last the rescue
   /// state. `known` is trouble that was there before and counts for nothing.
   boost::asio::awaitable<Landing> go_back(netmodel::Model before, std::vector<std::string> known);
-  boost::asio::awaitable<bool> shows(netmodel::Model model, const std::vector<std::string>& known);
+  struct Shown {
+    std::vector<std::string> refused;  ///< What the kernel does not take, but for what is known.
+    bool proven = false;               ///< A dump showed the model.
+  };
+  boost::asio::awaitable<Shown> shows(netmodel::Model model, const std::vector<std::string>& known);
+  static std::string unproven(const Shown& shown);
   std::vector<std::string> unreached(const Decision& decision) const;
   TrialTerms terms_of(const Decision& decision, const netmodel::PortImpact& impact) const;
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
-  /// Why an action may not be done: it would take the last path away. nullopt: it may.
+  /// Why an action may not be done: there is no other path to go to. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;
 
   boost::asio::io_context& io_;

@@ -6,6 +6,7 @@
 
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
@@ -42,6 +43,10 @@ Commands::Batch Commands::take_batch(std::size_t size_max) {
     if (alone && !batch.empty()) { break; }
     queue_.pop_front();
     if (decision.model && !decision.dry_run) {
+      if (!decision.trial) {  // A trial foretells with its plan.
+        decision.consequences =
+            bounded(netmodel::to_lines(reconciler_.foreseen(base, *decision.model)));
+      }
       base = *decision.model;
       number(decision, revision);
       revision = decision.item.number;

@@ -22,7 +22,13 @@ namespace {
 
 json::array problems_json(const std::vector<netmodel::Problem>& problems, std::size_t dropped) {
   json::array out;
+  std::size_t bytes = 0;
   for (const auto& problem : problems) {
+    bytes += problem.what.size() + problem.field.size();
+    if (out.size() == told_lines_max || bytes > told_bytes_max) {
+      dropped += problems.size() - out.size();
+      break;
+    }
     json::object row{{"what", problem.what}};
     if (problem.op) { row["op"] = *problem.op; }
     if (!problem.field.empty()) { row["field"] = problem.field; }
@@ -51,25 +57,20 @@ bool may_heal(const Error& error) {
 
 }  // namespace
 
-std::string Commands::result_text(Decision& decision, std::int64_t revision) const {
-  if (decision.plan.size() > plan_lines_max) {
-    const std::size_t more = decision.plan.size() - plan_lines_max;
-    decision.plan.resize(plan_lines_max);
-    decision.plan.push_back(fmt::format("... and {} more lines", more));
-  }
+std::string Commands::result_text(const Decision& decision, std::int64_t revision) {
   json::object result{
       {"type", "result"},
       {"id", decision.item.id},
       {"state", std::string(store::to_string(decision.state))},
       {"problems", problems_json(decision.problems, decision.problems_dropped)},
       {"revision", revision},
-      {"plan", texts(decision.plan)},
+      {"plan", texts(bounded(decision.plan))},
       {"changed", decision.state == CommandState::done && decision.model && !decision.dry_run},
       {"elapsed_ms", (mono_now() - decision.began) / std::chrono::milliseconds(1)}};
-  if (!decision.difference.empty()) { result["difference"] = texts(decision.difference); }
+  if (!decision.difference.empty()) { result["difference"] = texts(bounded(decision.difference)); }
   if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
   if (decision.ways) { result["console"] = to_json(*decision.ways); }
-  if (!decision.warnings.empty()) { result["warnings"] = texts(decision.warnings); }
+  if (!decision.warnings.empty()) { result["warnings"] = texts(bounded(decision.warnings)); }
   return json::serialize(result);
 }
 
@@ -136,9 +137,46 @@ asio::awaitable<Result<void>> Commands::store_ends(Ends ends) {
   co_return stored;
 }
 
+/// The store will never take the end of this command: what it changed does not stay, and it ends in
+/// few words.
+asio::awaitable<Commands::Ends> Commands::shorter_ends(std::shared_ptr<Batch> batch,
+                                                       std::string why) {
+  Decision& decision = batch->front();
+  decision.plan.clear();
+  decision.difference.clear();
+  decision.consequences.clear();
+  decision.warnings.clear();
+  decision.problems.clear();
+  decision.problems_dropped = 0;
+  decision.ways.reset();
+  decision.made_for.reset();
+  why = "its end could not be stored: " + why;
+  if (!decision.changes_model()) {
+    decision.problems.push_back({std::nullopt, "", std::move(why)});
+  } else if (decision.before) {
+    std::vector<std::string> reasons{std::move(why)};
+    co_await take_back(decision, std::move(reasons));
+  } else {
+    co_await undo_for(decision, std::move(why));
+  }
+  Ends ends = co_await ends_of(batch);
+  co_return ends;
+}
+
 asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
   Ends ends = co_await ends_of(batch);
   Result<void> stored = co_await store_ends(ends);
+  if (!stored && !may_heal(stored.error())) {
+    spdlog::error("command.end_refused id={} reason={}", ends->front().id, stored.error().what);
+    if (batch->size() > 1) {  // One of them is to blame.
+      co_await show_stored();
+      singly_ = batch->size();
+      co_return false;
+    }
+    std::string why = stored.error().what;
+    ends = co_await shorter_ends(batch, std::move(why));
+    stored = co_await store_ends(ends);
+  }
   if (!stored) {
     tell_unstored(*ends, stored.error());
     const bool changed = std::ranges::any_of(*batch, &Decision::changes_model);

@@ -31,9 +31,11 @@ json::object told(std::int64_t number, const Result<std::optional<store::Revisio
   if (!*kept) { return {{"problem", fmt::format("revision {} is not kept", number)}}; }
   const store::Revision& revision = **kept;
   if (revision.model.size() > model_bytes_max) {
-    return {{"problem", fmt::format("the model of revision {} has {} bytes, a message at most {}: "
-                                    "read it at the host",
-                                    number, revision.model.size(), model_bytes_max)}};
+    return {
+        {"problem",
+         fmt::format("the model of revision {0} has {1} bytes, a message at most {2}: read it at "
+                     "the host with \"uplinkctl export --revision {0}\"",
+                     number, revision.model.size(), model_bytes_max)}};
   }
   boost::system::error_code ec;
   json::value model = json::parse(revision.model, ec);

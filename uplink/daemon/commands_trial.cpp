@@ -1,5 +1,6 @@
 // Commands: a change that can touch a path is tried out, judged, and kept or taken back.
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,6 +22,7 @@ using store::CommandState;
 namespace {
 
 constexpr std::size_t revisions_tried_max = 20;
+constexpr std::size_t refusals_told_max = 5;
 
 json::array array_of(const std::vector<std::string>& lines) {
   json::array out;
@@ -45,6 +47,14 @@ std::string undo_text(std::int64_t revision, std::int64_t number, const TrialTer
                    {"paths", std::move(before)}});
 }
 
+std::string to_line(const std::vector<std::string>& refusals) {
+  const std::size_t told = std::min(refusals.size(), refusals_told_max);
+  const auto first = std::span(refusals).first(told);
+  const std::size_t more = refusals.size() - told;
+  return fmt::format("{}{}", fmt::join(first, "; "),
+                     more == 0 ? "" : fmt::format("; and {} more", more));
+}
+
 /// Trouble that was there before the trial that `undo` belongs to.
 std::vector<std::string> known_trouble(const std::string& undo) {
   std::vector<std::string> out;
@@ -60,6 +70,12 @@ std::vector<std::string> known_trouble(const std::string& undo) {
 }
 
 }  // namespace
+
+std::string Commands::unproven(const Shown& shown) {
+  const bool accepted = !shown.proven && shown.refused.empty();
+  return accepted ? " (written, but the kernel does not show all of it yet: see \"uplinkctl plan\")"
+                  : "";
+}
 
 TrialTerms Commands::terms_of(const Decision& decision, const netmodel::PortImpact& impact) const {
   TrialTerms terms;
@@ -119,9 +135,10 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   foretell(decision, planned);
   if (planned.consequences.cuts_last_path && !decision.force) {
     refuse(decision,
-           "it would cut the last way to the Console; to do it all the same, say \"force\": true");
-    for (const auto& line : decision.consequences) {
-      decision.problems.push_back({std::nullopt, "", line});
+           "it would cut the last way to the Console; to do it all the same, say \"force\": true "
+           "(uplinkctl: --force)");
+    for (auto& line : netmodel::to_lines_of_ways(planned.consequences)) {
+      decision.problems.push_back({std::nullopt, "", std::move(line)});
     }
     co_return;
   }
@@ -237,11 +254,11 @@ asio::awaitable<void> Commands::refuse_applied(Decision& decision, const netmode
 asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
                                                      std::vector<std::string> known) {
   netmodel::Model wanted = before;
-  const bool as_before = co_await shows(std::move(wanted), known);
-  if (as_before) { co_return Landing{fmt::format("revision {}", revision_), std::nullopt}; }
-  events_.add("undo.refused",
-              {{"revision", revision_},
-               {"what", reconciler_.last() ? array_of(reconciler_.trouble()) : json::array{}}});
+  Shown shown = co_await shows(std::move(wanted), known);
+  if (shown.refused.empty()) {
+    co_return Landing{fmt::format("revision {}{}", revision_, unproven(shown)), std::nullopt};
+  }
+  events_.add("undo.refused", {{"revision", revision_}, {"what", array_of(shown.refused)}});
   auto newest = [](store::Store& s) { return s.revisions(revisions_tried_max); };
   const auto summaries = co_await store_.call(std::move(newest));
   for (const auto& summary : summaries ? *summaries : std::vector<store::RevisionSummary>{}) {
@@ -255,27 +272,38 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
     older->host.console_endpoints = before.host.console_endpoints;
     if (*older == before) { continue; }
     wanted = *older;
-    const bool shown = co_await shows(std::move(wanted), known);
-    if (shown) {
+    shown = co_await shows(std::move(wanted), known);
+    if (shown.refused.empty()) {
       co_return Landing{fmt::format("the model of revision {}, because the kernel refused that of "
-                                    "revision {}",
-                                    number, revision_),
+                                    "revision {}{}",
+                                    number, revision_, unproven(shown)),
                         std::move(*older)};
     }
   }
   netmodel::Model rescue = netmodel::rescue_of(before);
   wanted = rescue;
-  co_await shows(std::move(wanted), known);
-  co_return Landing{"the rescue state: DHCP on every port, no groups", std::move(rescue)};
+  shown = co_await shows(std::move(wanted), known);
+  std::string where = "the rescue state: DHCP on every port, no groups" + unproven(shown);
+  if (!shown.refused.empty()) {
+    where += "; of it the kernel refused: " + to_line(shown.refused);
+    events_.add("undo.refused", {{"rescue", true}, {"what", array_of(shown.refused)}});
+  }
+  co_return Landing{std::move(where), std::move(rescue)};
 }
 
-/// A turn that writes without a refusal is enough: what is not verified yet is drift, and repaired.
-asio::awaitable<bool> Commands::shows(netmodel::Model model,
-                                      const std::vector<std::string>& known) {
+/// Who else writes may hold up the proof for some turns; that alone is no reason to show less.
+asio::awaitable<Commands::Shown> Commands::shows(netmodel::Model model,
+                                                 const std::vector<std::string>& known) {
   reconciler_.set_model(std::move(model));
-  std::string why = "taking back";
-  const TurnResult turn = co_await reconciler_.converge(std::move(why));
-  co_return turn.shows_but(known) || (turn.errors.empty() && turn.conflicts.empty());
+  Shown shown;
+  for (int i = 0; i < proofs_max && !stopped_; ++i) {
+    std::string why = "taking back";
+    const TurnResult turn = co_await reconciler_.converge(std::move(why));
+    shown.refused = turn.trouble_beside(known);
+    shown.proven = turn.shows_but(known);
+    if (shown.proven || !shown.refused.empty()) { break; }
+  }
+  co_return shown;
 }
 
 asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t revision) {
@@ -308,7 +336,8 @@ std::optional<std::string> Commands::cuts_all(const netmodel::HostAction& action
     here = here || sight.up();
   }
   if (!here) { return std::nullopt; }
-  return "it would cut the last way to the Console; to do it all the same, say \"force\": true";
+  return "no other path to the Console is up: the tunnel would stay on this port until one is; to "
+         "drain it all the same, say \"force\": true (uplinkctl drain --force)";
 }
 
 void Commands::say_confirming() {

@@ -83,7 +83,10 @@ class Daemon {
 
   void on_control(ControlRequest request, std::shared_ptr<ControlClient> client);
   void control_events(const boost::json::object& args, std::shared_ptr<ControlClient> client);
-  void control_history(std::shared_ptr<ControlClient> client);
+  void control_history(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void control_export(const boost::json::object& args, std::shared_ptr<ControlClient> client);
+  void with_revision(std::int64_t wanted, std::shared_ptr<ControlClient> client,
+                     std::function<void(boost::json::value)> then);
   void control_apply(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void control_rollback(const boost::json::object& args, std::shared_ptr<ControlClient> client);
   void roll_back_to(const boost::json::object& args, std::shared_ptr<ControlClient> client);

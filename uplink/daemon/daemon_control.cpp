@@ -44,8 +44,8 @@ json::object command_row(const store::CommandRecord& command) {
 }
 
 /// What a command says of how it is to be run, in `uplinkctl apply` as in the Console's message.
-constexpr std::array<const char*, 4> trial_keys{"dry_run", "force", "accept_regression",
-                                                "confirm_within_s"};
+constexpr std::array<const char*, 7> order_keys{
+    "type", "revision", "deadline", "dry_run", "force", "accept_regression", "confirm_within_s"};
 
 }  // namespace
 
@@ -73,7 +73,7 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
   } else if (command == "events") {
     control_events(request.args, std::move(client));
   } else if (command == "history") {
-    control_history(std::move(client));
+    control_history(request.args, std::move(client));
   } else if (command == "watch") {
     watchers_.push_back(client);
     push_watch();
@@ -90,7 +90,7 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
   } else if (command == "rollback") {
     control_rollback(request.args, std::move(client));
   } else if (command == "export") {
-    client->answer(netmodel::to_json(reconciler_.model()));
+    control_export(request.args, std::move(client));
   } else if (command == "renew") {
     control_renew(std::move(client));
   } else if (command == "drain") {
@@ -98,7 +98,7 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
     run_operations({json::object{{"op", "path.drain"},
                                  {"adapter", text_arg(request.args, "port")},
                                  {"seconds", seconds}}},
-                   {}, std::move(client));
+                   request.args, std::move(client));
   } else if (command == "identify") {
     run_operations({json::object{{"op", "port.identify"},
                                  {"adapter", text_arg(request.args, "port")},
@@ -145,11 +145,17 @@ void Daemon::control_events(const json::object& args, ClientPtr client) {
   });
 }
 
-void Daemon::control_history(ClientPtr client) {
+void Daemon::control_history(const json::object& args, ClientPtr client) {
+  const std::int64_t limit = number_arg(args, "limit", 0);
+  const auto at_most = [limit](std::int64_t usual) {
+    return static_cast<std::size_t>(limit > 0 ? std::min(limit, Commands::revisions_told_max)
+                                              : usual);
+  };
   store_.run(
-      [](store::Store& s) -> Result<json::object> {
-        EDGE_ASSIGN(const auto revisions, s.revisions(50));
-        EDGE_ASSIGN(const auto commands, s.recent_commands(50));
+      [revisions_max = at_most(Commands::revisions_told_max),
+       commands_max = at_most(50)](store::Store& s) -> Result<json::object> {
+        EDGE_ASSIGN(const auto revisions, s.revisions(revisions_max));
+        EDGE_ASSIGN(const auto commands, s.recent_commands(commands_max));
         json::array revision_rows;
         for (const auto& revision : revisions) { revision_rows.push_back(to_json(revision)); }
         json::array command_rows;
@@ -166,10 +172,41 @@ void Daemon::control_history(ClientPtr client) {
       });
 }
 
+/// The model of a kept revision; `then` is called only where there is one.
+void Daemon::with_revision(std::int64_t wanted, ClientPtr client,
+                           std::function<void(json::value)> then) {
+  store_.run(
+      [wanted](store::Store& s) { return s.revision(wanted); },
+      [wanted, client, then](const Result<std::optional<store::Revision>>& revision) {
+        if (!revision || !*revision) {
+          client->refuse(
+              revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
+                       : revision.error().what);
+          return;
+        }
+        boost::system::error_code ec;
+        json::value model = json::parse((*revision)->model, ec);
+        if (ec) {
+          client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
+          return;
+        }
+        then(std::move(model));
+      });
+}
+
+void Daemon::control_export(const json::object& args, ClientPtr client) {
+  if (!args.contains("revision")) {
+    client->answer(netmodel::to_json(reconciler_.model()));
+    return;
+  }
+  with_revision(number_arg(args, "revision", 0), client,
+                [client](json::value model) { client->answer(std::move(model)); });
+}
+
 void Daemon::run_operations(json::array operations, const json::object& args, ClientPtr client) {
   json::object command{
       {"type", "command"}, {"id", random_uuid()}, {"operations", std::move(operations)}};
-  for (const char* key : trial_keys) {
+  for (const char* key : order_keys) {
     if (const auto* value = args.if_contains(key)) { command[key] = *value; }
   }
   commands_.run_local(command, [client](json::object result) {
@@ -239,25 +276,16 @@ void Daemon::control_rollback(const json::object& args, ClientPtr client) {
 }
 
 void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
-  const std::int64_t wanted = number_arg(args, "revision", commands_.revision_before());
-  store_.run(
-      [wanted](store::Store& s) { return s.revision(wanted); },
-      [this, wanted, args, client](const Result<std::optional<store::Revision>>& revision) {
-        if (!revision || !*revision) {
-          client->refuse(
-              revision ? fmt::format("there is no revision {}; see \"uplinkctl history\"", wanted)
-                       : revision.error().what);
-          return;
-        }
-        boost::system::error_code ec;
-        json::value model = json::parse((*revision)->model, ec);
-        if (ec) {
-          client->refuse(fmt::format("revision {} cannot be read: {}", wanted, ec.message()));
-          return;
-        }
-        run_operations({json::object{{"op", "model.replace"}, {"model", std::move(model)}}}, args,
-                       client);
-      });
+  json::object terms = args;
+  terms.erase("revision");  // Of the command: the one that it is made for.
+  with_revision(number_arg(args, "revision", commands_.revision_before()), client,
+                [this, terms, client](json::value model) {
+                  // An adapter that it names may be away today.
+                  run_operations({json::object{{"op", "model.replace"},
+                                               {"model", std::move(model)},
+                                               {"allow_pending", true}}},
+                                 terms, client);
+                });
 }
 
 void Daemon::control_doctor(const json::object& args, ClientPtr client) {

@@ -6,6 +6,7 @@
 
 #include "netmodel/core/groups.hpp"
 #include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
 
@@ -54,7 +55,7 @@ void Daemon::control_unplug(const json::object& args, std::shared_ptr<ControlCli
   if (has_path && !path_ends) {
     consequences.emplace_back("its group goes on over another adapter: the path stays");
   }
-  for (const auto& line : netmodel::to_lines(found)) { consequences.emplace_back(line); }
+  for (const auto& line : bounded(netmodel::to_lines(found))) { consequences.emplace_back(line); }
   json::array others;
   for (const Way& way : up) {
     const bool told = std::ranges::find(others, json::value(way.port)) != others.end();

@@ -76,7 +76,7 @@ PortFacts Ports::path_facts(const Port& port, unsigned rank) const {
   PortFacts facts;
   facts.port = port.key;
   facts.name = port.name;
-  facts.enabled = !port.drained_until;
+  facts.drained = port.drained_until.has_value();
   facts.admin_up = !port.disabled;
   facts.carrier = port.carrier;
   if (port.lease_usable() && port.address_ready) {

@@ -264,4 +264,10 @@ asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate, Loo
   co_return result;
 }
 
+netmodel::Consequences Reconciler::foreseen(const netmodel::Model& before,
+                                            const netmodel::Model& after) const {
+  const netmodel::RenderFacts facts = hooks_.facts();
+  return netmodel::consequences({before, facts}, {after, facts}, {});
+}
+
 }  // namespace edge::uplink

@@ -119,6 +119,11 @@ class Reconciler {
   boost::asio::awaitable<TurnResult> plan_only(netmodel::Model candidate,
                                                LookAge age = LookAge::none);
 
+  /// What somebody would notice, without a look at the kernel: not what a plan alone tells (taps
+  /// that are made anew, pauses of a port).
+  netmodel::Consequences foreseen(const netmodel::Model& before,
+                                  const netmodel::Model& after) const;
+
   const std::optional<TurnResult>& last() const { return last_; }
   /// Errors and conflicts of the last turn.
   std::vector<std::string> trouble() const {

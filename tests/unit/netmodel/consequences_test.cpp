@@ -93,6 +93,15 @@ TEST_F(ConsequencesTest, ANetworkOverTheConsolesAddressIsNamedAndOverEachOfThemC
   EXPECT_FALSE(found().cuts_last_path) << "the Console has another address";
 }
 
+TEST_F(ConsequencesTest, AnotherSubnetConcernsEachGuestOfItsNetwork) {
+  before.networks["lab"] = Network{.kind = NetworkKind::isolated, .subnet = prefix("10.6.0.0/24")};
+  attach("quiet", "lab");
+  after = before;
+  after.networks["lab"].subnet = prefix("10.7.0.0/24");
+  EXPECT_THAT(lines(), ElementsAre("VM \"vm-quiet\": interface \"quiet\": network \"lab\" has "
+                                   "10.7.0.0/24 in place of 10.6.0.0/24: it needs a new address"));
+}
+
 TEST_F(ConsequencesTest, APulledCableEndsThePathAndCutsItsGuests) {
   attach("direct", bridge0);
   after = before;

@@ -118,6 +118,52 @@ TEST(TrialTest, AConsoleThatIsAwayTakesNothingBackAndTheClockRunsFromItsReturn) 
   EXPECT_EQ(verdict(trial, back, t0 + 701s), Verdict::keep);
 }
 
+TEST(TrialTest, AConsoleThatWasAwayBeforeItAndIsAfterItTakesNothingBack) {
+  TrialTerms wanted = terms();
+  wanted.before = {broken("eth0", Step::tcp), broken("eth1", Step::tcp)};
+  Trial trial(wanted, t0);
+  // The path that the change does not touch shows that it is the Console.
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 120s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 5h), Verdict::wait);
+  const std::vector<PathSight> back = {path("eth0", 2), path("eth1", 2)};
+  EXPECT_EQ(verdict(trial, back, t0 + 5h), Verdict::wait);
+  EXPECT_EQ(trial.deadline(), t0 + 5h + 120s);
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, back, t0 + 5h), Verdict::keep);
+
+  Trial worse(wanted, t0);
+  EXPECT_EQ(verdict(worse, {broken("eth0", Step::lease), broken("eth1", Step::tcp)}, t0 + 30s),
+            Verdict::take_back)
+      << "that the Console is away does not excuse a cut below it";
+}
+
+TEST(TrialTest, WhereTheOnlyPathIsTouchedNobodyWouldSeeItReturnSoThatIsWaitedForAnHour) {
+  TrialTerms wanted;
+  wanted.before = {broken("eth0", Step::tcp)};
+  wanted.affected = {"eth0"};
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 120s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 59min), Verdict::wait);
+  EXPECT_EQ(trial.next_deadline(t0 + 59min), t0 + 60min);
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 60min), Verdict::wait);
+  EXPECT_FALSE(trial.console_away());
+  EXPECT_EQ(verdict(trial, wanted.before, t0 + 62min), Verdict::take_back);
+
+  wanted.before = {broken("eth0", Step::tcp), broken("eth1", Step::tcp)};
+  wanted.before.back().welcomes = 0;  // A way that never led to the Console says nothing of it.
+  Trial closed(wanted, t0);
+  EXPECT_EQ(verdict(closed, wanted.before, t0 + 59min), Verdict::wait);
+  EXPECT_EQ(verdict(closed, wanted.before, t0 + 60min), Verdict::wait);
+  EXPECT_FALSE(closed.console_away());
+
+  Trial answered(wanted, t0);
+  const std::vector<PathSight> busy = {broken("eth0", Step::console, true), wanted.before.back()};
+  EXPECT_EQ(verdict(answered, busy, t0 + 5h), Verdict::wait) << "the Console itself says no";
+  EXPECT_TRUE(answered.console_away());
+}
+
 TEST(TrialTest, WhoEndsItGetsItBackWhateverThePathsSay) {
   Trial trial(terms(), t0);
   trial.on_confirm();
@@ -168,6 +214,15 @@ TEST(TrialTest, SilenceOverTheOnlyChangedPathIsNotTakenForAConsoleThatIsAway) {
   EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 29s), Verdict::wait);
   EXPECT_FALSE(trial.console_away());
   EXPECT_EQ(verdict(trial, {broken("eth0", Step::tcp)}, t0 + 30s), Verdict::take_back);
+}
+
+TEST(TrialTest, WhatTheConsoleItselfSaysOverTheOnlyPathProvesTheWay) {
+  TrialTerms wanted = terms();
+  wanted.before = {path("eth0")};
+  Trial trial(wanted, t0);
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::console, true)}, t0 + 30s), Verdict::wait);
+  EXPECT_TRUE(trial.console_away());
+  EXPECT_EQ(verdict(trial, {broken("eth0", Step::console, true)}, t0 + 600s), Verdict::wait);
 }
 
 TEST(TrialTest, APortThatEndsOnPurposeIsNoRegressionButItsPathNeedsAProofElsewhere) {

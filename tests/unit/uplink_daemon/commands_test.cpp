@@ -255,5 +255,27 @@ TEST(CommandsTest, OneBadCommandAmongManyThatWaitedDoesNotTakeThemAlong) {
   EXPECT_TRUE(machine.has_link("n-green"));
 }
 
+TEST(CommandsTest, EachResultSaysWhatSomebodyNoticesOfItAlsoWithinABatch) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(
+      1,
+      make_blue + R"(,{"op":"interface.attach","interface":"web","vm":"web","network":"blue"})"));
+  life.send(Life::command(
+      2, R"({"op":"gateway.publish","rule":"http","interface":"web","protocol":"tcp","port":80})"));
+  life.send(Life::command(3, R"({"op":"gateway.withdraw","rule":"http"})"));
+  life.send(Life::command(4, R"({"op":"interface.detach","interface":"web"})"));
+  const auto lines = [&](int n) {
+    EXPECT_EQ(life.result_of(n), "done");
+    const auto result = life.heard("result", n).value();
+    const auto* found = result.if_contains("consequences");
+    return found == nullptr ? std::string() : boost::json::serialize(*found);
+  };
+  EXPECT_EQ(lines(1), "") << "what is new is missed by nobody";
+  EXPECT_EQ(lines(2), "");
+  EXPECT_EQ(lines(3), R"(["rule \"http\" (tcp 80) ends"])");
+  EXPECT_EQ(lines(4), R"(["VM \"web\": interface \"web\" on network \"blue\" goes"])");
+}
+
 }  // namespace
 }  // namespace edge::uplink

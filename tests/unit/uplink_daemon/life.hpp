@@ -116,6 +116,7 @@ struct Machine {
   MacAddress eth0 = parse_mac("02:00:00:00:00:01").value();
   netmodel::FakeKernel kernel;
   store::TempFolder disk;
+  store::StoreLimits limits;                    ///< Of its store.
   std::vector<netmodel::NeededAddress> needed;  ///< What its paths need.
 
   netmodel::RenderFacts facts() const {
@@ -313,7 +314,7 @@ class Life {
 
  private:
   store::Store open_store() {
-    store::StoreOptions options;
+    store::StoreOptions options{.limits = machine_.limits, .vfs = {}};
     if (death_ != nullptr && death_->disk != nullptr) { options.vfs = store::FaultVfs::kName; }
     auto opened = store::Store::open(machine_.disk.file("uplink.db"), WallTime{}, options);
     EXPECT_TRUE(opened) << opened.error().what;

@@ -69,6 +69,41 @@ TEST(TrialUndoTest, AfterARebootItIsTakenBackAtOnceThoughItsTimeIsNotOver) {
   EXPECT_EQ(life.commands().revision(), 0);
 }
 
+TEST(TrialUndoTest, WhatIsBackIsSaidWhenADumpShowsIt) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  const std::uint32_t before = machine.mtu();
+  ASSERT_TRUE(life.try_out(1, jumbo, R"(,"confirm_within_s":1)"));
+  machine.kernel.ignore("mtu 1500", Reconciler::tries_max + 1);
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_EQ(machine.mtu(), before);
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("taken back: revision 0\""));
+}
+
+TEST(TrialUndoTest, WhatNoDumpShowsIsSaidToBeWrittenOnly) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  ASSERT_TRUE(life.try_out(1, jumbo, R"(,"confirm_within_s":1)"));
+  machine.kernel.ignore("mtu 1500", 1000);
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("the kernel does not show all of it yet"));
+  EXPECT_EQ(life.model().adapters.size(), 0U) << "no reason for an older one or the rescue state";
+}
+
+TEST(TrialUndoTest, WhatTheKernelRefusesOfTheRescueStateIsTold) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  ASSERT_TRUE(life.try_out(1, jumbo + "," + make_blue, R"(,"confirm_within_s":1)"));
+  machine.kernel.refuse("mtu 1500");
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  const std::string told = life.text_of("result", 1);
+  EXPECT_THAT(told, HasSubstr("the rescue state: DHCP on every port, no groups; of it the kernel "
+                              "refused: ip link set dev"));
+}
+
 /// Why: the kernel has refused a network; the Console's move is not undone by that.
 TEST(TrialUndoTest, AnOlderRevisionThatIsShownInsteadLeavesTheConsoleWhereItIs) {
   Machine machine;

@@ -2,6 +2,7 @@
 #include "uplink/ctl/session.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -80,34 +81,77 @@ TEST(ArgumentsTest, MistakesEndWithTwoHelpWithNought) {
 }
 
 TEST(DurationTest, BothSidesOfEachBoundary) {
-  EXPECT_EQ(parse_duration_s("1"), 1);
-  EXPECT_EQ(parse_duration_s("90s"), 90);
-  EXPECT_EQ(parse_duration_s("2h"), 7200);
-  EXPECT_EQ(parse_duration_s("30d"), 30 * 86'400);
-  for (const char* wrong : {"", "0", "-1s", "31d", "10x", "s", "1.5h", "99999999999999999999"}) {
-    ASSERT_FALSE(parse_duration_s(wrong).has_value()) << wrong;
-    EXPECT_THAT(parse_duration_s(wrong).error().what, HasSubstr("expected 1s..30d"));
+  const DurationBounds day{1, 86'400, "1s..1d"};
+  EXPECT_EQ(parse_duration_s("1", day), 1);
+  EXPECT_EQ(parse_duration_s("90s", day), 90);
+  EXPECT_EQ(parse_duration_s("2h", day), 7200);
+  EXPECT_EQ(parse_duration_s("1d", day), 86'400);
+  for (const char* wrong :
+       {"", "0", "-1s", "2d", "86401", "10x", "s", "1.5h", "99999999999999999999"}) {
+    ASSERT_FALSE(parse_duration_s(wrong, day).has_value()) << wrong;
+    EXPECT_THAT(parse_duration_s(wrong, day).error().what, HasSubstr("expected 1s..1d"));
   }
 }
 
-TEST(OperationsTest, OneManyOrAWholeModel) {
-  const json::array one{json::object{{"op", "x"}}};
-  EXPECT_EQ(operations_in(R"([{"op":"x"}])").value(), one);
-  EXPECT_EQ(operations_in(R"({"operations":[{"op":"x"}]})").value(), one);
-  EXPECT_EQ(operations_in(R"({"op":"x"})").value(), one);
-  const json::array replace{
-      json::object{{"op", "model.replace"}, {"model", json::object{{"networks", json::array{}}}}}};
-  EXPECT_EQ(operations_in(R"({"networks":[]})").value(), replace);
-  EXPECT_EQ(operations_in("{\"model\":{\"networks\":[]}}\n").value(), replace);
+TEST(DurationTest, EachCommandTakesWhatItsOperationTakes) {
+  EXPECT_EQ(parsed({"drain", "eth0", "1d", "--force"})->args,
+            (json::object{{"port", "eth0"}, {"force", true}, {"seconds", 86'400}}));
+  EXPECT_EQ(parsed({"drain", "eth0", "0"})->args, (json::object{{"port", "eth0"}, {"seconds", 0}}));
+  EXPECT_THAT(parsed({"drain", "eth0", "25h"}).error().text, HasSubstr("expected 0s..1d"));
+  EXPECT_TRUE(parsed({"identify", "eth0", "5m"}));
+  EXPECT_THAT(parsed({"identify", "eth0", "301"}).error().text, HasSubstr("expected 1s..5m"));
 }
 
-TEST(OperationsTest, BadFilesNameThePlace) {
-  EXPECT_THAT(operations_in("{\n  \"a\": 1,\n  oops\n}").error().what,
+TEST(HistoryTest, IsShortenedAndReadByRevision) {
+  EXPECT_EQ(parsed({"history", "--limit", "7"})->args, (json::object{{"limit", 7}}));
+  EXPECT_FALSE(parsed({"history", "--limit", "201"}));
+  EXPECT_EQ(parsed({"export", "--revision", "7"})->args, (json::object{{"revision", 7}}));
+  EXPECT_EQ(parsed({"export"})->args, json::object{});
+}
+
+TEST(OrderTest, OneManyOrAWholeModel) {
+  const json::object one{{"operations", json::array{json::object{{"op", "x"}}}}};
+  EXPECT_EQ(order_in(R"([{"op":"x"}])").value(), one);
+  EXPECT_EQ(order_in(R"({"operations":[{"op":"x"}]})").value(), one);
+  EXPECT_EQ(order_in(R"({"op":"x"})").value(), one);
+  const json::object replace{
+      {"operations",
+       json::array{json::object{{"op", "model.replace"},
+                                {"model", json::object{{"networks", json::array{}}}}}}}};
+  EXPECT_EQ(order_in(R"({"networks":[]})").value(), replace);
+  EXPECT_EQ(order_in("{\"model\":{\"networks\":[]}}\n").value(), replace);
+}
+
+TEST(OrderTest, WhatStandsBesideTheOperationsIsPartOfItOrRefused) {
+  const std::string terms =
+      R"("revision":7,"dry_run":true,"force":true,"accept_regression":true,"confirm_within_s":9)";
+  for (const char* what : {R"("operations":[])", R"("model":{})"}) {
+    const auto order = order_in(fmt::format("{{{},{}}}", terms, what));
+    ASSERT_TRUE(order) << order.error().what;
+    EXPECT_EQ(order->at("revision"), 7);
+    EXPECT_EQ(order->at("dry_run"), true);
+    EXPECT_EQ(order->at("force"), true);
+    EXPECT_EQ(order->at("accept_regression"), true);
+    EXPECT_EQ(order->at("confirm_within_s"), 9);
+    EXPECT_FALSE(order->contains("model"));
+  }
+  for (const char* text : {R"({"operations":[],"dryrun":true})", R"({"model":{},"dryrun":true})",
+                           R"({"dryrun":true,"operations":[]})"}) {
+    const auto order = order_in(text);
+    ASSERT_FALSE(order) << text;
+    EXPECT_THAT(order.error().what, HasSubstr("\"dryrun\" is unknown beside"));
+    EXPECT_THAT(order.error().what, HasSubstr("dry_run, force"));
+  }
+  EXPECT_FALSE(order_in(R"({"operations":[],"model":{}})")) << "which of both?";
+}
+
+TEST(OrderTest, BadFilesNameThePlace) {
+  EXPECT_THAT(order_in("{\n  \"a\": 1,\n  oops\n}").error().what,
               HasSubstr("line 3, column 3: not JSON"));
-  EXPECT_THAT(operations_in("[] []").error().what, HasSubstr("line 1"));
-  EXPECT_THAT(operations_in("").error().what, HasSubstr("not JSON"));
-  EXPECT_THAT(operations_in("7").error().what, HasSubstr("expected a list of operations"));
-  EXPECT_THAT(operations_in(R"({"operations":7})").error().what, HasSubstr("expected a list"));
+  EXPECT_THAT(order_in("[] []").error().what, HasSubstr("line 1"));
+  EXPECT_THAT(order_in("").error().what, HasSubstr("not JSON"));
+  EXPECT_THAT(order_in("7").error().what, HasSubstr("expected a list of operations"));
+  EXPECT_THAT(order_in(R"({"operations":7})").error().what, HasSubstr("expected a list"));
 }
 
 /// Listens like the daemon; answers each client with the given lines and closes.

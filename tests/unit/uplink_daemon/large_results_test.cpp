@@ -1,0 +1,97 @@
+// Commands whose results would be larger than the store takes, over a fake kernel and a real store.
+#include <gmock/gmock.h>
+
+#include "tests/unit/uplink_daemon/life.hpp"
+#include "uplink/daemon/texts.hpp"
+
+namespace edge::uplink {
+namespace {
+
+using test::jumbo;
+using test::Life;
+using test::Machine;
+using test::make_blue;
+using test::make_red;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Network "blue" with a VM, of which so many ports are published, on every port of the host.
+std::string published(int count) {
+  std::string out =
+      make_blue + R"(,{"op":"interface.attach","interface":"web","vm":"web","network":"blue"})";
+  for (int n = 0; n < count; ++n) {
+    out += fmt::format(
+        R"(,{{"op":"gateway.publish","rule":"r{0}","interface":"web","protocol":"tcp","port":{1}}})",
+        n, 10'000 + n);
+  }
+  return out;
+}
+
+TEST(LargeResultsTest, WhatEndsWithThePortIsCountedWhereItIsTooMuchToTell) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.send(Life::command(1, published(1200)));
+  ASSERT_EQ(life.result_of(1), "done") << life.text_of("result", 1);
+  EXPECT_LT(life.text_of("result", 1).size(), 200'000U) << "the plan is bounded as well";
+  const std::string off = R"({"op":"adapter.set","adapter":"eth0","enabled":false})";
+  life.send(Life::command(2, off));
+  ASSERT_EQ(life.result_of(2), "refused");
+  const auto refused = life.heard("result", 2).value();
+  const auto& lines = refused.at("consequences").as_array();
+  EXPECT_LE(lines.size(), told_lines_max + 2);
+  EXPECT_THAT(std::string(lines[lines.size() - 2].as_string()),
+              testing::ContainsRegex("^[.][.][.] and [0-9]+ more lines$"));
+  EXPECT_THAT(std::string(lines.back().as_string()), HasSubstr("the Console"));
+  EXPECT_LE(refused.at("problems").as_array().size(), 4U)
+      << "what is told already is not told twice";
+  EXPECT_THAT(life.text_of("result", 2), HasSubstr("its path ends"));
+}
+
+TEST(LargeResultsTest, AKeptTrialWhoseEndTheStoreWillNeverTakeIsTakenBackAndSaysSo) {
+  Machine machine;
+  machine.limits.result_bytes_max = 500;
+  Life life(machine);
+  life.path_up();
+  const std::uint32_t before = machine.mtu();
+  ASSERT_TRUE(life.try_out(1, jumbo));
+  ASSERT_EQ(machine.mtu(), 9000U);
+  life.say("confirm", 1);
+  EXPECT_EQ(life.result_of(1), "rolled_back");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("at most 500 are allowed"));
+  EXPECT_EQ(machine.mtu(), before);
+  EXPECT_EQ(life.commands().revision(), 0);
+}
+
+TEST(LargeResultsTest, NorDoesAChangeOfAnotherKindStayWithoutItsRecord) {
+  Machine machine;
+  machine.limits.result_bytes_max = 500;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  life.send(Life::command(2, make_red));
+  for (const int n : {1, 2}) {
+    EXPECT_EQ(life.result_of(n), "refused");
+    EXPECT_THAT(life.text_of("result", n), HasSubstr("at most 500 are allowed"));
+  }
+  EXPECT_FALSE(machine.has_link("n-blue"));
+  EXPECT_FALSE(machine.has_link("n-red"));
+  EXPECT_EQ(life.model().networks, netmodel::Model::defaults().networks);
+}
+
+TEST(BoundedTest, LinesAndBytesAreBoundedAndTheRestIsCounted) {
+  EXPECT_THAT(bounded({"a", "b"}), ElementsAre("a", "b"));
+  const std::vector<std::string> many(told_lines_max + 5, "line");
+  EXPECT_EQ(bounded(many).back(), "... and 5 more lines");
+  EXPECT_EQ(bounded(many).size(), told_lines_max + 1);
+  const std::vector<std::string> wide(10, std::string(told_line_bytes_max, 'x'));
+  EXPECT_EQ(bounded(wide).back(), "... and 6 more lines");
+  std::string batch;
+  while (batch.size() < 2 * told_line_bytes_max) { batch += "nft add element\n"; }
+  const auto cut = bounded({batch});
+  ASSERT_EQ(cut.size(), 1U);
+  EXPECT_LT(cut.front().size(), told_line_bytes_max + 64);
+  EXPECT_THAT(cut.front(), testing::EndsWith("more bytes"));
+}
+
+}  // namespace
+}  // namespace edge::uplink
