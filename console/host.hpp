@@ -23,6 +23,7 @@
 #include "console/host_streams.hpp"
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
+#include "tunnel/core/snapshot_parts.hpp"
 #include "tunnel/io/identity.hpp"
 
 namespace edge::console {
@@ -184,6 +185,7 @@ class Host final : public ConnectionOwner {
   void on_result(const std::string& command_id, CommandState state, const std::string& text);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void on_event(const boost::json::object& message);
+  void on_telemetry(const boost::json::object& message, std::string_view text);
   void on_snapshot(const boost::json::object& message, std::string_view text);
   void saw_revision(const boost::json::object& message);
   boost::json::object snapshot_object() const;
@@ -242,8 +244,10 @@ class Host final : public ConnectionOwner {
   std::unique_ptr<HostStreams> streams_;             ///< None for the many hosts without a forward.
   std::optional<tunnel::StreamGrant> peer_streams_;  ///< Of the present session.
 
-  std::string snapshot_;         ///< As it came: as an object it is five times as large.
-  boost::json::value revision_;  ///< In it.
+  tunnel::PartJoiner parts_;         ///< Of the snapshot that is coming.
+  std::uint64_t snapshot_gaps_ = 0;  ///< Telemetry that did not come, as the host says.
+  std::string snapshot_;             ///< As it came: as an object it is five times as large.
+  boost::json::value revision_;      ///< In it.
   std::optional<WallTime> snapshot_time_;
   bool snapshot_dirty_ = false;
   MonoTime snapshot_stored_at_{};

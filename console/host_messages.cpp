@@ -54,8 +54,8 @@ void Host::deliver(Channel channel, std::string_view text) {
     on_command_message(message, text);
   } else if (channel == Channel::events && type == "event") {
     on_event(message);
-  } else if (channel == Channel::telemetry && type == "snapshot") {
-    on_snapshot(message, text);
+  } else if (channel == Channel::telemetry) {
+    on_telemetry(message, text);
   } else {
     spdlog::debug("message.unknown host={} channel={} type={}", row_.id, static_cast<int>(channel),
                   type);
@@ -224,6 +224,24 @@ void Host::retry_later() {
     }
     flush_events();
   });
+}
+
+void Host::on_telemetry(const json::object& message, std::string_view text) {
+  const std::string_view type = text_of(message, "type");
+  if (type == "snapshot") { return on_snapshot(message, text); }
+  if (type != "part") {
+    return spdlog::debug("message.unknown host={} channel=3 type={}", row_.id, type);
+  }
+  const auto taken = parts_.take(message);
+  if (!taken) { return complain(taken.error().what); }
+  snapshot_gaps_ += taken->skipped;
+  if (!taken->whole) { return; }
+  boost::system::error_code ec;
+  const json::value joined = json::parse(*taken->whole, ec, {}, {.max_depth = kDepthMax});
+  if (ec || !joined.is_object() || text_of(joined.get_object(), "type") != "snapshot") {
+    return complain(fmt::format("part: {} joined bytes are not a snapshot", taken->whole->size()));
+  }
+  on_snapshot(joined.get_object(), *taken->whole);
 }
 
 void Host::on_snapshot(const json::object& message, std::string_view text) {

@@ -107,6 +107,7 @@ json::object Host::details() const {
   out["install_id"] = row_.install_id;
   out["boot_id"] = row_.boot_id;
   out["snapshot_time"] = or_null(snapshot_time_);
+  out["snapshot_gaps"] = snapshot_gaps_;
   for (const auto& [key, value] : snapshot) {
     if (!out.contains(key)) { out[key] = value; }
   }
