@@ -57,6 +57,8 @@ json::array Host::paths(const json::object& snapshot) const {
     if (view.srtt) { path["rtt_ms"] = to_ms(*view.srtt); }
     path["last_heard_ms"] = to_ms(view.last_rx_age);
     path["draining"] = view.draining;
+    path["class"] = to_string(view.facts.path_class);
+    path["metered"] = view.facts.metered;
   }
   for (const auto& [label, failure] : failures_) {
     const auto found = known.find(label);

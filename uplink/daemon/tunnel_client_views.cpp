@@ -53,6 +53,7 @@ json::array TunnelClient::paths_json() const {
                      {"endpoint", endpoint_name(status.key)},
                      {"active", active == status.key}};  // Also while its state is "suspect".
     if (!in_force(status.key)) { row["replaced"] = true; }
+    if (port != nullptr && config_.is_metered(port->name)) { row["metered"] = true; }
     if (const HttpUrl* proxy = port == nullptr ? nullptr : config_.proxy_of(port->name)) {
       row["proxy"] = edge::to_string(proxy->at);
     }
@@ -65,6 +66,11 @@ json::array TunnelClient::paths_json() const {
         row["rtt_ms"] = std::floor(static_cast<double>(view->second.srtt->count()) / 1e4) / 100.0;
       }
       row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
+      if (const double loss = loss_percent(*connections_.at(status.key)->stream); loss > 0) {
+        row["loss_percent"] = loss;
+      }
+      row["class"] = std::string(to_string(view->second.facts.path_class));
+      row["heartbeat_ms"] = view->second.heartbeat / std::chrono::milliseconds(1);
     } else {
       row["state"] = status.state == PathState::dialing ? "dialing" : "down";
       row["broken_step"] = std::string(to_string(status.broken));
