@@ -173,6 +173,7 @@ class Host final : public ConnectionOwner {
   };
 
   boost::json::array paths(const boost::json::object& snapshot) const;
+  double loss_percent(PathId path) const;
   boost::json::object summary(const boost::json::object& snapshot) const;
 
   // host.cpp: the session

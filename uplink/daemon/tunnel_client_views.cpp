@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "tunnel/io/tcp_gaps.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/tunnel_connection.hpp"
@@ -12,6 +13,17 @@
 namespace edge::uplink {
 
 namespace json = boost::json;
+
+namespace {
+
+/// Of the segments that this host sent over the connection, with two decimals.
+double loss_percent(const tunnel::TlsStream& stream) {
+  const tunnel::SegmentsSent sent = tunnel::segments_sent(stream.native_handle());
+  if (sent.data == 0) { return 0; }
+  return std::min(100.0, std::round(1e4 * sent.again / sent.data) / 100);
+}
+
+}  // namespace
 
 std::set<IpAddress> TunnelClient::console_addresses() const {
   std::set<IpAddress> out;
