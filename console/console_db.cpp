@@ -321,6 +321,12 @@ Result<std::int64_t> ConsoleDb::prune() {
                                 " (SELECT seq FROM commands ORDER BY seq DESC LIMIT ?1)"));
     EDGE_TRY(commands.bind(limits_.commands_max).run());
     dropped += database_.changes();
+    EDGE_ASSIGN(Query own,
+                database_.query("DELETE FROM commands WHERE seq IN (SELECT seq FROM (SELECT seq,"
+                                " row_number() OVER (PARTITION BY host ORDER BY seq DESC) AS age"
+                                " FROM commands WHERE message='{}') WHERE age>?1)"));
+    EDGE_TRY(own.bind(limits_.own_per_host_max).run());
+    dropped += database_.changes();
     return dropped;
   });
 }

@@ -28,7 +28,8 @@ struct AddOutcome {
 struct DbLimits {
   std::int64_t events_per_host_max = 20'000;
   std::int64_t issued_per_host_max = 200;
-  std::int64_t commands_max = 500'000;  ///< Finished ones beyond go, oldest first.
+  std::int64_t commands_max = 500'000;    ///< Finished ones beyond go, oldest first.
+  std::int64_t own_per_host_max = 1'000;  ///< Of those, commands of a host's own.
 };
 
 /// Synchronous; every write is on disk when it returns (inside together(): when that returns).

@@ -206,13 +206,16 @@ void Host::run(tunnel::Action action) {
                  to_hex(started->session), started->reset, pending_.size());
     peer_streams_ = started->streams;
     if (streams_) { streams_->start(peer_streams_, started->session); }
-    replies_.clear();  // The host says again what it was not told.
-    if (row_.top_revision > 0) { replies_.push_back(known_message(row_.top_revision)); }
-    if (signer_) { replies_.push_back(signer_offer(false)); }
+    forget_replies();  // The host says again what it was not told.
+    if (row_.top_revision > 0) { say(known_message(row_.top_revision)); }
+    if (signer_) { say(signer_offer(false)); }
     event_ack_due_ = 0;
+    parts_.reset();
     events_overflow_ = false;
     unsent_.clear();
-    for (const auto& [seq, pending] : pending_) {
+    untaken_ = 0;
+    for (auto& [seq, pending] : pending_) {
+      pending.untaken = false;
       if (!pending.finishing) { unsent_.push_back(seq); }
     }
     set_online(true);
@@ -243,6 +246,10 @@ void Host::run(tunnel::Action action) {
     spdlog::warn("local.stall host={} late_ms={}", row_.id,
                  stall->lateness / std::chrono::milliseconds(1));
   } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
+    if (gap->channel == tunnel::Channel::telemetry) {
+      parts_.reset();
+      snapshot_gaps_ += gap->dropped;
+    }
     spdlog::debug("channel.gap host={} channel={} dropped={}", row_.id,
                   static_cast<int>(gap->channel), gap->dropped);
   }

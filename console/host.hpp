@@ -23,6 +23,7 @@
 #include "console/host_streams.hpp"
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
+#include "tunnel/core/snapshot_parts.hpp"
 #include "tunnel/io/identity.hpp"
 
 namespace edge::console {
@@ -69,6 +70,14 @@ class Host final : public ConnectionOwner {
  public:
   static constexpr std::size_t pending_max = 4096;
   static constexpr std::size_t events_waiting_max = 4096;
+  /// What it said and the disk does not have yet, and what it does not read. With the frames that
+  /// are not complete: what a host can make this Console hold. Source: facts/tunnel.md 5.6.
+  static constexpr std::size_t events_waiting_bytes_max = 1UZ << 20;
+  static constexpr std::size_t results_storing_bytes_max = 1UZ << 20;  ///< Or one of any size.
+  static constexpr std::size_t replies_bytes_max = 256UZ << 10;
+  /// Of a command that a person gave at the machine, its result here.
+  static constexpr std::size_t own_result_bytes_max = 64UZ << 10;
+  static constexpr std::uint32_t own_results_burst = 256;  ///< Then one a second.
   static constexpr std::uint32_t renewals_burst = 30;
   /// Of frames that are not complete, over all paths: one large result, and another on its way.
   static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
@@ -136,6 +145,10 @@ class Host final : public ConnectionOwner {
   std::size_t path_count() const { return session_.path_count(); }
   std::size_t connection_count() const { return connections_.size(); }
   const tunnel::SessionStats& stats() const { return session_.stats(); }
+  /// Of what the limits above are about.
+  std::size_t held_bytes() const {
+    return events_waiting_bytes_ + results_storing_bytes_ + replies_bytes_;
+  }
 
   /// GOAWAY with a spread, then closes everything.
   void stop(const tunnel::Goaway& goaway);
@@ -150,6 +163,7 @@ class Host final : public ConnectionOwner {
   struct Pending {
     CommandRow row;
     bool finishing = false;  ///< Its result is on the way to the disk.
+    bool untaken = false;    ///< Its result came while too many were: asked for again.
     std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
   };
   struct Failure {
@@ -159,6 +173,7 @@ class Host final : public ConnectionOwner {
   };
 
   boost::json::array paths(const boost::json::object& snapshot) const;
+  double loss_percent(PathId path) const;
   boost::json::object summary(const boost::json::object& snapshot) const;
 
   // host.cpp: the session
@@ -183,7 +198,12 @@ class Host final : public ConnectionOwner {
   void on_answer(const std::string& id, const boost::json::object& message);
   void on_result(const std::string& command_id, CommandState state, const std::string& text);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
+  void result_stored(const CommandRow& row);
+  void ask_for_untaken();
+  bool say(std::string message);
+  void forget_replies();
   void on_event(const boost::json::object& message);
+  void on_telemetry(const boost::json::object& message, std::string_view text);
   void on_snapshot(const boost::json::object& message, std::string_view text);
   void saw_revision(const boost::json::object& message);
   boost::json::object snapshot_object() const;
@@ -225,14 +245,19 @@ class Host final : public ConnectionOwner {
   Fifo<std::int64_t> unsent_;
   std::map<std::string, std::shared_ptr<Answer>> questions_;  ///< By id.
   Fifo<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
+  std::size_t replies_bytes_ = 0;
   struct UnstoredResult {
     std::string command_id;
     CommandState state = CommandState::done;
     std::string text;
   };
   std::vector<UnstoredResult> results_to_retry_;
+  std::size_t results_storing_bytes_ = 0;  ///< Those to retry included.
+  std::size_t untaken_ = 0;                ///< How many of pending_ are.
+  Throttle own_results_{own_results_burst, std::chrono::seconds(1)};
 
   Fifo<EventRow> events_waiting_;
+  std::size_t events_waiting_bytes_ = 0;
   bool events_storing_ = false;
   bool events_overflow_ = false;  ///< Some were not taken: none is until the next session.
   std::int64_t event_seen_ = 0;   ///< Highest n taken, on disk or waiting.
@@ -242,8 +267,10 @@ class Host final : public ConnectionOwner {
   std::unique_ptr<HostStreams> streams_;             ///< None for the many hosts without a forward.
   std::optional<tunnel::StreamGrant> peer_streams_;  ///< Of the present session.
 
-  std::string snapshot_;         ///< As it came: as an object it is five times as large.
-  boost::json::value revision_;  ///< In it.
+  tunnel::PartJoiner parts_;         ///< Of the snapshot that is coming.
+  std::uint64_t snapshot_gaps_ = 0;  ///< Telemetry that did not come, as the host says.
+  std::string snapshot_;             ///< As it came: as an object it is five times as large.
+  boost::json::value revision_;      ///< In it.
   std::optional<WallTime> snapshot_time_;
   bool snapshot_dirty_ = false;
   MonoTime snapshot_stored_at_{};

@@ -18,7 +18,9 @@ Result<void> Host::abort(std::string_view command_id) {
                 fmt::format("command {} is {}: only one that the host has can be ended", command_id,
                             to_string(*state)));
   }
-  replies_.push_back(json::serialize(json::object{{"type", "abort"}, {"id", command_id}}));
+  if (!say(json::serialize(json::object{{"type", "abort"}, {"id", command_id}}))) {
+    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
+  }
   pump();
   return {};
 }
@@ -30,8 +32,10 @@ Result<void> Host::ask(const std::string& id, const json::object& question,
     return fail(Errc::no_space,
                 fmt::format("{} questions to host {} wait for an answer", questions_max, row_.id));
   }
+  if (!say(json::serialize(question))) {
+    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
+  }
   questions_[id] = std::move(answer);
-  replies_.push_back(json::serialize(question));
   pump();
   return {};
 }

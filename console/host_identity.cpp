@@ -21,7 +21,7 @@ Result<void> Host::order_renewal() {
     return fail(Errc::unsupported, "no signer configured: [signer] in console.toml");
   }
   if (!online_) { return fail(Errc::transient, fmt::format("host {} is offline", row_.id)); }
-  replies_.push_back(signer_offer(true));
+  say(signer_offer(true));
   pump();
   return {};
 }
@@ -31,7 +31,7 @@ void Host::on_renew(const json::object& message) {
   if (!request) { return complain(fmt::format("renew: {}", request.error().what)); }
   const auto refuse = [&](const std::string& what) {
     spdlog::warn("identity.not_signed host={} reason=\"{}\"", row_.id, what);
-    replies_.push_back(tunnel::encode(tunnel::RenewAnswer{
+    say(tunnel::encode(tunnel::RenewAnswer{
         .id = request->id, .problem = what, .certificate = {}, .ca = {}, .generation = {}}));
   };
   if (!signer_) { return refuse("no signer configured at this Console"); }
@@ -57,7 +57,7 @@ void Host::on_renew(const json::object& message) {
               ++counters_.db_failures;
               spdlog::error("identity.not_signed host={} reason=\"{}\"", row.host,
                             stored.error().what);
-              replies_.push_back(tunnel::encode(
+              say(tunnel::encode(
                   tunnel::RenewAnswer{.id = answer.id,
                                       .problem = "the Console could not record it: try again later",
                                       .certificate = {},
@@ -68,7 +68,7 @@ void Host::on_renew(const json::object& message) {
             ++counters_.identities_signed;
             spdlog::info("identity.signed host={} serial={} not_after={} issuer=\"{}\"", row.host,
                          row.serial, tunnel::to_iso8601(row.not_after), row.issuer);
-            replies_.push_back(tunnel::encode(answer));
+            say(tunnel::encode(answer));
             pump();
           });
 }

@@ -54,8 +54,8 @@ void Host::deliver(Channel channel, std::string_view text) {
     on_command_message(message, text);
   } else if (channel == Channel::events && type == "event") {
     on_event(message);
-  } else if (channel == Channel::telemetry && type == "snapshot") {
-    on_snapshot(message, text);
+  } else if (channel == Channel::telemetry) {
+    on_telemetry(message, text);
   } else {
     spdlog::debug("message.unknown host={} channel={} type={}", row_.id, static_cast<int>(channel),
                   type);
@@ -82,7 +82,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
     // look first.
     if (pending != nullptr && *state == CommandState::confirming &&
         !says_manual(pending->row.message)) {
-      replies_.push_back(reply("confirm", id));
+      say(reply("confirm", id));
       pump();
     }
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
@@ -103,39 +103,97 @@ void Host::set_state(Pending& pending, CommandState state) {
 }
 
 void Host::on_result(const std::string& command_id, CommandState state, const std::string& text) {
-  if (const auto found = pending_by_id_.find(command_id); found != pending_by_id_.end()) {
-    Pending& pending = pending_.at(found->second);
-    if (pending.finishing) { return; }  // Said twice; the first one is being stored.
-    pending.finishing = true;
+  const bool room = results_storing_bytes_ == 0 ||
+                    results_storing_bytes_ + text.size() <= results_storing_bytes_max;
+  const auto found = pending_by_id_.find(command_id);
+  if (found == pending_by_id_.end()) {
+    // A person's command at the machine, or one whose end is on disk already. What is not taken
+    // is not acknowledged: the host says it again in its next session.
+    if (!room || !own_results_.pass(mono_now())) { return; }
+    if (text.size() <= own_result_bytes_max) { return store_result(command_id, state, text); }
+    return store_result(
+        command_id, state,
+        json::serialize(json::object{
+            {"type", "result"},
+            {"id", command_id},
+            {"state", to_string(state)},
+            {"problems",
+             json::array{json::object{
+                 {"what",
+                  fmt::format("its result has {} bytes, at most {} are kept of a command of the "
+                              "host's own: see \"uplinkctl history\" there",
+                              text.size(), own_result_bytes_max)}}}}}));
   }
+  Pending& pending = pending_.at(found->second);
+  if (pending.finishing) { return; }  // Said twice; the first one is being stored.
+  if (!room) {
+    untaken_ += pending.untaken ? 0 : 1;
+    pending.untaken = true;
+    return;
+  }
+  untaken_ -= pending.untaken ? 1 : 0;
+  pending.untaken = false;
+  pending.finishing = true;
   store_result(command_id, state, text);
+}
+
+/// A command that comes again is answered from the host's journal.
+void Host::ask_for_untaken() {
+  if (untaken_ == 0 || results_storing_bytes_ > 0) { return; }
+  untaken_ = 0;
+  for (auto& [seq, pending] : pending_) {
+    if (std::exchange(pending.untaken, false)) { unsent_.push_back(seq); }
+  }
+}
+
+/// False: the host does not read. What it must know it is told in its next session.
+bool Host::say(std::string message) {
+  if (replies_bytes_ > 0 && replies_bytes_ + message.size() > replies_bytes_max) {
+    complain(fmt::format("it reads none of {} bytes of answers", replies_bytes_));
+    return false;
+  }
+  replies_bytes_ += message.size();
+  replies_.push_back(std::move(message));
+  return true;
+}
+
+void Host::forget_replies() {
+  replies_.clear();
+  replies_bytes_ = 0;
 }
 
 void Host::store_result(const std::string& command_id, CommandState state,
                         const std::string& text) {
+  results_storing_bytes_ += text.size();
   db_.run([host = row_.id, command_id, state, text, now = wall_now()](
               ConsoleDb& db) { return db.finish_command(host, command_id, state, text, now); },
           [this, command_id, state, text](const Result<CommandRow>& stored) {
-            if (!stored) {
-              ++counters_.db_failures;
-              spdlog::error("result.not_stored host={} id={} reason=\"{}\": trying again in {} s",
-                            row_.id, command_id, stored.error().what, retry_period.count());
-              results_to_retry_.push_back({command_id, state, text});
-              return retry_later();
+            if (stored) {
+              results_storing_bytes_ -= text.size();
+              return result_stored(*stored);
             }
-            ++counters_.commands_finished;
-            if (const auto found = pending_by_id_.find(command_id); found != pending_by_id_.end()) {
-              Pending& pending = pending_.at(found->second);
-              set_state(pending, stored->state);
-              for (const auto& waiter : pending.waiters) {
-                if (const auto timer = waiter.lock()) { timer->cancel(); }
-              }
-              pending_.erase(found->second);
-              pending_by_id_.erase(found);
-            }
-            replies_.push_back(reply("result_ack", command_id));
-            pump();
+            ++counters_.db_failures;
+            spdlog::error("result.not_stored host={} id={} reason=\"{}\": trying again in {} s",
+                          row_.id, command_id, stored.error().what, retry_period.count());
+            results_to_retry_.push_back({command_id, state, text});
+            retry_later();
           });
+}
+
+void Host::result_stored(const CommandRow& row) {
+  ++counters_.commands_finished;
+  if (const auto found = pending_by_id_.find(row.id); found != pending_by_id_.end()) {
+    Pending& pending = pending_.at(found->second);
+    set_state(pending, row.state);
+    for (const auto& waiter : pending.waiters) {
+      if (const auto timer = waiter.lock()) { timer->cancel(); }
+    }
+    pending_.erase(found->second);
+    pending_by_id_.erase(found);
+  }
+  say(reply("result_ack", row.id));
+  ask_for_untaken();
+  pump();
 }
 
 Result<void> Host::confirm(std::string_view command_id) {
@@ -148,7 +206,9 @@ Result<void> Host::confirm(std::string_view command_id) {
                                             "confirmed",
                                             command_id, to_string(*state)));
   }
-  replies_.push_back(reply("confirm", command_id));
+  if (!say(reply("confirm", command_id))) {
+    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
+  }
   pump();
   return {};
 }
@@ -168,20 +228,23 @@ void Host::on_event(const json::object& message) {
     }
     return;
   }
-  if (events_overflow_ || events_waiting_.size() >= events_waiting_max) {
+  const json::value* data = message.if_contains("data");
+  std::string data_text = data == nullptr ? "{}" : json::serialize(*data);
+  if (events_overflow_ || events_waiting_.size() >= events_waiting_max ||
+      events_waiting_bytes_ + data_text.size() > events_waiting_bytes_max) {
     events_overflow_ =
         true;  // Not acknowledged: the host has it and says it again in the next session.
     return;
   }
-  const json::value* data = message.if_contains("data");
   event_seen_ = n;
+  events_waiting_bytes_ += data_text.size();
   events_waiting_.push_back({.seq = 0,
                              .host = row_.id,
                              .n = n,
                              .time = *time,
                              .time_text = std::string(text_of(message, "time")),
                              .kind = std::string(kind),
-                             .data = data == nullptr ? "{}" : json::serialize(*data)});
+                             .data = std::move(data_text)});
 }
 
 void Host::flush_events() {
@@ -202,6 +265,9 @@ void Host::flush_events() {
               return retry_later();
             }
             counters_.events_stored += count;
+            for (std::size_t i = 0; i < count; ++i) {
+              events_waiting_bytes_ -= events_waiting_[i].data.size();
+            }
             events_waiting_.pop_front(count);
             event_stored_ = last;
             row_.last_event = last;
@@ -220,10 +286,29 @@ void Host::retry_later() {
     retry_armed_ = false;
     if (ec) { return; }
     for (const auto& result : std::exchange(results_to_retry_, {})) {
+      results_storing_bytes_ -= result.text.size();
       store_result(result.command_id, result.state, result.text);
     }
     flush_events();
   });
+}
+
+void Host::on_telemetry(const json::object& message, std::string_view text) {
+  const std::string_view type = text_of(message, "type");
+  if (type == "snapshot") { return on_snapshot(message, text); }
+  if (type != "part") {
+    return spdlog::debug("message.unknown host={} channel=3 type={}", row_.id, type);
+  }
+  const auto taken = parts_.take(message);
+  if (!taken) { return complain(taken.error().what); }
+  snapshot_gaps_ += taken->skipped;
+  if (!taken->whole) { return; }
+  boost::system::error_code ec;
+  const json::value joined = json::parse(*taken->whole, ec, {}, {.max_depth = kDepthMax});
+  if (ec || !joined.is_object() || text_of(joined.get_object(), "type") != "snapshot") {
+    return complain(fmt::format("part: {} joined bytes are not a snapshot", taken->whole->size()));
+  }
+  on_snapshot(joined.get_object(), *taken->whole);
 }
 
 void Host::on_snapshot(const json::object& message, std::string_view text) {
@@ -283,6 +368,7 @@ void Host::flush_outgoing() {
   }
   while (!replies_.empty()) {
     if (!session_.send(Channel::commands, tunnel::to_bytes(replies_.front()), now)) { return; }
+    replies_bytes_ -= replies_.front().size();
     replies_.pop_front();
   }
   while (!unsent_.empty()) {

@@ -1,8 +1,12 @@
 // Host: what the API shows of it.
+#include <algorithm>
+#include <cmath>
+
 #include <boost/json.hpp>
 
 #include "console/clock.hpp"
 #include "console/host.hpp"
+#include "tunnel/io/tcp_gaps.hpp"
 
 namespace edge::console {
 
@@ -56,7 +60,10 @@ json::array Host::paths(const json::object& snapshot) const {
         wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - view.attached_at));
     if (view.srtt) { path["rtt_ms"] = to_ms(*view.srtt); }
     path["last_heard_ms"] = to_ms(view.last_rx_age);
+    path["loss_percent"] = loss_percent(view.path);
     path["draining"] = view.draining;
+    path["class"] = to_string(view.facts.path_class);
+    path["metered"] = view.facts.metered;
   }
   for (const auto& [label, failure] : failures_) {
     const auto found = known.find(label);
@@ -69,6 +76,14 @@ json::array Host::paths(const json::object& snapshot) const {
   json::array out;
   for (auto& [label, path] : known) { out.emplace_back(std::move(path)); }
   return out;
+}
+
+/// Of the segments that this Console sent over it.
+double Host::loss_percent(PathId path) const {
+  const auto found = connections_.find(path);
+  if (found == connections_.end()) { return 0; }
+  const auto sent = tunnel::segments_sent(found->second->stream().native_handle());
+  return sent.data == 0 ? 0 : std::min(100.0, std::round(1e4 * sent.again / sent.data) / 100);
 }
 
 json::object Host::summary() const { return summary(snapshot_object()); }
@@ -107,6 +122,7 @@ json::object Host::details() const {
   out["install_id"] = row_.install_id;
   out["boot_id"] = row_.boot_id;
   out["snapshot_time"] = or_null(snapshot_time_);
+  out["snapshot_gaps"] = snapshot_gaps_;
   for (const auto& [key, value] : snapshot) {
     if (!out.contains(key)) { out[key] = value; }
   }

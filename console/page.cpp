@@ -57,7 +57,7 @@ function paint() {
     if (h.revoked) box.append(el("p", "Revoked since " + when(h.revoked.since) + (h.revoked.reason ? ": " + h.revoked.reason : ""), "bad"));
     if (h.clone_refused) box.append(el("p", "A second installation uses this identity; it was refused " + when(h.clone_refused.time), "bad"));
     const [paths, rows] = table(["Path", "State", "RTT ms", "Since", "Not usable because"]);
-    for (const p of h.paths) rows.append(row([p.path, badge(p.state), number(p.rtt_ms), when(p.since), [p.broken_step, p.cause].filter(Boolean).join(": ")]));
+    for (const p of h.paths) rows.append(row([p.path + (p.metered ? ", metered" : ""), badge(p.state), number(p.rtt_ms), when(p.since), [p.broken_step, p.cause].filter(Boolean).join(": ")]));
     box.append(paths);
     const list = [...(commands.get(h.host) || new Map()).values()].sort((a, b) => a.queued < b.queued ? 1 : -1).slice(0, 12);
     if (list.length) {

@@ -80,13 +80,15 @@ std::optional<StreamGrant> decode_streams(MessageFields& fields) {
 }
 
 json::object encode_path(const PathFacts& path) {
-  return {{"id", path.wire_id},
-          {"label", clip(path.label, text_bytes_max)},
-          {"port", clip(path.port, text_bytes_max)},
-          {"endpoint", clip(path.endpoint, text_bytes_max)},
-          {"adapter", clip(path.adapter, text_bytes_max)},
-          {"class", static_cast<unsigned>(path.path_class)},
-          {"rank", path.rank}};
+  json::object out{{"id", path.wire_id},
+                   {"label", clip(path.label, text_bytes_max)},
+                   {"port", clip(path.port, text_bytes_max)},
+                   {"endpoint", clip(path.endpoint, text_bytes_max)},
+                   {"adapter", clip(path.adapter, text_bytes_max)},
+                   {"class", static_cast<unsigned>(path.path_class)},
+                   {"rank", path.rank}};
+  if (path.metered) { out["metered"] = true; }
+  return out;
 }
 
 PathFacts decode_path(MessageFields& fields) {
@@ -99,6 +101,7 @@ PathFacts decode_path(MessageFields& fields) {
   path.adapter = inner.text("adapter");
   path.path_class = static_cast<PathClass>(inner.number("class", 0, 2));
   path.rank = static_cast<std::uint32_t>(inner.number("rank", 0, UINT32_MAX));
+  path.metered = inner.has("metered") && inner.flag("metered");
   fields.adopt(inner);
   return path;
 }
@@ -319,6 +322,32 @@ HeartbeatTimers negotiate(const HeartbeatTimers& a, const HeartbeatTimers& b) {
   return {.active = slower(a.active, b.active),
           .standby = slower(a.standby, b.standby),
           .dead_after = std::clamp(std::max(a.dead_after, b.dead_after), 2U, 20U)};
+}
+
+std::string_view to_string(PathClass path_class) {
+  switch (path_class) {
+    case PathClass::wired: return "wired";
+    case PathClass::wifi: return "wifi";
+    case PathClass::mobile: return "mobile";
+  }
+  return "unknown";
+}
+
+HeartbeatTimers heartbeat_of(const PathFacts& path, const HeartbeatTimers& wired) {
+  int active = 1;
+  switch (path.path_class) {
+    case PathClass::wired: break;
+    case PathClass::wifi: active = 2; break;
+    case PathClass::mobile: active = 4; break;
+  }
+  int standby = active;
+  if (path.metered) {
+    active = std::max(active, 4);
+    standby = std::max(standby, 5);
+  }
+  return {.active = wired.active * active,
+          .standby = wired.standby * standby,
+          .dead_after = wired.dead_after};
 }
 
 }  // namespace edge::tunnel

@@ -195,6 +195,11 @@ std::optional<ProxyRefusal> proxy_refusal(const HttpHead& head, std::string_view
   return ProxyRefusal{.text = fmt::format("it makes no tunnel ({})", said)};
 }
 
+bool is_server_trouble(const HttpHead& head) {
+  constexpr unsigned network_authentication_required = 511;
+  return head.status >= 500 && head.status < 600 && head.status != network_authentication_required;
+}
+
 std::string url_origin(std::string_view url) {
   const auto colon = url.find("://");
   if (colon == std::string_view::npos || colon == 0) { return {}; }

@@ -76,6 +76,9 @@ std::optional<ProxyRefusal> proxy_refusal(const HttpHead& head, std::string_view
 /// A redirect to another host, a page of HTML, or status 511.
 /// Source: RFC 8952 section 2.6 (what clients do today), RFC 6585 section 6.
 std::optional<std::string> portal_sign(const HttpHead& head, std::string_view asked_host);
+/// A load balancer or the like says that what is behind it cannot serve: 5xx, but for 511, which is
+/// a portal's. Source: RFC 9110 section 15.6, RFC 6585 section 6.
+bool is_server_trouble(const HttpHead& head);
 /// Scheme and host of an absolute URL: "http://portal.example"; empty when it has none. The rest
 /// may hold tokens and addresses and is nobody's business.
 std::string url_origin(std::string_view url);

@@ -26,6 +26,7 @@ inline constexpr NextExpected nothing_received{1, 1, 1, 1, 1, 1};
 
 /// Preference between kinds of links, best first.
 enum class PathClass : std::uint8_t { wired = 0, wifi = 1, mobile = 2 };
+std::string_view to_string(PathClass path_class);
 
 /// What a path is made of. Equal `adapter`: the paths share a cable. The host says it in HELLO.
 struct PathFacts {
@@ -36,6 +37,7 @@ struct PathFacts {
   std::string adapter;  ///< Base MAC or any stable key; paths with different keys are disjoint.
   PathClass path_class = PathClass::wired;
   std::uint32_t rank = 0;  ///< Operator's order, lower is preferred; equal ranks compete by RTT.
+  bool metered = false;    ///< Each byte costs: no copies on it without need.
   bool operator==(const PathFacts&) const = default;
 };
 
@@ -48,6 +50,9 @@ struct HeartbeatTimers {
 };
 /// Clamped to 20 ms..60 s and 2..20, then the slower of both.
 HeartbeatTimers negotiate(const HeartbeatTimers& a, const HeartbeatTimers& b);
+/// What a host offers for this path when it offers `wired` for a cable: radio links vary, so a
+/// longer silence is believed; on metered ones a standby beats a fifth as often.
+HeartbeatTimers heartbeat_of(const PathFacts& path, const HeartbeatTimers& wired);
 
 enum class Role : std::uint8_t { host, console };
 

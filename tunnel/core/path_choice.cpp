@@ -9,10 +9,12 @@ namespace edge::tunnel {
 namespace {
 
 /// What the operator prefers, whatever the speed.
-auto preference(const PathCandidate& path) { return std::tuple(path.path_class, path.rank); }
+auto preference(const PathCandidate& path) {
+  return std::tuple(path.metered, path.path_class, path.rank);
+}
 
 auto order(const PathCandidate& path) {
-  return std::tuple(path.silent, path.draining, path.suspect, preference(path),
+  return std::tuple(path.silent, path.draining, path.suspect, path.unproven, preference(path),
                     path.srtt.value_or(Duration::max()), path.steady_since, path.path);
 }
 
@@ -69,6 +71,7 @@ std::string_view to_string(SwitchReason reason) {
     case SwitchReason::lost: return "lost";
     case SwitchReason::preferred: return "preferred";
     case SwitchReason::faster: return "faster";
+    case SwitchReason::proven: return "proven";
     case SwitchReason::told: return "told";
   }
   return "unknown";
@@ -85,6 +88,7 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
     faster_since_.clear();
     if (active_ == best) { return {active_, SwitchReason::none}; }
     active_ = best;
+    first_ = reason == SwitchReason::first;
     return {active_, reason};
   }
 
@@ -102,11 +106,15 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
                 [&](const auto& lead) { return find(paths, lead.first) == nullptr; });
   if (winner == nullptr) { return {active_, SwitchReason::none}; }
 
+  const bool proven = active->unproven && !winner->unproven;
   const bool preferred = preference(*winner) < preference(*active);
   active_ = winner->path;
+  first_ = false;
   faster_since_.clear();
   deadline_.reset();
-  return {active_, preferred ? SwitchReason::preferred : SwitchReason::faster};
+  return {active_, preferred ? SwitchReason::preferred
+                   : proven  ? SwitchReason::proven
+                             : SwitchReason::faster};
 }
 
 /// When `rival` may take over from a healthy active path, if it stays as it is; nullopt: never.
@@ -114,6 +122,10 @@ std::optional<MonoTime> PathChooser::rival_due(const PathCandidate& rival,
                                                const PathCandidate& active, MonoTime now) {
   const bool usable =
       rival.path != active.path && !rival.draining && !rival.suspect && !rival.silent;
+  // Taken for want of another, at the start: not kept until it fails once more.
+  if (usable && first_ && active.unproven && !rival.unproven) {
+    return rival.steady_since + limits_.first_hold;
+  }
   if (usable && preference(rival) < preference(active)) {
     return rival.steady_since + failback_hold(rival.adapter, now);
   }
@@ -164,6 +176,12 @@ std::vector<Reputation> PathChooser::take_changed(MonoTime now) {
     changed.push_back({adapter, failures.count, now - failures.last});
   }
   return changed;
+}
+
+bool PathChooser::unproven(std::string_view adapter, MonoTime steady_since, MonoTime now) const {
+  const auto it = failures_.find(adapter);
+  if (it == failures_.end() || now - it->second.last > limits_.failback_hold_max) { return false; }
+  return now - steady_since < failback_hold(adapter, now);
 }
 
 Duration PathChooser::failback_hold(std::string_view adapter, MonoTime now) const {

@@ -18,22 +18,24 @@ struct PathCandidate {
   std::string_view adapter;  ///< Disjointness key.
   PathClass path_class = PathClass::wired;
   std::uint32_t rank = 0;
+  bool metered = false;
   bool draining = false;
   bool suspect = false;
-  bool silent = false;  ///< Nothing gets through: it is left for any other that is not.
+  bool silent = false;    ///< Nothing gets through: it is left for any other that is not.
+  bool unproven = false;  ///< Its adapter failed while active and has not been steady since.
   std::optional<Duration> srtt;
   MonoTime steady_since{};  ///< Attached, and not suspect, since then.
 };
 
-/// Strict weak order for a choice made now: not silent, not draining, not suspect, class, rank,
-/// srtt (unknown last), then the older path, then the id.
+/// Strict weak order for a choice made now: not silent, not draining, not suspect, not unproven,
+/// not metered, class, rank, srtt (unknown last), then the older path, then the id.
 bool better(const PathCandidate& a, const PathCandidate& b);
 
 /// The best of all; nullopt when there is none.
 std::optional<PathId> best_path(std::span<const PathCandidate> paths);
 
 /// The best path to carry copies of what goes over `active`: one on another adapter if there is
-/// one, otherwise another connection over the same adapter.
+/// one, a metered one last; otherwise another connection over the same adapter.
 std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active);
 bool disjoint(const PathCandidate& a, const PathCandidate& b);
 
@@ -58,6 +60,7 @@ enum class SwitchReason : std::uint8_t {
   lost,       ///< The active path is gone, silent or draining.
   preferred,  ///< A path of a better class or rank was steady for long enough.
   faster,     ///< A path of the same class and rank was faster for long enough.
+  proven,     ///< The first path had failed before; one against which nothing is held came.
   told,       ///< Console only: the host said so.
 };
 std::string_view to_string(SwitchReason reason);
@@ -96,6 +99,8 @@ class PathChooser {
   std::optional<PathId> active() const { return active_; }
   /// How long a path over this adapter must be steady before the tunnel returns to it.
   Duration failback_hold(std::string_view adapter, MonoTime now) const;
+  /// It failed while active, and has not been steady for its hold since: any other is chosen first.
+  bool unproven(std::string_view adapter, MonoTime steady_since, MonoTime now) const;
 
  private:
   struct Failures {
@@ -110,6 +115,7 @@ class PathChooser {
 
   ChoiceLimits limits_;
   std::optional<PathId> active_;
+  bool first_ = false;  ///< Nothing but the first path has been active.
   std::optional<MonoTime> deadline_;
   bool any_changed_ = false;
   std::map<std::string, Failures, std::less<>> failures_;  ///< By adapter; at most failures_max_.

@@ -73,9 +73,10 @@ class PathHealth {
   Duration dead_after(PeerElsewhere peer) const {
     return peer == PeerElsewhere::heard ? dead_after_ : dead_after_ + worst_rtt_;
   }
+  /// Between PINGs, without their jitter.
+  Duration interval() const { return active_ ? timers_.active : timers_.standby; }
 
  private:
-  Duration interval() const { return active_ ? timers_.active : timers_.standby; }
   /// What is missing of the peer's bytes is on its way, as far as the kernel can tell.
   bool is_carried(MonoTime now) const {
     return transport_at_ > waits_from_ && now < carried_until();

@@ -148,6 +148,7 @@ struct PathView {
   bool draining = false;
   std::optional<Duration> srtt;
   Duration last_rx_age{};
+  Duration heartbeat{};  ///< Between PINGs, at most.
   MonoTime attached_at{};
   std::uint64_t rx_frames = 0;
   std::uint64_t tx_frames = 0;

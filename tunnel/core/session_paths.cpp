@@ -287,9 +287,11 @@ std::vector<PathCandidate> Session::candidates() const {
                    .adapter = path.facts.adapter,
                    .path_class = path.facts.path_class,
                    .rank = path.facts.rank,
+                   .metered = path.facts.metered,
                    .draining = path.draining,
                    .suspect = path.suspect,
                    .silent = path.silent,
+                   .unproven = chooser_.unproven(path.facts.adapter, path.steady_since, last_now_),
                    .srtt = path.health.srtt(),
                    .steady_since = path.steady_since});
   }
@@ -352,6 +354,7 @@ std::vector<PathView> Session::paths(MonoTime now) const {
                    .draining = path.draining,
                    .srtt = path.health.srtt(),
                    .last_rx_age = path.health.silence(now),
+                   .heartbeat = path.health.interval(),
                    .attached_at = path.attached_at,
                    .rx_frames = path.rx_frames,
                    .tx_frames = path.tx_frames});

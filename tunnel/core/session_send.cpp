@@ -83,14 +83,14 @@ PathId Session::lead_of(std::size_t channel, const PathCandidate* first,
   return leaves ? second->path : *active_;
 }
 
-/// Small urgent frames are mirrored on disjoint paths; a suspect active path gets company for all
-/// that is not droppable.
+/// Small urgent frames are mirrored on disjoint paths, except on a metered one, which gets late
+/// copies only; a suspect active path gets company for all that is not droppable.
 bool Session::doubles_at_once(std::size_t channel, const InFlight& entry,
                               const PathCandidate& first, const PathCandidate& second,
                               MonoTime now) {
   if (first.suspect && is_copied(channel)) { return true; }
   const MirrorLimits& mirror = options_.mirror;
-  return mirror.enabled && is_mirrored(channel) && disjoint(first, second) &&
+  return mirror.enabled && is_mirrored(channel) && disjoint(first, second) && !second.metered &&
          (first.draining || !second.draining) && entry.payload_bytes <= mirror.payload_bytes_max &&
          mirror_budget_.take(now);
 }
@@ -160,7 +160,8 @@ void Session::copy_off_suspects(MonoTime now) {
 }
 
 /// One frame with all that was received, over every living path: any one of them may be dying.
-/// It is complete, so that a write queue may drop an older one.
+/// Over a metered one only while no other is trusted. It is complete, so that a write queue may
+/// drop an older one.
 void Session::flush_acks() {
   ack_pending_frames_ = 0;
   stream_bytes_unacked_ = 0;
@@ -172,7 +173,11 @@ void Session::flush_acks() {
     ack.channels.push_back({static_cast<Channel>(i), channel.next_expected(), channel.sacks()});
   }
   const auto bytes = std::make_shared<const Bytes>(encode(ack));
-  for (const Path& path : paths_) { write(path.id, SendKind::ack, bytes); }
+  const bool spare = std::ranges::any_of(
+      paths_, [](const Path& path) { return !path.facts.metered && !path.suspect; });
+  for (const Path& path : paths_) {
+    if (!spare || !path.facts.metered) { write(path.id, SendKind::ack, bytes); }
+  }
 }
 
 }  // namespace edge::tunnel

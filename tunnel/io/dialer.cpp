@@ -26,7 +26,8 @@ bool portal_may_be_behind(PathFailure cause) {
     case PathFailure::tcp_unreachable:
     case PathFailure::tls_identity:
     case PathFailure::tls_protocol:
-    case PathFailure::tls_timeout: return true;
+    case PathFailure::tls_timeout:
+    case PathFailure::console: return true;
     case PathFailure::carrier:
     case PathFailure::lease:
     case PathFailure::gateway:
@@ -37,7 +38,6 @@ bool portal_may_be_behind(PathFailure cause) {
     case PathFailure::tls_expired:
     case PathFailure::clock:
     case PathFailure::tls_rejected:
-    case PathFailure::console:
     case PathFailure::silence:
     case PathFailure::closed:
     case PathFailure::local: return false;

@@ -234,6 +234,13 @@ PathError TlsEngine::explain_plain_http() {
   std::string said;
   if (socket_.http_whole) {
     const HttpHead& head = socket_.http->head();
+    if (is_server_trouble(head)) {
+      return {
+          PathFailure::console,
+          fmt::format("plain HTTP with status {} came in answer to TLS: what stands in front of "
+                      "{} has no Console behind it now",
+                      head.status, peer_word())};
+    }
     const std::string origin = url_origin(head.location);
     said = fmt::format(" (status {}{}{})", head.status,
                        origin.empty() ? "" : ", it sends everybody to ", origin);

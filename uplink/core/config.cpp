@@ -1,5 +1,6 @@
 #include "uplink/core/config.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -222,6 +223,22 @@ void read_proxies(Reader& in, const toml::node& node, std::string_view key,
   }
 }
 
+void read_port_globs(Reader& in, const toml::node& node, std::string_view key,
+                     std::vector<std::string>& out) {
+  in.texts(node, key, 64, out);
+  for (const std::string& glob : out) {
+    const bool fits =
+        !glob.empty() && glob.size() <= 15 && std::ranges::all_of(glob, [](unsigned char c) {
+          return c > ' ' && c < 0x7f && c != '/' && c != ',';
+        });
+    if (!fits) {
+      in.problem(node.source(), fmt::format("{}: \"{}\": expected the name of a port, 1..15 "
+                                            "characters, with * and ? for others",
+                                            key, glob));
+    }
+  }
+}
+
 std::map<std::string, Section, std::less<>> sections(Config& c) {
   const auto text = [](std::string& out) {
     return [&out](Reader& in, const toml::node& n, std::string_view k) { in.text(n, k, out); };
@@ -260,6 +277,9 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
         {"clock_trust", with(read_clock_trust, c.tunnel.clock_trust)},
         {"set_clock", flag(c.tunnel.set_clock)},
         {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)},
+        {"metered", with(read_port_globs, c.tunnel.metered)},
+        {"wifi", with(read_port_globs, c.tunnel.wifi)},
+        {"mobile", with(read_port_globs, c.tunnel.mobile)},
         {"proxies", with(read_proxies, c.tunnel.proxies)},
         {"portal_check", with(read_portal_check, c.tunnel.portal_check)}}},
       {"status", {{"listen", with(read_listen, c.status.listen)}}},
@@ -340,6 +360,19 @@ const HttpUrl* Config::proxy_of(std::string_view port) const {
   }
   return nullptr;
 }
+
+namespace {
+bool any_fits(const std::vector<std::string>& globs, std::string_view port) {
+  return std::ranges::any_of(globs, [port](const auto& glob) { return glob_matches(glob, port); });
+}
+}  // namespace
+
+Config::LinkKind Config::link_kind_of(std::string_view port) const {
+  if (any_fits(tunnel.mobile, port)) { return LinkKind::mobile; }
+  return any_fits(tunnel.wifi, port) ? LinkKind::wifi : LinkKind::unsaid;
+}
+
+bool Config::is_metered(std::string_view port) const { return any_fits(tunnel.metered, port); }
 
 bool glob_matches(std::string_view glob, std::string_view name) {
   std::size_t g = 0;

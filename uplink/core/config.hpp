@@ -25,6 +25,11 @@ struct Config {
   static constexpr std::size_t proxies_max = 32;
   /// The proxy of the port with this name; nullptr: none.
   const HttpUrl* proxy_of(std::string_view port) const;
+  /// What kind of link a port is, as the configuration says; the kernel knows of the others.
+  enum class LinkKind : std::uint8_t { unsaid, wifi, mobile };
+  LinkKind link_kind_of(std::string_view port) const;
+  /// Each byte costs: nothing is mirrored there.
+  bool is_metered(std::string_view port) const;
 
   struct Host {
     std::string id;  ///< Must equal the certificate's URI SAN urn:gallium:host:<id>; "" = take it
@@ -49,7 +54,10 @@ struct Config {
     unsigned heartbeat_ms = 250;  ///< 50..10000, of the active path.
     unsigned dead_after = 3;      ///< 2..20 heartbeats of silence.
     std::vector<std::string> streams_allow;
-    std::vector<Proxy> proxies;  ///< The first one whose adapter fits a port is that port's.
+    std::vector<std::string> metered;  ///< Name globs of ports, at most 64 in each list.
+    std::vector<std::string> wifi;     ///< Those of which the kernel does not say it,
+    std::vector<std::string> mobile;   ///< ... a modem that looks like a card, say.
+    std::vector<Proxy> proxies;        ///< The first one whose adapter fits a port is that port's.
     /// "http://HOST[:PORT]/PATH": asked when a dial fails; a page or a redirect instead of 204 is a
     /// captive portal's. Unset: only plain HTTP in answer to TLS shows one.
     std::optional<HttpUrl> portal_check;

@@ -85,7 +85,9 @@ std::string paths_text(const json::array& rows, const Style& style) {
         if (is_true(row, "active") && state.text != "active") {
           state.text = "active, " + state.text;
         }
-        return {{field(row, "path") + (says_something(proxy) ? " via " + proxy : ""), Tone::strong},
+        return {{field(row, "path") + (says_something(proxy) ? " via " + proxy : "") +
+                     (is_true(row, "metered") ? ", metered" : ""),
+                 Tone::strong},
                 std::move(state),
                 with_unit(row, "rtt_ms", " ms"),
                 {short_time(field(row, "since"))},

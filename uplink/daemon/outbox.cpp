@@ -116,7 +116,7 @@ void Outbox::send_snapshot() {
   if (generation_ == 0) { return; }
   json::object message = snapshot_();
   message["type"] = "snapshot";
-  // Telemetry frames are small; what does not fit is named, not cut in the middle.
+  // What the Console does not join is named, not cut in the middle.
   json::array left_out;
   std::string text = json::serialize(message);
   for (const char* section : {"model", "gateway", "interfaces", "networks", "revisions"}) {

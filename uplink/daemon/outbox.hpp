@@ -10,7 +10,7 @@
 #include <boost/json/object.hpp>
 
 #include "store/io/store_worker.hpp"
-#include "tunnel/core/frame.hpp"
+#include "tunnel/core/snapshot_parts.hpp"
 
 namespace edge::uplink {
 
@@ -26,7 +26,7 @@ class Outbox {
   static constexpr std::chrono::milliseconds snapshot_delay{100};  ///< Changes come in bursts.
   static constexpr std::chrono::seconds snapshot_period{
       10};  ///< RTT and counters move without events.
-  static constexpr std::size_t snapshot_bytes_max = tunnel::frame_bytes_max - 1024;
+  static constexpr std::size_t snapshot_bytes_max = tunnel::PartJoiner::text_bytes_max;
 
   Outbox(boost::asio::io_context& io, store::StoreWorker& store, Send send, Snapshot snapshot);
 

@@ -103,7 +103,12 @@ void TunnelClient::on_carrier_lost(const Port& port) {
 }
 
 Result<void> TunnelClient::send(Channel channel, std::string_view text) {
-  auto sent = session_.send(channel, tunnel::to_bytes(text), mono_now());
+  Result<void> sent;
+  if (channel == Channel::telemetry) {
+    snapshots_.offer(std::string(text));
+  } else {
+    sent = session_.send(channel, tunnel::to_bytes(text), mono_now());
+  }
   pump();
   return sent;
 }
@@ -124,6 +129,7 @@ void TunnelClient::pump() {
   bool more = true;
   while (more) {
     streams_.feed(session_, mono_now());
+    snapshots_.feed(session_, mono_now());
     const auto actions = session_.take_actions();
     for (const auto& action : actions) { run(action); }
     const auto orders = held_ ? std::vector<PathAction>{} : engine_.take_actions();

@@ -14,6 +14,7 @@
 
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
+#include "tunnel/core/snapshot_parts.hpp"
 #include "tunnel/io/dialer.hpp"
 #include "uplink/core/config.hpp"
 #include "uplink/core/path_engine.hpp"
@@ -58,6 +59,7 @@ class TunnelClient {
   void on_port_gone(const Port& port);
   void on_carrier_lost(const Port& port);
 
+  /// Telemetry: the newest is sent when the one before is through, in parts.
   /// Errors: transient (no session), no_space (wait for acks), invalid_input (too large).
   Result<void> send(tunnel::Channel channel, std::string_view text);
   bool online() const { return session_.established() && session_.active().has_value(); }
@@ -166,6 +168,7 @@ class TunnelClient {
   bool commanded_ = false;  ///< in_force_ is of a command, not of uplink.toml.
   tunnel::Session session_;
   Streams streams_;
+  tunnel::SnapshotFeed snapshots_;
   boost::asio::steady_timer timer_;
   std::map<PathKey, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.

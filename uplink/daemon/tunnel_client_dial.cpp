@@ -6,6 +6,7 @@
 #include "uplink/daemon/path_break.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/tunnel_connection.hpp"
+#include "uplink/io/link_kind.hpp"
 
 namespace edge::uplink {
 
@@ -14,6 +15,20 @@ namespace {
 /// What passes every path that carries IPv6 (MTU 1280): a path that swallows large packets, and
 /// says nothing, falls silent at the first large frame, and would with every new connection.
 constexpr int small_segment_bytes = 1200;
+
+tunnel::PathClass class_of(const Config& config, const std::string& port) {
+  switch (config.link_kind_of(port)) {
+    case Config::LinkKind::wifi: return tunnel::PathClass::wifi;
+    case Config::LinkKind::mobile: return tunnel::PathClass::mobile;
+    case Config::LinkKind::unsaid: break;
+  }
+  switch (device_kind(port)) {
+    case DeviceKind::wired: return tunnel::PathClass::wired;
+    case DeviceKind::wifi: return tunnel::PathClass::wifi;
+    case DeviceKind::mobile: return tunnel::PathClass::mobile;
+  }
+  return tunnel::PathClass::wired;
+}
 
 }  // namespace
 
@@ -53,6 +68,8 @@ tunnel::PathFacts TunnelClient::facts_of(const PathKey& key, PathId id) const {
   facts.port = port == nullptr ? key.port : port->name;
   facts.endpoint = endpoint_name(key);
   facts.adapter = key.port;
+  facts.path_class = class_of(config_, facts.port);
+  facts.metered = config_.is_metered(facts.port);
   facts.rank = ranks_.contains(key.port) ? ranks_.at(key.port) : 0;
   return facts;
 }
@@ -174,6 +191,7 @@ void TunnelClient::say_hello(Connection& c) {
     }
   }
   auto hello = session_.hello(facts_of(key, id), wall_now(), last_failure);
+  hello.heartbeat = tunnel::heartbeat_of(hello.path, hello.heartbeat);
   // A resumed TLS handshake fits small packets, whatever MTU the change promised.
   const bool jumbo = port != nullptr && port->mtu > netmodel::mtu_low;
   if (jumbo && proving_.contains(key.port)) { hello.fill = port->mtu; }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "tunnel/io/tcp_gaps.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/tunnel_connection.hpp"
@@ -12,6 +13,17 @@
 namespace edge::uplink {
 
 namespace json = boost::json;
+
+namespace {
+
+/// Of the segments that this host sent over the connection, with two decimals.
+double loss_percent(const tunnel::TlsStream& stream) {
+  const tunnel::SegmentsSent sent = tunnel::segments_sent(stream.native_handle());
+  if (sent.data == 0) { return 0; }
+  return std::min(100.0, std::round(1e4 * sent.again / sent.data) / 100);
+}
+
+}  // namespace
 
 std::set<IpAddress> TunnelClient::console_addresses() const {
   std::set<IpAddress> out;
@@ -53,6 +65,7 @@ json::array TunnelClient::paths_json() const {
                      {"endpoint", endpoint_name(status.key)},
                      {"active", active == status.key}};  // Also while its state is "suspect".
     if (!in_force(status.key)) { row["replaced"] = true; }
+    if (port != nullptr && config_.is_metered(port->name)) { row["metered"] = true; }
     if (const HttpUrl* proxy = port == nullptr ? nullptr : config_.proxy_of(port->name)) {
       row["proxy"] = edge::to_string(proxy->at);
     }
@@ -65,6 +78,11 @@ json::array TunnelClient::paths_json() const {
         row["rtt_ms"] = std::floor(static_cast<double>(view->second.srtt->count()) / 1e4) / 100.0;
       }
       row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
+      if (const double loss = loss_percent(*connections_.at(status.key)->stream); loss > 0) {
+        row["loss_percent"] = loss;
+      }
+      row["class"] = std::string(to_string(view->second.facts.path_class));
+      row["heartbeat_ms"] = view->second.heartbeat / std::chrono::milliseconds(1);
     } else {
       row["state"] = status.state == PathState::dialing ? "dialing" : "down";
       row["broken_step"] = std::string(to_string(status.broken));

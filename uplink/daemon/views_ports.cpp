@@ -6,6 +6,7 @@
 #include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/views.hpp"
+#include "uplink/io/port_counters.hpp"
 
 namespace edge::uplink {
 
@@ -90,6 +91,13 @@ json::array names_of(const std::vector<const Port*>& adapters) {
   return out;
 }
 
+json::object counters_json(const PortCounters& counted) {
+  return {{"rx_bytes", counted.rx_bytes},   {"rx_packets", counted.rx_packets},
+          {"rx_errors", counted.rx_errors}, {"rx_dropped", counted.rx_dropped},
+          {"tx_bytes", counted.tx_bytes},   {"tx_packets", counted.tx_packets},
+          {"tx_errors", counted.tx_errors}, {"tx_dropped", counted.tx_dropped}};
+}
+
 }  // namespace
 
 std::string trouble_of(const ViewSources& s, const Port& port) {
@@ -102,6 +110,7 @@ std::string trouble_of(const ViewSources& s, const Port& port) {
 
 json::array ports_view(const ViewSources& s) {
   json::array out;
+  const AllCounters counters = read_counters();
   for (const auto& [key, port] : s.ports.all()) {
     json::object row{
         {"port", port.name},        {"mac", edge::to_string(port.base_mac)},
@@ -115,6 +124,9 @@ json::array ports_view(const ViewSources& s) {
       row["card_carrier"] = port.card_carrier;
     }
     if (port.speed_mbps != 0) { row["speed_mbps"] = port.speed_mbps; }
+    if (const auto found = counters.find(port.name); port.present && found != counters.end()) {
+      row["counters"] = counters_json(found->second);
+    }
     const std::string trouble = trouble_of(s, port);
     if (!trouble.empty()) { row["trouble"] = trouble; }
     if (port.leads()) {

@@ -229,6 +229,7 @@ class World {
   MonoTime next_command_at_{};
   std::optional<MonoTime> disagree_since_;  ///< On the active path, with one that is whole.
   MonoTime switched_at_{};                  ///< The host's active path.
+  bool proven_since_first_ = false;         ///< A first path was left for a proven one.
   MonoTime crowded_at_{};                   ///< Last time that commands queued up.
   std::vector<std::pair<tunnel::Reputation, MonoTime>> reputations_;  ///< On the host's disk.
   std::vector<Arrival> arrivals_;                                     ///< Used again and again.

@@ -138,6 +138,7 @@ void World::check_switch(const tunnel::ActiveChanged& changed) {
     case SwitchReason::told: return problem("the host was told its active path");
     case SwitchReason::first:
       if (changed.from) { problem("a first path after another one"); }
+      proven_since_first_ = false;
       return;
     case SwitchReason::lost: {
       if (!struck_lately(changed.from->value)) { problem("a path was left that nothing struck"); }
@@ -149,6 +150,9 @@ void World::check_switch(const tunnel::ActiveChanged& changed) {
       link.failed_at = now_;
       return;
     }
+    case SwitchReason::proven:
+      if (std::exchange(proven_since_first_, true)) { problem("left for a proven path twice"); }
+      return;
     case SwitchReason::preferred: {
       const Connection& chosen = connections_[changed.to->value];
       const Link& link = links_[chosen.link];

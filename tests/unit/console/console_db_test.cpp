@@ -91,6 +91,20 @@ TEST_F(ConsoleDbTest, PruneKeepsTheNewestAndEverythingUnfinished) {
   EXPECT_EQ(db.recent_commands("hv-01", 100)->size(), 4U);
 }
 
+TEST_F(ConsoleDbTest, AHostsOwnCommandsTakeNobodysPlace) {
+  db = ConsoleDb::open(":memory:", {.own_per_host_max = 3}).value();
+  const auto id = [](int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); };
+  ASSERT_TRUE(db.add_command("hv-01", kCommand, R"({"a":1})", kNow));
+  ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::done, "{}", kNow));
+  for (int n = 1; n <= 5; ++n) {
+    ASSERT_TRUE(db.finish_command("hv-02", id(n), CommandState::done, "{}", kNow));
+  }
+  EXPECT_EQ(db.prune().value(), 2);
+  EXPECT_EQ(db.recent_commands("hv-02", 100)->size(), 3U);
+  EXPECT_EQ(db.recent_commands("hv-02", 100)->front().id, id(5));
+  EXPECT_TRUE(db.command("hv-01", kCommand).value()) << "one that was sent";
+}
+
 TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
   store::TempFolder folder;
   const std::string path = folder.file("console.db");

@@ -121,6 +121,7 @@ class FakeHost {
   std::vector<json::object> offers;      ///< Of a Console that signs.
   std::vector<json::object> identities;  ///< Its answers to requests.
 
+  std::size_t unread(tunnel::Channel channel) const { return session_.queued_bytes(channel); }
   std::size_t executed() const { return executed_.size(); }
   std::size_t attached() const { return session_.paths(mono_now()).size(); }
   tunnel::SessionId session_id() const { return session_.id(); }
@@ -316,6 +317,7 @@ class TestConsole {
     return ++seed;
   }
   Host* host(std::string_view id) { return fleet_.find(id); }
+  DbWorker& db() { return db_; }
   Fleet& fleet() { return fleet_; }
 
  private:

@@ -297,6 +297,37 @@ TEST_F(ConsoleTest, TheRevisionsOfAHostAreAskedForAndRememberedWhileItIsAway) {
   EXPECT_EQ(call("GET", revisions + "/7").status, 503U);
 }
 
+TEST_F(ConsoleTest, ASnapshotInPartsIsJoinedAndWhatNeverCameIsCounted) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  const std::string text = R"({"type":"snapshot","revision":9,"ports":[]})";
+  const auto part = [&](std::size_t at, std::size_t bytes, std::int64_t skipped) {
+    host.say(tunnel::Channel::telemetry, {{"type", "part"},
+                                          {"of", 4},
+                                          {"at", at},
+                                          {"bytes", text.size()},
+                                          {"text", text.substr(at, bytes)},
+                                          {"skipped", skipped}});
+  };
+  part(0, 20, 3);
+  part(20, 10, 0);
+  part(30, text.size() - 30, 0);
+  ASSERT_TRUE(
+      run_until([&] { return get("/api/v1/hosts/hv-01").at("revision") == json::value(9); }));
+  EXPECT_EQ(get("/api/v1/hosts/hv-01").at("snapshot_gaps"), 3);
+  EXPECT_EQ(console->fleet().counters().snapshots, 1U);
+  part(20, 10, 0);  // Without its beginning.
+  part(0, text.size() + 1, 0);
+  host.say(tunnel::Channel::telemetry,
+           {{"type", "part"}, {"of", 5}, {"at", 0}, {"bytes", 2}, {"text", "[]"}});
+  host.say(tunnel::Channel::telemetry,
+           {{"type", "part"}, {"of", 6}, {"at", 0}, {"bytes", 70'000}, {"text", "x"}});
+  ASSERT_TRUE(run_until([&] { return console->fleet().counters().bad_messages == 2; }));
+  EXPECT_EQ(console->fleet().counters().snapshots, 2U) << "what said it was whole";
+}
+
 TEST_F(ConsoleTest, ATrialIsEndedOnDemandAndOnlyOneThatTheHostHas) {
   start();
   FakeHost host(io, ca, "hv-01");

@@ -1,5 +1,6 @@
 // Hosts with a good certificate and bad manners: each loses its connection, learns why, costs
 // little, and disturbs nobody.
+#include <future>
 #include <list>
 
 #include "console_fixture.hpp"
@@ -296,6 +297,145 @@ TEST_F(HostileHostTest, AHostThatWasNeverSeenIsRevokedWhenThatIsMeant) {
             .status,
         409U);
   }
+}
+
+/// The disk takes nothing until open() is called.
+class StuckDisk {
+ public:
+  explicit StuckDisk(DbWorker& db) {
+    db.run(
+        [stuck = opened_.get_future().share()](ConsoleDb&) -> Result<void> {
+          stuck.wait();
+          return {};
+        },
+        [](const Result<void>&) {});
+  }
+  ~StuckDisk() { open(); }
+  void open() {
+    if (!std::exchange(open_, true)) { opened_.set_value(); }
+  }
+
+ private:
+  std::promise<void> opened_;
+  bool open_ = false;
+};
+
+std::string own_id(int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); }
+
+TEST_F(HostileHostTest, LargeEventsThatTheDiskDoesNotTakeAreBoundedInBytes) {
+  start();
+  FakeHost host(io, ca, "hv-66");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online("hv-66") && host.sessions_started == 1; }));
+  StuckDisk disk(console->db());
+  for (int n = 1; n <= 64; ++n) {
+    host.say(tunnel::Channel::events, {{"type", "event"},
+                                       {"n", n},
+                                       {"time", "2026-01-02T03:04:05.678Z"},
+                                       {"kind", "flood"},
+                                       {"data", std::string(60'000, 'x')}});
+    ASSERT_TRUE(run_until([&] { return host.unread(tunnel::Channel::events) < 500'000; }));
+  }
+  ASSERT_TRUE(run_until([&] { return host.unread(tunnel::Channel::events) == 0; }));
+  EXPECT_GT(console->host("hv-66")->held_bytes(), 900'000U);
+  EXPECT_LE(console->host("hv-66")->held_bytes(), Host::events_waiting_bytes_max);
+  disk.open();
+  ASSERT_TRUE(run_until([&] { return host.event_acked > 0; }));
+  EXPECT_LT(host.event_acked, 64) << "the rest is said again in the next session";
+  ASSERT_TRUE(run_until([&] { return console->host("hv-66")->held_bytes() == 0; }));
+  expect_service();
+}
+
+TEST_F(HostileHostTest, ResultsThatTheDiskDoesNotTakeAreAskedForAgain) {
+  start();
+  FakeHost host(io, ca, "hv-66");
+  host.mute = true;
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online("hv-66") && host.sessions_started == 1; }));
+  const std::string commands = "/api/v1/hosts/hv-66/commands";
+  for (int n = 1; n <= 6; ++n) {
+    ASSERT_EQ(call("POST", commands,
+                   json::serialize(json::object{
+                       {"id", own_id(n)},
+                       {"operations",
+                        json::array{json::object{{"op", "network.delete"}, {"network", "n"}}}}}))
+                  .status,
+              202U);
+  }
+  ASSERT_TRUE(run_until([&] { return host.received.size() == 6; }));
+  StuckDisk disk(console->db());
+  for (int n = 1; n <= 6; ++n) {
+    host.say(tunnel::Channel::commands, {{"type", "result"},
+                                         {"id", own_id(n)},
+                                         {"state", "done"},
+                                         {"revision", n},
+                                         {"plan", json::array{std::string(400'000, 'p')}}});
+    ASSERT_TRUE(run_until([&] { return host.unread(tunnel::Channel::commands) == 0; }));
+  }
+  EXPECT_LE(console->host("hv-66")->held_bytes(), Host::results_storing_bytes_max);
+  host.mute = false;
+  disk.open();
+  ASSERT_TRUE(run_until([&] { return host.result_acks.size() == 6; }));
+  EXPECT_EQ(host.received[own_id(1)], 1);
+  EXPECT_EQ(host.received[own_id(6)], 2) << "its journal answers again";
+  EXPECT_EQ(console->host("hv-66")->held_bytes(), 0U);
+  EXPECT_EQ(console->host("hv-66")->pending(), 0U);
+  expect_service();
+}
+
+TEST_F(HostileHostTest, InventedResultsAreFewAndSmall) {
+  start();
+  FakeHost host(io, ca, "hv-66");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return online("hv-66") && host.sessions_started == 1; }));
+  const auto result_of = [&](int n, std::size_t bytes) {
+    host.say(tunnel::Channel::commands, {{"type", "result"},
+                                         {"id", own_id(n)},
+                                         {"state", "done"},
+                                         {"plan", json::array{std::string(bytes, 'p')}}});
+  };
+  result_of(1, 500'000);
+  ASSERT_TRUE(run_until([&] { return host.result_acks.contains(own_id(1)); }));
+  const auto kept = json::serialize(get("/api/v1/hosts/hv-66/commands/" + own_id(1)));
+  EXPECT_LT(kept.size(), 2000U);
+  EXPECT_NE(kept.find("at most 65536 are kept"), std::string::npos) << kept;
+  for (int n = 2; n <= 600; ++n) {
+    result_of(n, 1);
+    ASSERT_TRUE(run_until([&] { return host.unread(tunnel::Channel::commands) < 100'000; }));
+  }
+  ASSERT_TRUE(run_until([&] {
+    return host.unread(tunnel::Channel::commands) == 0 &&
+           console->host("hv-66")->held_bytes() == 0 &&
+           host.result_acks.size() >= Host::own_results_burst;
+  }));
+  EXPECT_LT(host.result_acks.size(), Host::own_results_burst + 60) << "one a second beyond";
+  expect_service();
+}
+
+TEST_F(HostileHostTest, AnswersThatAHostNeverReadsAreBounded) {
+  start();
+  Rude& deaf = welcomed(1);
+  ASSERT_EQ(call("POST", "/api/v1/hosts/hv-66/commands",
+                 json::serialize(json::object{
+                     {"id", own_id(1)},
+                     {"operations",
+                      json::array{json::object{{"op", "network.delete"}, {"network", "n"}}}}}))
+                .status,
+            202U);
+  const auto text = tunnel::to_bytes(
+      json::serialize(json::object{{"type", "state"}, {"id", own_id(1)}, {"state", "confirming"}}));
+  constexpr std::uint64_t count = 20'000;
+  for (std::uint64_t seq = 1; seq <= count; ++seq) {
+    deaf.say(tunnel::encode_frame(
+        {.type = FrameType::data, .flags = tunnel::flag_critical, .channel = 1, .seq = seq}, text));
+    if (seq % 1000 == 0) {
+      ASSERT_TRUE(run_until([&] { return console->host("hv-66")->stats().delivered == seq; }));
+    }
+  }
+  EXPECT_GT(console->fleet().counters().bad_messages, 0U);
+  EXPECT_LE(console->host("hv-66")->held_bytes(), Host::replies_bytes_max);
+  EXPECT_EQ(call("POST", "/api/v1/hosts/hv-66/commands/" + own_id(1) + "/confirm").status, 409U);
+  expect_service();
 }
 
 TEST_F(HostileHostTest, NonsenseInAFloodIsCountedAndItsHostServed) {

@@ -49,6 +49,28 @@ TEST(MessagesTest, HelloSurvives) {
   EXPECT_EQ(*decoded, hello);
 }
 
+TEST(MessagesTest, AMeteredPathSaysSo_OthersSayNothing) {
+  Hello hello = sample_hello();
+  EXPECT_THAT(std::string(as_text(payload_of(encode(hello)))), testing::Not(HasSubstr("metered")))
+      << "as a host says it that knows nothing of it";
+  hello.path.metered = true;
+  EXPECT_EQ(decode_hello(payload_of(encode(hello)))->path, hello.path);
+}
+
+TEST(MessagesTest, HeartbeatsAreSlowerOnRadioAndOnMeteredPaths) {
+  const HeartbeatTimers wired{.active = 250ms, .standby = 1000ms, .dead_after = 3};
+  const auto of = [&](PathClass path_class, bool metered) {
+    const auto timers = heartbeat_of({.path_class = path_class, .metered = metered}, wired);
+    EXPECT_EQ(timers.dead_after, 3U);
+    return std::pair(timers.active, timers.standby);
+  };
+  EXPECT_EQ(of(PathClass::wired, false), std::pair(250ms, 1000ms));
+  EXPECT_EQ(of(PathClass::wifi, false), std::pair(500ms, 2000ms));
+  EXPECT_EQ(of(PathClass::mobile, false), std::pair(1000ms, 4000ms));
+  EXPECT_EQ(of(PathClass::wired, true), std::pair(1000ms, 5000ms));
+  EXPECT_EQ(of(PathClass::mobile, true), std::pair(1000ms, 5000ms));
+}
+
 TEST(MessagesTest, APeerWithoutStreamsIsNotToldOfTheirChannel) {
   Hello hello = sample_hello();
   hello.streams.reset();

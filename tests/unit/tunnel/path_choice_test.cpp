@@ -15,7 +15,7 @@ PathCandidate path(PathId id, std::string_view adapter, std::optional<Duration> 
   return {.path = id, .adapter = adapter, .srtt = srtt, .steady_since = t0};
 }
 
-TEST(BetterPathTest, SilentThenDrainingThenSuspectThenClassThenRankThenRttThenAge) {
+TEST(BetterPathTest, SilentDrainingSuspectUnprovenMeteredThenClassRankRttAge) {
   // Each line differs from the one below only in its own criterion, and is worse in all later ones.
   PathCandidate silent = path(PathId{10}, "z", 0ms);
   silent.silent = true;
@@ -23,6 +23,10 @@ TEST(BetterPathTest, SilentThenDrainingThenSuspectThenClassThenRankThenRttThenAg
   draining.draining = true;
   PathCandidate suspect = path(kB, "b", 2ms);
   suspect.suspect = true;
+  PathCandidate unproven = path(PathId{11}, "u", 2ms);
+  unproven.unproven = true;
+  PathCandidate metered = path(PathId{12}, "m", 2ms);
+  metered.metered = true;
   PathCandidate wifi = path(kC, "c", 3ms);
   wifi.path_class = PathClass::wifi;
   PathCandidate second_rank = path(PathId{4}, "d", 4ms);
@@ -32,8 +36,9 @@ TEST(BetterPathTest, SilentThenDrainingThenSuspectThenClassThenRankThenRttThenAg
   PathCandidate young = path(PathId{7}, "g", 20ms);
   young.steady_since = t0 + 1s;
   const PathCandidate best = path(PathId{9}, "h", 20ms);
-  const std::vector<PathCandidate> worst_first = {silent,     draining, suspect, wifi, second_rank,
-                                                  unmeasured, slow,     young,   best};
+  const std::vector<PathCandidate> worst_first = {silent,  draining, suspect,     unproven,
+                                                  metered, wifi,     second_rank, unmeasured,
+                                                  slow,    young,    best};
   for (std::size_t i = 0; i < worst_first.size(); ++i) {
     for (std::size_t j = 0; j < worst_first.size(); ++j) {
       EXPECT_EQ(better(worst_first[i], worst_first[j]), i > j) << i << " against " << j;
@@ -269,6 +274,47 @@ TEST_F(PathChooserTest, OldOrImpossibleReputationsAreNotRestored) {
   chooser.on_active_failed("eth2", now);
   chooser.restore({"eth2", 1, 1min}, now);
   EXPECT_EQ(chooser.failback_hold("eth2", now), 240s) << "what happened since is more";
+}
+
+TEST_F(PathChooserTest, AFailedAdapterIsUnprovenUntilItWasSteadyForItsHoldOrIsForgiven) {
+  EXPECT_FALSE(chooser.unproven("eth0", now, now));
+  chooser.on_active_failed("eth0", now);
+  EXPECT_TRUE(chooser.unproven("eth0", now + 10s, now + 69s));
+  EXPECT_FALSE(chooser.unproven("eth0", now + 10s, now + 70s)) << "60 s steady";
+  EXPECT_FALSE(chooser.unproven("eth0", now + 15min, now + 15min + 1ns)) << "forgiven";
+  EXPECT_FALSE(chooser.unproven("eth1", now, now));
+}
+
+TEST_F(PathChooserTest, AnUnprovenPathIsTakenOnlyForWantOfAnother) {
+  b().rank = 1;
+  a().unproven = true;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::first})) << "though A is preferred";
+}
+
+TEST_F(PathChooserTest, AFirstPathThatHadFailedGivesWayToAProvenOneSoon) {
+  b().rank = 1;
+  const PathCandidate proven = b();
+  chooser.restore({"eth0", 3, 1min}, now);
+  a().unproven = true;
+  paths.pop_back();
+  EXPECT_EQ(choose(), (Choice{kA, SwitchReason::first})) << "nobody waits without a path";
+  now += 10ms;
+  paths.push_back(proven);
+  b().steady_since = now;
+  EXPECT_EQ(choose(), (Choice{kA, SwitchReason::none}));
+  EXPECT_EQ(chooser.next_deadline(), now + 3s);
+  EXPECT_EQ(after(3s), (Choice{kB, SwitchReason::proven}));
+  EXPECT_EQ(after(1s), (Choice{kB, SwitchReason::none})) << "back only after A's hold";
+}
+
+TEST_F(PathChooserTest, APathTakenInNeedIsKeptWhenAProvenOneComesLater) {
+  choose();
+  paths.erase(paths.begin());
+  ASSERT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+  paths[0].unproven = true;
+  paths.push_back(path(kC, "eth2"));
+  paths[1].rank = 2;
+  EXPECT_EQ(after(1h), (Choice{kB, SwitchReason::none})) << "no oscillation while it works";
 }
 
 TEST_F(PathChooserTest, TheDeadlineIsTheEarliestRival) {

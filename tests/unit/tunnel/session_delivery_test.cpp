@@ -99,6 +99,61 @@ TEST_F(DeliveryTest, MirroringNeedsADisjointPathThatDoesNotDrain) {
   EXPECT_EQ(data_on(kHost, 1), "drained alone ");
 }
 
+TEST_F(DeliveryTest, NothingIsMirroredOrAcknowledgedOverAMeteredPath) {
+  connect_metered(2, "wwan0");
+  ASSERT_EQ(host().active(), PathId{2}) << "the only one";
+  connect(1, "eth0");
+  advance(3s);
+  ASSERT_EQ(host().active(), PathId{1}) << "another is always preferred";
+  ASSERT_EQ(console().active(), PathId{1});
+  advance(100ms);
+  forget();
+  send(kHost, Channel::commands, "up");
+  send(kConsole, Channel::commands, "down");
+  advance(40ms);
+  EXPECT_EQ(ends[kConsole].got(Channel::commands), "up ");
+  EXPECT_EQ(ends[kHost].got(Channel::commands), "down ");
+  for (const std::size_t end : {kHost, kConsole}) {
+    EXPECT_EQ(data_on(end, 2), "");
+    EXPECT_THAT(written(end, 2, FrameType::ack), SizeIs(0));
+    EXPECT_FALSE(written(end, 1, FrameType::ack).empty());
+  }
+  advance(60s);
+  EXPECT_LE(written(kHost, 2, FrameType::ping).size(), 60U / 5 * 4 / 3 + 1) << "every 3.75..5 s";
+}
+
+TEST_F(DeliveryTest, OverAMeteredPathGoesWhatStaysUnacknowledgedElsewhere) {
+  connect(1, "eth0");
+  connect_metered(2, "wwan0");
+  advance(100ms);
+  forget();
+  cut(1);
+  send(kConsole, Channel::commands, "cut");
+  advance(49ms);
+  EXPECT_EQ(ends[kHost].got(Channel::commands), "");
+  advance(2ms);
+  EXPECT_EQ(ends[kHost].got(Channel::commands), "cut ") << "max(2*srtt, 50 ms)";
+  advance(5s);
+  send(kConsole, Channel::commands, "alone");
+  run();
+  EXPECT_EQ(ends[kHost].got(Channel::commands), "cut alone ");
+  advance(25ms);
+  EXPECT_FALSE(written(kHost, 2, FrameType::ack).empty());
+  EXPECT_EQ(console().queued_bytes(Channel::commands), 0U);
+}
+
+TEST_F(DeliveryTest, OfThreePathsTheMirrorTakesTheOneThatIsNotMetered) {
+  connect(1, "eth0");
+  connect_metered(2, "wwan0");
+  connect(3, "eth1");
+  advance(100ms);
+  forget();
+  send(kHost, Channel::commands, "x");
+  run();
+  EXPECT_EQ(data_on(kHost, 1) + data_on(kHost, 3), "x x ");
+  EXPECT_EQ(data_on(kHost, 2), "");
+}
+
 TEST_F(DeliveryTest, TwoEndpointsOverOneAdapterAreNotMirrored) {
   connect(1, "eth0");
   PathFacts other = facts(2, "eth0");

@@ -99,6 +99,16 @@ class SessionPair : public testing::Test {
     dial(id, adapter, rank);
     run();
   }
+  /// One of which each byte costs, with a metered standby's heartbeat.
+  void connect_metered(std::uint32_t id, const std::string& adapter) {
+    Wire& wire = wires[id];
+    wire.facts = facts(id, adapter);
+    wire.facts.metered = true;
+    Hello hello = host().hello(wire.facts, WallTime{});
+    hello.heartbeat = heartbeat_of(wire.facts, hello.heartbeat);
+    send_bytes(kHost, id, std::make_shared<const Bytes>(encode(hello)));
+    run();
+  }
   /// A HELLO as the test wants it, judged at once.
   Result<void> accept(std::uint32_t id, const Hello& hello) {
     Wire& wire = wires[id];

@@ -266,6 +266,27 @@ TEST_F(PortalTest, PlainHttpInAnswerToTlsIsAPortalAndSaysWhereItLeads) {
   EXPECT_THAT(error.text, Not(HasSubstr("mac=")));
 }
 
+TEST_F(PortalTest, A5xxIsTheServersSide_511IsAPortals) {
+  for (const char* status : {"500 Internal Server Error", "502 Bad Gateway",
+                             "503 Service Unavailable", "504 Gateway Timeout"}) {
+    const auto to = talks(std::string("HTTP/1.1 ") + status + "\r\nContent-Length: 0\r\n\r\n");
+    const PathError error = failure(request_to(to));
+    EXPECT_EQ(error.cause, PathFailure::console) << status << ": " << error.text;
+    EXPECT_EQ(classify(error.cause), "console");
+    EXPECT_THAT(error.text, HasSubstr("with status " + std::string(status).substr(0, 3)));
+    guest.close();
+  }
+  EXPECT_EQ(
+      failure(request_to(talks("HTTP/1.1 511 Network Authentication Required\r\n\r\n"))).cause,
+      PathFailure::portal);
+}
+
+TEST_F(PortalTest, A5xxOfAPortalIsToldByTheCheck) {
+  const ScriptedHttp page(io, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>");
+  const auto to = talks("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+  EXPECT_EQ(failure(checked(to, page)).cause, PathFailure::portal);
+}
+
 TEST_F(PortalTest, AHeadThatIsNotWholeIsStillPlainHttp) {
   const PathError error = failure(request_to(talks("HTTP/")));
   EXPECT_EQ(error.cause, PathFailure::portal) << error.text;

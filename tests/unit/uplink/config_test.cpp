@@ -101,6 +101,35 @@ TEST(ConfigTest, TheFirstProxyWhoseAdapterFitsIsThePortsOwn) {
   EXPECT_EQ(Config{}.proxy_of("eth0"), nullptr);
 }
 
+TEST(ConfigTest, PortsAreMeteredAndOfAKindByTheirNames) {
+  const auto config =
+      parse_config(std::string(kMinimal) +
+                       "[tunnel]\nmetered = [\"wwan*\", \"eth3\"]\nwifi = [\"radio?\"]\n"
+                       "mobile = [\"eth3\"]\n",
+                   "uplink.toml", "/etc/uplink");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_TRUE(config->is_metered("wwan0"));
+  EXPECT_TRUE(config->is_metered("eth3"));
+  EXPECT_FALSE(config->is_metered("eth0"));
+  EXPECT_EQ(config->link_kind_of("eth3"), Config::LinkKind::mobile);
+  EXPECT_EQ(config->link_kind_of("radio1"), Config::LinkKind::wifi);
+  EXPECT_EQ(config->link_kind_of("wwan0"), Config::LinkKind::unsaid);
+  EXPECT_FALSE(Config{}.is_metered("eth0"));
+}
+
+TEST(ConfigTest, PortNamesThatCannotBeAreRefused) {
+  for (const auto& [list, why] : std::vector<std::pair<std::string, std::string>>{
+           {"\"wwan*\"", "tunnel.metered: expected a list of at most 64 strings"},
+           {"[7]", "tunnel.metered: expected a string"},
+           {"[\"wwan*,eth3\"]", "\"wwan*,eth3\": expected the name of a port, 1..15 characters"},
+           {"[\"\"]", "\"\": expected the name of a port"},
+           {"[\"a-name-of-16-byte\"]", "with * and ? for others"}}) {
+    const auto problems = problems_of(std::string(kMinimal) + "[tunnel]\nmetered = " + list);
+    ASSERT_GE(problems.size(), 1U) << list;
+    EXPECT_NE(problems[0].find(why), std::string::npos) << problems[0];
+  }
+}
+
 TEST(ConfigTest, BadProxiesAreRefusedWithoutTheirPassword) {
   for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
            {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h:99999\"", "***@h:99999"},

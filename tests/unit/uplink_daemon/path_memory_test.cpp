@@ -70,6 +70,27 @@ TEST_F(PathMemoryTest, AddressesOfANameThatAnswersByTurnsAreHeldWhileItIsInForce
   EXPECT_TRUE(memory.seen().empty());
 }
 
+TEST_F(PathMemoryTest, AReputationIsKeptWithItsAgeAndRecalledForWhateverTheAdapterIsCalledNow) {
+  std::vector<tunnel::Reputation> known;
+  const auto recall = [&](const MacAddress& of) {
+    memory.recall_reputation("02000000000a", of,
+                             [&](const tunnel::Reputation& one) { known.push_back(one); });
+    settle();
+  };
+  recall(mac);
+  EXPECT_TRUE(known.empty()) << "nothing is known of it";
+  memory.keep_reputation(mac, {"eth0", 1, std::chrono::minutes(9)});
+  memory.keep_reputation(mac, {"eth0", 3, std::chrono::minutes(2)});
+  recall(parse_mac("02:00:00:00:00:02").value());
+  EXPECT_TRUE(known.empty()) << "of another one";
+  recall(mac);
+  ASSERT_EQ(known.size(), 1U);
+  EXPECT_EQ(known[0].adapter, "02000000000a");
+  EXPECT_EQ(known[0].failures, 3);
+  EXPECT_GE(known[0].since_last, std::chrono::minutes(2) - std::chrono::milliseconds(1));
+  EXPECT_LT(known[0].since_last, std::chrono::minutes(3));
+}
+
 TEST_F(PathMemoryTest, AResolverThatNamesEverOtherAddressesMakesItHoldTheNewestOnly) {
   const auto numbered = [](std::uint32_t n) { return IpAddress::v4_from_u32(0xCB007100U + n); };
   for (std::uint32_t n = 0; n < 1000; ++n) { memory.saw(0, {numbered(n), numbered(7)}); }
