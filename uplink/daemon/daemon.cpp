@@ -133,6 +133,10 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                   {.facts = [this] { return render_facts(); },
                    .on_model = [this](const netmodel::Model& model) { on_model(model); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
+      sysctl_watch_(io, kernel_,
+                    [this](const netmodel::Sysctl& now) {
+                      reconciler_.request(fmt::format("sysctl {} is {}", now.path, now.value));
+                    }),
       services_(io, config_, events_),
       virtual_ip_(io, config_, events_),
       failover_(io, kernel_, events_),
@@ -347,6 +351,7 @@ void Daemon::stop(std::function<void()> done) {
   stopping_ = true;
   notify_systemd("STOPPING=1");
   reconciler_.stop();
+  sysctl_watch_.stop();
   flows_.stop();
   failover_.stop();
   group_check_.stop();
