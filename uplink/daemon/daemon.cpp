@@ -119,7 +119,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
               .carrier_lost =
                   [this](const Port& port) {
                     tunnel_.on_carrier_lost(port);
-                    if (port.lease) { flows_.address_gone(port.lease->address.address); }
+                    for (const auto& address : port.addresses()) { flows_.address_gone(address); }
                   },
               .bond_moved =
                   [this](const Port& port, const std::string& from, const std::string& to) {

@@ -78,6 +78,15 @@ struct Port {
   bool leads() const { return members.empty() || members.front() == base_mac; }
   bool locally_disabled() const { return present && was_up && !card_up; }
   bool lease_usable() const { return lease && dhcp::usable(phase); }
+  /// Its own, of both families: where flows lead to.
+  std::set<IpAddress> addresses() const {
+    std::set<IpAddress> out;
+    if (lease) { out.insert(lease->address.address); }
+    for (const auto* prefixes : {&v6.seen, &v6.owned}) {
+      for (const IpPrefix& prefix : *prefixes) { out.insert(prefix.address); }
+    }
+    return out;
+  }
 };
 
 }  // namespace edge::uplink

@@ -130,6 +130,7 @@ class Ports {
   // ports_ipv6.cpp
   void read_v6(Port& port, const netmodel::ObservedState& observed);
   static void read_addresses6(Port& port, const netmodel::ObservedState& observed);
+  void tell_lost(const Port& port, const std::set<IpAddress>& before);
   void on_gateway(Port& port, const netmodel::Neighbour& neighbour);
   void on_router6(Port& port, const netmodel::Neighbour& neighbour);
 

@@ -94,6 +94,7 @@ void Ports::on_lease(const std::string& key, const dhcp::LeaseUpdate& update) {
 
 void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) {
   Port& port = ports_.at(key);
+  const std::set<IpAddress> addresses_before = port.addresses();
   port.lease6 = update.lease;
   port.v6.owned.clear();
   port.v6.dns.clear();
@@ -103,6 +104,7 @@ void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) 
     }
     port.v6.dns = update.lease->dns;
   }
+  tell_lost(port, addresses_before);
   hooks_.dirty("lease6");
   hooks_.changed(port);
 }
