@@ -110,6 +110,17 @@ TEST(CommandsTest, ADryRunNeitherWritesNorActs) {
   EXPECT_FALSE(life.model().networks.contains("blue"));
 }
 
+TEST(CommandsTest, ADryRunIsRefusedWhereSomebodyElsesLinkIsInTheWayOfIt) {
+  Machine machine;
+  machine.add_foreign_bridge("n-red");
+  Life life(machine);
+  life.send(Life::command(1, make_red, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("n-red"));
+  life.send(Life::command(2, make_blue, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(2), "done");
+}
+
 TEST(CommandsTest, ADryRunSaysOverWhatTheConsoleStaysReachable) {
   Machine machine;
   Life life(machine);
