@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "netmodel/core/foreign_ports.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render_host.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -102,6 +103,11 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
   std::erase_if(base_by_index_, [&](const auto& item) {
     return std::ranges::find(seen, item.first) == seen.end();
   });
+  std::set<std::string> names;
+  for (const auto& [key, port] : ports_) {
+    if (port.present) { names.insert(port.name); }
+  }
+  foreign_ports_ = netmodel::foreign_ports(observed, names);
   foreign_.clear();
   for (const auto& address : observed.addresses) {
     const ObservedLink* link = observed.find_link(address.link);

@@ -84,7 +84,11 @@ class Ports {
   std::vector<netmodel::KnownAdapter> known_adapters() const;
   /// Foreign addresses of the machine.
   const std::vector<netmodel::TakenPrefix>& foreign() const { return foreign_; }
-  /// The same and the leases.
+  /// Somebody else's ports of our bridges, by bridge.
+  const std::map<std::string, std::vector<std::string>>& foreign_ports() const {
+    return foreign_ports_;
+  }
+  /// foreign() and the leases.
   std::vector<netmodel::TakenPrefix> taken() const;
   PortFacts path_facts(const Port& port, unsigned rank) const;
 
@@ -145,6 +149,7 @@ class Ports {
   std::map<std::string, Port> ports_;
   std::map<std::uint32_t, MacAddress> base_by_index_;  ///< First sight wins while the link lives.
   std::vector<netmodel::TakenPrefix> foreign_;
+  std::map<std::string, std::vector<std::string>> foreign_ports_;
   std::string active_;
   bool stopping_ = false;
 };
