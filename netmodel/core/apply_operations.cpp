@@ -201,7 +201,7 @@ ApplyOutcome Applier::finish() {
   check_networks(model_, facts_, findings_);
   check_interfaces(model_, facts_, findings_);
   check_gateway(model_, facts_, findings_);
-  check_host(model_, findings_);
+  check_host(model_, facts_, findings_);
   ApplyOutcome out;
   if (findings_.problems().empty()) {
     out.model = std::move(model_);

@@ -123,6 +123,9 @@ Rendered render(const Model& model, const RenderFacts& facts);
 /// Adapters in the order of preference: uplink_order, then name; drained ones last. Index = rank.
 std::vector<MacAddress> uplink_ranks(const Model& model, const std::vector<AdapterFacts>& adapters);
 
+/// Guests or publications hold addresses of a network's subnet.
+bool in_use(const Model& model, const std::string& network, const IpPrefix& subnet);
+
 /// The subnet of a network with a bridge of its own: the given one, or the automatic one of nat.
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
                                   const std::map<std::string, IpPrefix>& automatic_subnets);
