@@ -47,6 +47,7 @@ struct AdapterFacts {
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;  ///< 0: unknown.
   std::uint32_t mtu_max = 0;
+  std::uint32_t speed_mbps = 0;  ///< 0: unknown.
   bool carrier = false;
   bool locally_disabled =
       false;             ///< A person set it admin down after we had set it up: leave it so.

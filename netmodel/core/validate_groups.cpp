@@ -13,7 +13,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t infrastructure_mbps = 10'000;
 constexpr std::size_t bridge_ports_max = 1023;  // BR_MAX_PORTS - 1: the kernel answers EXFULL.
 
 /// As a person knows it: the port's name, or its MAC address while it is away.

@@ -81,6 +81,8 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
               present ? present->carrier : link.carrier, false);
   if (port.card_carrier && port.speed_mbps == 0) {
     port.speed_mbps = netmodel::read_speed_mbps(port.name).value_or(0);
+    // The turn that saw the link was planned without it, and a group may need to be fast.
+    if (port.speed_mbps != 0 && !port.group.empty()) { hooks_.dirty("link speed"); }
   }
   if (arrived || renamed) {
     settle(leader(port));
