@@ -127,6 +127,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                                     to, reconciler_.model());
                     changed();
                   },
+              .wire_changed =
+                  [this](const Port& port) { failover_.rewired(port, reconciler_.model()); },
               .address_lost = [this](const Port&,
                                      const IpAddress& address) { flows_.address_gone(address); }}),
       reconciler_(io, kernel_, memory_.model,

@@ -48,6 +48,7 @@ struct Port {
   std::string bridge;               ///< Of the port that it belongs to.
   std::string l3;                   ///< Where addresses are: the bridge, or a management VLAN.
   std::string bond_active;          ///< Name of the member that carries; empty: no bond, or none.
+  std::string wire;  ///< The bridge's port to the outside, the adapter or the bond; empty: none.
 
   // The port that it leads.
   bool live = false;          ///< A member's card is here.

@@ -132,8 +132,18 @@ bool Ports::stands(const Port& port, const dhcp::Lease& lease, const ObservedSta
          });
 }
 
+/// The link that leads out of the port's bridge; empty: none does.
+std::string Ports::wire_of(const Port& port, const ObservedState& observed) {
+  for (const std::string& name : {port.name, netmodel::bond_name(port.base_mac)}) {
+    const ObservedLink* link = observed.find_link(name);
+    if (link != nullptr && link->link.master == port.bridge) { return name; }
+  }
+  return {};
+}
+
 /// What the dump says about a port that is here: its link, its address, its client.
 void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::Model& model) {
+  if (port.wire.empty()) { set_wire(port, wire_of(port, observed)); }
   const ObservedLink* link = observed.find_link(port.l3);
   port.bridge_ready = link != nullptr && link->ours() && link->link.admin_up;
   const bool ready = port.lease && stands(port, *port.lease, observed);

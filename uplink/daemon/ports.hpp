@@ -34,6 +34,8 @@ class Ports {
     std::function<void(const Port&)> carrier_lost;
     /// The bond of a port carries on another member (names; empty: none).
     std::function<void(const Port&, const std::string& from, const std::string& to)> bond_moved;
+    /// Another link leads out of the port's bridge (Port::wire): a bond was made, or dissolved.
+    std::function<void(const Port&)> wire_changed;
     /// An address is no longer usable: its conntrack entries must go.
     std::function<void(const Port&, const IpAddress&)> address_lost;
   };
@@ -99,6 +101,7 @@ class Ports {
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   static bool stands(const Port& port, const dhcp::Lease& lease,
                      const netmodel::ObservedState& observed);
+  static std::string wire_of(const Port& port, const netmodel::ObservedState& observed);
   void arm_drain_timer();
   Port* by_name(std::string_view name);
 
@@ -124,6 +127,8 @@ class Ports {
   void tell(const Port& adapter);
   void on_bond(const netmodel::LinkEvent& event);
   void set_bond_active(Port& port, const std::string& member);
+  void on_master(const netmodel::LinkEvent& event);
+  void set_wire(Port& port, const std::string& link);
 
   // ports_dhcp.cpp
   void start_dhcp(Port& port);

@@ -148,6 +148,7 @@ void Ports::set_active(const std::string& key) {
 
 void Ports::on_link(const netmodel::LinkEvent& event) {
   poller_.on_link_event(event);  // Calls back at once where the carrier differs from what is known.
+  on_master(event);
   if (event.kind == netmodel::LinkKind::bond && event.ours()) { on_bond(event); }
   Port* port = by_name(event.name);
   const bool admin_changed = port != nullptr && port->index == event.index && !event.gone &&
