@@ -32,6 +32,7 @@ class Applier {
   ApplyOutcome finish();
 
  private:
+  void check_foreign_ports();
   void on(const AdapterSet& op);
   void on(const GroupCreate& op) { create(op.fields); }
   void on(const GroupUpdate& op);

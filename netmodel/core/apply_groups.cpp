@@ -32,6 +32,16 @@ std::string named_list(std::vector<std::string> names) {
   return fmt::format("{}{}", fmt::join(names, ", "), more ? ", ..." : "");
 }
 
+std::string foreign_text(const std::string& bridge, const std::vector<std::string>& ports) {
+  return fmt::format(
+      "{} that somebody else put into its bridge {} {} attached ({}); take {} out first: ip link "
+      "set "
+      "{} nomaster",
+      ports.size() == 1 ? "a port" : fmt::format("{} ports", ports.size()), bridge,
+      ports.size() == 1 ? "is" : "are", named_list(ports), ports.size() == 1 ? "it" : "them",
+      ports.front());
+}
+
 void create_group(Model& model, const GroupFields& fields, const NamedAdapters& named,
                   Findings& findings) {
   if (model.groups.contains(fields.group)) {

@@ -27,5 +27,7 @@ void delete_group(Model& model, const std::string& id, Findings& findings);
 
 /// "a, b, c, ..." of at most ten.
 std::string named_list(std::vector<std::string> names);
+/// Why a bridge has to stay while somebody else's ports are in it, and what to do.
+std::string foreign_text(const std::string& bridge, const std::vector<std::string>& ports);
 
 }  // namespace edge::netmodel

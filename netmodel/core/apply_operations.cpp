@@ -8,6 +8,7 @@
 #include "netmodel/core/allocate.hpp"
 #include "netmodel/core/applier.hpp"
 #include "netmodel/core/groups.hpp"
+#include "netmodel/core/names.hpp"
 #include "netmodel/core/validate.hpp"
 
 namespace edge::netmodel {
@@ -177,7 +178,22 @@ void Applier::on(const PortIdentify& op) {
   if (mac) { actions_.push_back(IdentifyPort{*mac, op.duration}); }
 }
 
+/// A network whose bridge would go from under somebody else's port, by a delete or by a
+/// replacement.
+void Applier::check_foreign_ports() {
+  for (const auto& [id, network] : before_.networks) {
+    const std::string bridge = network_bridge_name(id);
+    const auto there = facts_.foreign_ports.find(bridge);
+    if (is_bridged(network.kind) || model_.networks.contains(id) ||
+        there == facts_.foreign_ports.end()) {
+      continue;
+    }
+    findings_.add(Subject::network, id, "", foreign_text(bridge, there->second));
+  }
+}
+
 ApplyOutcome Applier::finish() {
+  check_foreign_ports();
   generate_macs(model_, facts_);
   allocate_addresses(model_, facts_, findings_);
   check_adapters(model_, facts_, findings_);
@@ -185,7 +201,7 @@ ApplyOutcome Applier::finish() {
   check_networks(model_, facts_, findings_);
   check_interfaces(model_, facts_, findings_);
   check_gateway(model_, facts_, findings_);
-  check_host(model_, findings_);
+  check_host(model_, facts_, findings_);
   ApplyOutcome out;
   if (findings_.problems().empty()) {
     out.model = std::move(model_);

@@ -57,6 +57,8 @@ struct ModelFacts {
   std::vector<ReservedPort> reserved_ports{};
   std::map<std::string, IpPrefix>
       automatic_subnets{};  ///< As Rendered::automatic_subnets said last.
+  /// As foreign_ports(): they are attached like interfaces of the model, and never removed.
+  std::map<std::string, std::vector<std::string>> foreign_ports{};
 };
 
 struct DrainPort {

@@ -12,6 +12,9 @@
 
 namespace edge::netmodel {
 
+/// What a link of an infrastructure group has to run at.
+inline constexpr std::uint32_t infrastructure_mbps = 10'000;
+
 /// One layer-3 port: a group of the model, or an adapter that no group names (a group of one). It
 /// is known by its leader, the first adapter: MAC address, bridge, lease, routing table and mark
 /// are the leader's, also while that card is away.

@@ -80,6 +80,7 @@ class PlanBuilder {
   // plan_vlans.cpp
   Link staged(const Link& bridge);
   void set_vlans(const Link& link);
+  bool has_own_vlans(const ObservedLink& port, const Link& bridge) const;
   void foreign_ports();
   void start_filtering();
 

@@ -1,4 +1,6 @@
 // VLANs of a plan: what each port of a filtering bridge takes part in, and when filtering starts.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "netmodel/core/plan_builder.hpp"
@@ -56,6 +58,19 @@ void PlanBuilder::set_vlans(const Link& link) {
   emit(std::move(*change));
 }
 
+/// The VLAN that a port loses when the default pvid is taken away, and no other: what somebody gave
+/// it is its own.
+bool PlanBuilder::has_own_vlans(const ObservedLink& port, const Link& bridge) const {
+  if (!port.link.vlans || port.link.vlans->empty()) { return false; }
+  if (!starts_over(bridge.name)) { return true; }
+  const ObservedLink* there = standing(bridge.name);
+  const std::uint16_t by_default =
+      there->link.bridge ? there->link.bridge->default_pvid.value_or(native_vlan) : native_vlan;
+  return std::ranges::any_of(*port.link.vlans, [&](const BridgeVlan& vlan) {
+    return vlan.pvid && vlan.first != by_default;
+  });
+}
+
 /// A port that somebody else put into the bridge of a group, a VM manager its tap: without a VLAN
 /// it would be cut off, so it is in the untagged network as before there were VLANs. What has one
 /// is left alone.
@@ -66,8 +81,7 @@ void PlanBuilder::foreign_ports() {
     if (!filters(*bridge) || is_blocked(bridge->name) || standing(bridge->name) == nullptr) {
       continue;
     }
-    const bool has_vlans = port.link.vlans && !port.link.vlans->empty();
-    if (has_vlans && !starts_over(bridge->name)) { continue; }
+    if (has_own_vlans(port, *bridge)) { continue; }
     SetVlans join{.link = port.link.name};
     join.add = {{.first = native_vlan, .last = native_vlan, .pvid = true, .untagged = true}};
     emit(std::move(join));

@@ -239,7 +239,7 @@ Ports render_ports(const Model& model, const RenderFacts& facts, Rendered& out) 
                  std::move(tagged[leader])},
                 out);
   }
-  note_groups(model, out.notes);
+  note_groups(model, facts, out.notes);
   return ports;
 }
 

@@ -47,6 +47,7 @@ struct AdapterFacts {
   std::uint32_t mtu = 1500;
   std::uint32_t mtu_min = 0;  ///< 0: unknown.
   std::uint32_t mtu_max = 0;
+  std::uint32_t speed_mbps = 0;  ///< 0: unknown.
   bool carrier = false;
   bool locally_disabled =
       false;             ///< A person set it admin down after we had set it up: leave it so.
@@ -122,6 +123,9 @@ Rendered render(const Model& model, const RenderFacts& facts);
 
 /// Adapters in the order of preference: uplink_order, then name; drained ones last. Index = rank.
 std::vector<MacAddress> uplink_ranks(const Model& model, const std::vector<AdapterFacts>& adapters);
+
+/// Guests or publications hold addresses of a network's subnet.
+bool in_use(const Model& model, const std::string& network, const IpPrefix& subnet);
 
 /// The subnet of a network with a bridge of its own: the given one, or the automatic one of nat.
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,

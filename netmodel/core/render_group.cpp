@@ -159,9 +159,39 @@ void render_group_links(const PortScene& scene, Rendered& out) {
   group.management();
 }
 
-void note_groups(const Model& model, std::vector<Note>& notes) {
+namespace {
+
+/// What the rule of infrastructure groups could not know when the command came: links that were
+/// down then, cables that lead elsewhere now.
+void note_speeds(const std::string& id, const Group& group, const RenderFacts& facts,
+                 std::vector<Note>& notes) {
+  for (const AdapterFacts& adapter : facts.adapters) {
+    const bool member = std::ranges::find(group.adapters, adapter.base_mac) != group.adapters.end();
+    if (!member || !adapter.present || adapter.speed_mbps >= infrastructure_mbps) { continue; }
+    notes.push_back(
+        {"group.speed",
+         fmt::format(
+             "group \"{}\": {}; an infrastructure group needs {} Mbit/s or more on each "
+             "link",
+             id,
+             adapter.speed_mbps == 0
+                 ? fmt::format("the speed of port \"{}\" is not known: it has no link, or "
+                               "its driver does not tell",
+                               adapter.name)
+                 : fmt::format("port \"{}\" runs at {} Mbit/s", adapter.name, adapter.speed_mbps),
+             infrastructure_mbps)});
+  }
+}
+
+}  // namespace
+
+void note_groups(const Model& model, const RenderFacts& facts, std::vector<Note>& notes) {
   for (const auto& [id, group] : model.groups) {
-    if (group.role != GroupRole::infrastructure || !group.allow_single) { continue; }
+    if (group.role != GroupRole::infrastructure) { continue; }
+    if (!group.allow_single) {
+      note_speeds(id, group, facts, notes);
+      continue;
+    }
     notes.push_back({"group.evaluation",
                      fmt::format("group \"{}\": infrastructure with \"allow_single\" is for an "
                                  "evaluation, not for production",

@@ -40,7 +40,7 @@ void render_port(const PortScene& scene, Rendered& out);
 void render_group_links(const PortScene& scene, Rendered& out);
 
 /// Standing warnings about groups: an infrastructure for evaluation only.
-void note_groups(const Model& model, std::vector<Note>& notes);
+void note_groups(const Model& model, const RenderFacts& facts, std::vector<Note>& notes);
 
 /// `group "lan"` for a bond, else `port "eth0"`.
 std::string port_label(const GroupPort& port, const AdapterFacts& leader);

@@ -42,15 +42,6 @@ bool is_automatic(const Network& network) {
   return network.kind == NetworkKind::nat && !network.subnet;
 }
 
-/// Guests or publications hold its addresses.
-bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet) {
-  const bool attached = std::ranges::any_of(
-      model.interfaces, [&](const auto& entry) { return entry.second.network == id; });
-  return attached || std::ranges::any_of(model.gateway, [&](const auto& entry) {
-           return entry.second.address && subnet.contains(*entry.second.address);
-         });
-}
-
 std::optional<IpPrefix> first_free(const std::vector<Occupied>& others,
                                    const std::vector<Occupied>& ours) {
   for (unsigned i = 0; i < automatic_subnet_count; ++i) {
@@ -63,6 +54,14 @@ std::optional<IpPrefix> first_free(const std::vector<Occupied>& others,
 }
 
 }  // namespace
+
+bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet) {
+  const bool attached = std::ranges::any_of(
+      model.interfaces, [&](const auto& entry) { return entry.second.network == id; });
+  return attached || std::ranges::any_of(model.gateway, [&](const auto& entry) {
+           return entry.second.address && subnet.contains(*entry.second.address);
+         });
+}
 
 IpPrefix automatic_subnet(unsigned number) {
   return {IpAddress::v4(10, static_cast<std::uint8_t>(200 + number), 0, 0), 24};

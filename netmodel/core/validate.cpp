@@ -169,7 +169,7 @@ Problems validate(const Model& model, const ModelFacts& facts) {
   check_networks(model, facts, findings);
   check_interfaces(model, facts, findings);
   check_gateway(model, facts, findings);
-  check_host(model, findings);
+  check_host(model, facts, findings);
   return std::move(findings.problems());
 }
 

@@ -21,7 +21,7 @@ void check_groups(const Model& model, const ModelFacts& facts, Findings& finding
 /// Networks of kind untagged and vlan: their place, their VLAN ids.
 void check_bridged_networks(const Model& model, const ModelFacts& facts, Findings& findings);
 /// Management address, virtual address and cluster: all in one subnet, none of them taken.
-void check_host(const Model& model, Findings& findings);
+void check_host(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_interfaces(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_gateway(const Model& model, const ModelFacts& facts, Findings& findings);
 void check_adapters(const Model& model, const ModelFacts& facts, Findings& findings);

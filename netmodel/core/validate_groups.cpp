@@ -13,7 +13,6 @@
 namespace edge::netmodel {
 namespace {
 
-constexpr std::uint32_t infrastructure_mbps = 10'000;
 constexpr std::size_t bridge_ports_max = 1023;  // BR_MAX_PORTS - 1: the kernel answers EXFULL.
 
 /// As a person knows it: the port's name, or its MAC address while it is away.
@@ -186,6 +185,15 @@ void check_stranded_interfaces(const Model& model, const ModelFacts& facts,
                     interface.network, name_of(facts, *mac), group,
                     port_bridge_name(leader_of(model, *mac)), leader_text(model, facts, group)));
   }
+  for (const auto& [mac, group] : followers) {
+    const auto foreign = facts.foreign_ports.find(port_bridge_name(mac));
+    if (foreign == facts.foreign_ports.end() || !findings.concerns(Subject::group, group)) {
+      continue;
+    }
+    findings.add(Subject::group, group, "adapters",
+                 fmt::format("adapter \"{}\" cannot join: {}", name_of(facts, mac),
+                             foreign_text(foreign->first, foreign->second)));
+  }
   for (auto& [mac, ids] : stranded) {
     const std::string& group = followers.at(mac);
     const std::size_t count = ids.size();
@@ -231,26 +239,33 @@ void check_stranded_rules(const Model& model, const ModelFacts& facts,
   }
 }
 
-/// Bridges of groups by their leader, those of networks by their name.
+/// One line per bridge: that interface which is the first without a port.
 void check_bridge_ports(const Model& model, const ModelFacts& facts, Findings& findings) {
-  std::map<MacAddress, std::size_t> on_group;
-  std::map<std::string, std::size_t> on_network;
-  const auto full = [&](const std::string& id, std::size_t count, std::size_t allowed,
+  std::map<std::string, std::size_t> used;  // By bridge, its uplink and foreign ports included.
+  const auto take = [&](const std::string& id, const std::string& bridge, std::size_t uplinks,
                         const std::string& whose) {
-    if (count != allowed + 1) { return; }  // One line per bridge.
-    findings.add(Subject::interface, id, "network",
-                 fmt::format("the bridge of {} has no port left: the kernel allows {}, {} "
-                             "interfaces are attached",
-                             whose, bridge_ports_max, allowed));
+    const auto foreign = facts.foreign_ports.find(bridge);
+    const std::size_t foreign_count =
+        foreign == facts.foreign_ports.end() ? 0 : foreign->second.size();
+    const auto [entry, fresh] = used.emplace(bridge, uplinks + foreign_count);
+    if (++entry->second != bridge_ports_max + 1) { return; }
+    findings.add(
+        Subject::interface, id, "network",
+        fmt::format("the bridge of {} has no port left: the kernel allows {}, {} interfaces{} are "
+                    "attached",
+                    whose, bridge_ports_max, bridge_ports_max - uplinks - foreign_count,
+                    foreign_count == 0
+                        ? ""
+                        : fmt::format(" and {} ports of somebody else", foreign_count)));
   };
   for (const auto& [id, interface] : model.interfaces) {
     if (const auto leader = bridged_network_leader(model, interface.network)) {
       const std::string group = group_of(model, *leader);
-      full(id, ++on_group[*leader], bridge_ports_max - 1,
+      take(id, port_bridge_name(*leader), 1,
            group.empty() ? fmt::format("port \"{}\"", name_of(facts, *leader))
                          : fmt::format("group \"{}\"", group));
     } else if (model.networks.contains(interface.network)) {
-      full(id, ++on_network[interface.network], bridge_ports_max,
+      take(id, network_bridge_name(interface.network), 0,
            fmt::format("network \"{}\"", interface.network));
     }
   }

@@ -12,8 +12,8 @@ namespace {
 
 class HostCheck {
  public:
-  HostCheck(const Model& model, Findings& findings)
-      : model_(model), host_(model.host), findings_(findings) {}
+  HostCheck(const Model& model, const ModelFacts& facts, Findings& findings)
+      : model_(model), facts_(facts), host_(model.host), findings_(findings) {}
 
   void management();
   void virtual_ip();
@@ -35,7 +35,10 @@ class HostCheck {
     return usable;
   }
 
+  void networks_in_the_way();
+
   const Model& model_;
+  const ModelFacts& facts_;
   const HostSettings& host_;
   Findings& findings_;
 };
@@ -66,11 +69,27 @@ void HostCheck::management() {
     add("management.dns",
         fmt::format("management.dns {} cannot be a resolver", to_string(resolver)));
   }
+  networks_in_the_way();
+}
+
+/// Whoever came last is to blame. An automatic subnet without guests moves out of the way.
+void HostCheck::networks_in_the_way() {
+  const IpPrefix& management = host_.management->address;
   for (const auto& [id, network] : model_.networks) {
-    if (!network.subnet || !network.subnet->overlaps(management.address)) { continue; }
-    add("management.address", fmt::format("management.address {} overlaps subnet {} of network "
-                                          "\"{}\"",
-                                          text, to_string(*network.subnet), id));
+    const auto subnet = subnet_of(model_, id, facts_.automatic_subnets);
+    if (!subnet || !subnet->overlaps(management)) { continue; }
+    if (!network.subnet && !in_use(model_, id, *subnet)) { continue; }
+    const bool came_last = network.subnet && findings_.concerns(Subject::network, id) &&
+                           !findings_.concerns(Subject::host, "host");
+    if (came_last) {
+      findings_.add(Subject::network, id, "subnet",
+                    fmt::format("subnet {} overlaps the management address {} of this host",
+                                to_string(*subnet), to_string(management)));
+    } else {
+      add("management.address", fmt::format("management.address {} overlaps subnet {} of network "
+                                            "\"{}\"",
+                                            to_string(management), to_string(*subnet), id));
+    }
   }
 }
 
@@ -111,8 +130,8 @@ void HostCheck::cluster() {
 
 }  // namespace
 
-void check_host(const Model& model, Findings& findings) {
-  HostCheck check(model, findings);
+void check_host(const Model& model, const ModelFacts& facts, Findings& findings) {
+  HostCheck check(model, facts, findings);
   check.management();
   check.virtual_ip();
   check.cluster();

@@ -205,8 +205,10 @@ void check_neighbours(const Model& model, const ModelFacts& facts, Findings& fin
   }
 }
 
-/// Leases and foreign addresses.
+/// Leases and foreign addresses. The management address stands as a lease; check_host() speaks of
+/// it.
 void check_taken(const Model& model, const ModelFacts& facts, Findings& findings) {
+  const auto& management = model.host.management;
   for (const auto& [id, network] : model.networks) {
     if (is_bridged(network.kind) || !findings.concerns(Subject::network, id)) { continue; }
     for (const auto& [field, subnet] :
@@ -214,6 +216,7 @@ void check_taken(const Model& model, const ModelFacts& facts, Findings& findings
       if (!subnet) { continue; }
       for (const TakenPrefix& taken : facts.taken) {
         if (!subnet->overlaps(taken.prefix)) { continue; }
+        if (management && taken.prefix == management->address.network()) { continue; }
         findings.add(Subject::network, id, field,
                      fmt::format("{} {} overlaps {} of {}", field, to_string(*subnet),
                                  to_string(taken.prefix), taken.what));

@@ -44,6 +44,7 @@ struct Service {
 /// Enough to delete it and nothing else.
 struct Flow {
   std::string original_tuple;  ///< Payload of CTA_TUPLE_ORIG, as the kernel sent it.
+  std::string reply_tuple;     ///< Of CTA_TUPLE_REPLY.
   std::string id;
   std::string zone;
   std::uint32_t mark = 0;
@@ -93,6 +94,7 @@ Flow parse_flow(const nlmsghdr& header) {
                      [&](const NetlinkAttribute& attribute) {
                        switch (attribute.type) {
                          case CTA_TUPLE_ORIG: flow.original_tuple = attribute.bytes(); break;
+                         case CTA_TUPLE_REPLY: flow.reply_tuple = attribute.bytes(); break;
                          case CTA_ID: flow.id = attribute.bytes(); break;
                          case CTA_ZONE: flow.zone = attribute.bytes(); break;
                          case CTA_MARK: flow.mark = attribute.u32(); break;
@@ -100,6 +102,24 @@ Flow parse_flow(const nlmsghdr& header) {
                        }
                      });
   return flow;
+}
+
+/// Whether the flow is what the dump was asked for.
+bool fits(const Flow& flow, const Match& match) {
+  const IpAddress& address = match.destination;
+  const std::string_view wanted(reinterpret_cast<const char*>(address.bytes.data()),
+                                address.size_bytes());
+  const int type = address.family == Family::v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST;
+  bool found = false;
+  const auto look = [&](const NetlinkAttribute& part) {
+    found = found || (part.type == type && part.bytes() == wanted);
+  };
+  const bool original = match.direction == Direction::original;
+  for_each_attribute(std::span<const char>(original ? flow.original_tuple : flow.reply_tuple),
+                     [&](const NetlinkAttribute& part) {
+                       if (part.type == CTA_TUPLE_IP) { for_each_attribute(part.payload, look); }
+                     });
+  return found;
 }
 
 Service service_of(const Flow& flow) {
@@ -128,10 +148,14 @@ struct ConntrackKernel::Impl {
 
   Result<std::vector<Flow>> find(const Match& match) {
     Request request(IPCTNL_MSG_CT_GET, family_of(match.destination), NLM_F_DUMP);
-    put_filter(request.header(), match);
+    // Of IPv6 the kernel's filter takes every flow but those that match: ipv6_addr_cmp() is 0 for
+    // equal ones, which ctnetlink_filter_match_tuple() reads as "differs" (seen with 6.18).
+    if (match.destination.family == Family::v4) { put_filter(request.header(), match); }
     std::vector<Flow> flows;
-    const auto done = socket.exchange(
-        *request.header(), [&](const nlmsghdr& header) { flows.push_back(parse_flow(header)); });
+    const auto done = socket.exchange(*request.header(), [&](const nlmsghdr& header) {
+      Flow flow = parse_flow(header);
+      if (fits(flow, match)) { flows.push_back(std::move(flow)); }
+    });
     // The table changes all the time; a torn dump may show a flow twice, which a second delete
     // answers with ENOENT.
     if (!done && done.error().os_errno != EINTR) { return fail_in("read conntrack", done.error()); }

@@ -29,6 +29,9 @@ class Kernel {
   /// out. Errors: transient when the dump was interrupted by changes 8 times in a row.
   virtual Result<ObservedState> dump(std::span<const std::string> sysctls) = 0;
 
+  /// Those of `paths` that exist, in their order. Errors: invalid_input for a path outside net/.
+  virtual Result<std::vector<Sysctl>> read_sysctls(std::span<const std::string> paths) = 0;
+
   /// The content of our nftables table; nullopt: there is none.
   virtual Result<std::optional<NftState>> dump_nft() = 0;
 

@@ -58,11 +58,18 @@ Result<ObservedState> RtnetlinkKernel::dump(std::span<const std::string> sysctls
                        std::make_move_iterator(rules.end()));
   }
 
-  for (const std::string& path : sysctls) {
-    EDGE_ASSIGN(std::optional<std::string> value, read_sysctl(path));
-    if (value) { state.sysctls.push_back({.path = path, .value = std::move(*value)}); }
-  }
+  EDGE_ASSIGN(state.sysctls, read_sysctls(sysctls));
   return state;
+}
+
+Result<std::vector<Sysctl>> RtnetlinkKernel::read_sysctls(std::span<const std::string> paths) {
+  std::vector<Sysctl> out;
+  out.reserve(paths.size());
+  for (const std::string& path : paths) {
+    EDGE_ASSIGN(std::optional<std::string> value, read_sysctl(path));
+    if (value) { out.push_back({.path = path, .value = std::move(*value)}); }
+  }
+  return out;
 }
 
 Result<std::vector<Rule>> RtnetlinkKernel::dump_rules(Family family) {

@@ -38,6 +38,7 @@ class RtnetlinkKernel final : public Kernel {
   static Result<std::unique_ptr<RtnetlinkKernel>> open(NftPort* nft);
 
   Result<ObservedState> dump(std::span<const std::string> sysctls) override;
+  Result<std::vector<Sysctl>> read_sysctls(std::span<const std::string> paths) override;
   Result<std::optional<NftState>> dump_nft() override;
   Result<void> apply(const Operation& operation) override;
 

@@ -1,6 +1,6 @@
 /* A datagram every interval, numbered, one way: what a silent receiver misses. Fast enough for 1 ms under emulation.
  *   steady send ADDRESS PORT INTERVAL_US    until SIGTERM; then how many were sent
- *   steady count PORT                       says "ready", "first"; until SIGTERM and 1 s without one: "received first longest_ms" */
+ *   steady count PORT                       says "ready", "first"; until SIGTERM and 1 s without one: "received first last longest_ms" */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -60,7 +60,7 @@ static int count_all(int port) {
     } else if (at - before > longest) { longest = at - before; }
     before = at;
   }
-  printf("%llu %llu %.3f\n", (unsigned long long)received, (unsigned long long)first, longest);
+  printf("%llu %llu %llu %.3f\n", (unsigned long long)received, (unsigned long long)first, (unsigned long long)number, longest);
   return 0;
 }
 

@@ -176,14 +176,15 @@ class UdpFlow(Worker):
 
 
 class TcpEcho(Worker):
-    """Accepts TCP and echoes; greets with `name` and the peer's address as one line."""
+    """Accepts TCP of both families and echoes; greets with `name` and the peer's address as one line."""
 
     def __init__(self, node, port, name):
         super().__init__()
         self.name, self.peers = name, []
-        self._listener = node.socket()
+        self._listener = node.socket(socket.AF_INET6)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("0.0.0.0", port))
+        self._listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self._listener.bind(("::", port))
         self._listener.listen(64)
         self._listener.settimeout(0.1)
         self._run(self._accept)
@@ -194,14 +195,15 @@ class TcpEcho(Worker):
                 connection, peer = self._listener.accept()
             except OSError:
                 continue
-            self.peers.append(peer[0])
-            self._run(self._serve, connection, peer)
+            address = peer[0].removeprefix("::ffff:")
+            self.peers.append(address)
+            self._run(self._serve, connection, address)
 
-    def _serve(self, connection, peer):
+    def _serve(self, connection, address):
         with connection:
             connection.settimeout(0.2)
             with contextlib.suppress(OSError):
-                connection.sendall(f"{self.name} {peer[0]}\n".encode())
+                connection.sendall(f"{self.name} {address}\n".encode())
             while not self._stop.is_set():
                 try:
                     data = connection.recv(4096)

@@ -112,7 +112,8 @@ def answers(node, address, count=1, wait_s=1):
 @contextlib.contextmanager
 def steady_flow(lab, sender, receiver, address, interval_us=1000, port=7200):
     """A datagram at each interval while the block runs, one way, the receiver silent; the block begins when the first has
-    arrived. Yields a dictionary that has sent, received, lost and longest_ms after it, counted from that one to the last sent.
+    arrived. Yields a dictionary that has sent, received, lost and longest_ms after it, counted from that one to the last sent:
+    a silence that lasts until the end is one.
     Errors: LabError when none arrives."""
     program = lab.dir / "steady"
     if not program.exists():
@@ -133,6 +134,7 @@ def steady_flow(lab, sender, receiver, address, interval_us=1000, port=7200):
             child.terminate()
             words += child.stdout.read().split()
             child.wait()
-    sent, received, first, longest = words
+    sent, received, first, last, longest = words
+    silent_ms = (int(sent) - 1 - int(last)) * interval_us / 1000
     sent = int(sent) - int(first)
-    result.update(sent=sent, received=int(received), lost=sent - int(received), longest_ms=float(longest))
+    result.update(sent=sent, received=int(received), lost=sent - int(received), longest_ms=max(float(longest), silent_ms))

@@ -10,6 +10,7 @@ from lablib.ns import kill_by_pidfd
 
 TOPOLOGY = "two"
 EXCLUSIVE = True
+TIMEOUT_S = 240
 VIP = "192.168.1.50"
 ADVERT_MS = 500
 MANAGEMENT = {1: "192.168.1.11", 2: "192.168.1.12", 3: "192.168.1.13"}
@@ -107,11 +108,13 @@ def run(lab):
     third = holders(alive)[0]
     lab.never(1, "two holders", lambda: len(holders(alive)) != 1)
 
-    if third != 1:
-        lab.step("hv-01 is told to take it back: policy")
-        set_host(members[1], cluster={"id": 7, "priority": 200, "advert_ms": ADVERT_MS, "preempt": True,
-                                      "hosts": list(MANAGEMENT.values())})
-        lab.expect(5, "hv-01 holds it", lambda: holders(alive) == [1])
+    higher, = (n for n in alive if n != third)
+    policy = {"id": 7, "priority": 250, "advert_ms": ADVERT_MS, "hosts": list(MANAGEMENT.values())}
+    lab.step(f"hv-0{higher} comes before hv-0{third} from now on: nothing moves; with preempt it takes it")
+    set_host(members[higher], cluster=policy)
+    lab.never(3, "it moved", lambda: holders(alive) != [third])
+    set_host(members[higher], cluster=policy | {"preempt": True})
+    lab.expect(5, f"hv-0{higher} holds it", lambda: holders(alive) == [higher])
     watch.terminate()
     try:
         watch.wait(timeout=5)

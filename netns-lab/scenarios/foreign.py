@@ -1,5 +1,5 @@
 """Foreign things: a table of nft, a bridge, an address, routes and rules of others are untouched by start, commands,
-drift repair and purge."""
+drift repair and purge. A tap that a VM manager puts into our bridge is shown, counts as attached and is never taken out."""
 
 TOPOLOGY = "two"
 FOREIGN_NFT = """table inet foreign {
@@ -40,6 +40,8 @@ def run(lab):
     lab.console.must([lab.publish("r-1"), {"op": "adapter.set", "adapter": "eth1", "mtu": 1600}])
     lab.console.must({"op": "gateway.withdraw", "rule": "r-1"})
     lab.check("after commands", foreign() == before, [before, foreign()])
+    vm_manager(lab)
+    lab.check("after a VM manager came and went", foreign() == before, [before, foreign()])
     host.run(["nft", "delete", "table", "inet", "uplink"])
     lab.expect(3, "our own table is back", lambda: "uplink" in host.run(["nft", "list", "tables"]))
     lab.pull("eth0")
@@ -49,3 +51,33 @@ def run(lab):
     lab.host.purge()
     lab.check("after the purge", foreign() == before, [before, foreign()])
     lab.host.start()
+
+
+def vm_manager(lab):
+    """Its tap in the bridge of a NAT network of ours."""
+    host = lab.host.node
+    lab.console.must({"op": "network.create", "network": "theirs", "kind": "nat", "subnet": "10.77.0.0/24"})
+    host.ip("tuntap", "add", "dev", "vnet0", "mode", "tap")
+    host.ip("link", "set", "vnet0", "master", "n-theirs", "up")
+
+    def network():
+        return next((n for n in lab.host.ctl("networks") if n["network"] == "theirs"), {})
+
+    def master():
+        return lab.host.kernel("link", "show", "dev", "vnet0")[0].get("master")
+
+    lab.step("a VM manager puts a tap of its own into our bridge")
+    lab.expect(2, "it is shown, and counted", lambda: (network().get("foreign"), network().get("interfaces")) == (["vnet0"], 1))
+    for operation in ({"op": "network.delete", "network": "theirs"}, {"op": "model.replace", "model": {}}):
+        answer = lab.console.command(operation)
+        lab.check(f"{operation['op']} is refused, naming it", answer["state"] == "refused"
+                  and any("vnet0" in line["what"] and "theirs" in line["what"] for line in answer["problems"]), answer)
+    lab.console.must({"op": "network.update", "network": "theirs", "dns": ["192.0.2.53"]})
+    lab.host.kill()
+    lab.host.start()
+    lab.expect(15, "the host is online", lab.console.online)
+    lab.check("it is where it was put", master() == "n-theirs", master())
+    host.ip("link", "set", "vnet0", "nomaster")
+    lab.expect(2, "it counts no more", lambda: network().get("interfaces") == 0 and "foreign" not in network())
+    lab.console.must({"op": "network.delete", "network": "theirs"})
+    host.ip("link", "delete", "vnet0")

@@ -46,6 +46,12 @@ def run(lab):
     lab.check("the same session", host.session() == session)
     lab.check("no warning about it but the number of adapters",
               [p for p in problems(lab) if "infra" in p] == [p for p in problems(lab) if "cluster needs 4" in p], problems(lab))
+    lab.step("a link of it comes back at 1 Gbit/s")
+    lab.pull("eth2")
+    lab.expect(10, "its speed is not known", lambda: any('speed of port "eth2" is not known' in p for p in problems(lab)))
+    set_speed(host.node, "eth2", 1_000)
+    lab.plug("eth2", into="a")
+    lab.expect(10, "a standing warning", lambda: any('"eth2" runs at 1000 Mbit/s' in p for p in problems(lab)))
 
 
 def problems(lab):

@@ -1,5 +1,6 @@
 """T11. Link down, address deleted, lease in another subnet: the path's socket closes at once and a new one is dialled
-from the new source within 1 s of the address."""
+from the new source within 1 s of the address. A publication follows the address, and answers there alone."""
+from lablib.traffic import TcpEcho, tcp_greeting
 
 TOPOLOGY = "three"
 
@@ -7,6 +8,8 @@ TOPOLOGY = "three"
 def run(lab):
     lab.start(active="eth0")
     lab.wait_paths()
+    vm = lab.nat_network()
+    lab.console.must(lab.publish("r-web", port=8080, to_port=80))
     old = lab.host.address("eth1")
     lab.step("move B's cable into the network of C")
     lab.plug("eth1", into="c")
@@ -19,6 +22,15 @@ def run(lab):
     lab.check("and its rule with it", not stale, stale)
     sockets = lab.host.node.run(["ss", "-Htn", "state", "established", f"src {old}"])
     lab.check("no connection from the old address is left", not sockets.strip(), sockets)
+    lab.step("the publication is at the new address: from outside, from the host, from the guest itself; not at the old one")
+    new = lab.host.address("eth1")
+    with TcpEcho(vm.node, 80, "web"):
+        for node in (lab.client("c"), lab.host.node, vm.node):
+            lab.expect(2, f"{node.name} reaches it at {new}", lambda node=node: tcp_greeting(node, new, 8080).startswith("web "))
+        lab.check("its client's address is intact", tcp_greeting(lab.client("c"), new, 8080)
+                  == f"web {lab.topology.uplink('c').client_address()}")
+        for node in (lab.host.node, vm.node):
+            lab.check(f"{node.name} finds nobody at {old}", not tcp_greeting(node, old, 8080, 1.0))
     lab.step("delete the address under the active path")
     [address] = lab.host.kernel_addresses("eth0")
     before = lab.host.path("eth0")["since"]

@@ -1,5 +1,6 @@
 """U48. A group is made, changed and dissolved under a running tunnel: the session stays, no command is lost, the port keeps
 its lease; a group whose members sit on two switches is said beforehand."""
+from lablib.traffic import CommandStream
 
 TOPOLOGY = "bond"
 NEEDS = "bond"
@@ -7,6 +8,10 @@ NEEDS = "bond"
 
 def both(lab):
     return {"op": "group.create", "group": "lan", "adapters": ["eth0", "eth1"]}
+
+
+def members(lab):
+    return {m["adapter"] for g in lab.host.ctl("groups") if g["group"] == "lan" for m in g["members"]}
 
 
 def run(lab):
@@ -23,6 +28,14 @@ def run(lab):
     lab.check("nothing happened", not lab.host.kernel("link", "show", "type", "bond"))
     lab.plug("eth1", into="a")
     lab.expect(15, "eth1 has a lease of a", lambda: lab.host.address("eth1").startswith("192.168.1."))
+    lab.nat_interface()
+    with CommandStream(lab.console, lab.publishing(), interval_s=0.1, wait_s=120) as stream:
+        under_the_tunnel(lab, session, address)
+    lab.figure("commands", lab.check_exactly_once(stream), "commands")
+    lab.figure("longest_gap", stream.gap_s() * 1000)
+
+
+def under_the_tunnel(lab, session, address):
     lab.step("the group is made under the tunnel")
     result = lab.console.must([both(lab)])
     lab.check("no warning now", not result.get("warnings"), result)
@@ -35,9 +48,21 @@ def run(lab):
     lab.plug("eth1", into="b")
     lab.expect(30, "the group is split, and says so", lambda: any("eth0 | eth1" in p for p in lab.host.ctl("status")["problems"]))
     lab.plug("eth1", into="a")
+    lab.expect(30, "it is whole again", lambda: not any("eth0 | eth1" in p for p in lab.host.ctl("status")["problems"]))
+    lab.step("a third member joins under the tunnel")
+    lab.plug("eth2", into="a")
+    lab.expect(15, "eth2 has a lease of a", lambda: lab.host.address("eth2").startswith("192.168.1."))
+    lab.console.must([{"op": "group.update", "group": "lan", "adapters": ["eth0", "eth1", "eth2"]}])
+    lab.expect(15, "it is a member and no port", lambda: members(lab) == {"eth0", "eth1", "eth2"} and "eth2" not in lab.host.path_states())
+    lab.step("and another one leaves")
+    lab.console.must([{"op": "group.update", "group": "lan", "adapters": ["eth0", "eth2"]}])
+    lab.expect(15, "eth1 has a path of its own", lambda: members(lab) == {"eth0", "eth2"}
+               and lab.host.path_states().get("eth1") in ("active", "standby"))
+    lab.check("the same session", lab.host.session() == session, lab.host.session())
+    lab.check("the same address", lab.host.address("eth0") == address, lab.host.address("eth0"))
     lab.step("the group is dissolved under the tunnel")
     lab.console.must([{"op": "group.delete", "group": "lan"}])
-    lab.expect(15, "eth1 has a path of its own again", lambda: lab.host.path_states().get("eth1") in ("active", "standby"))
+    lab.expect(15, "eth2 has a path of its own again", lambda: lab.host.path_states().get("eth2") in ("active", "standby"))
     lab.check("the same session", lab.host.session() == session, lab.host.session())
     lab.check("the same address", lab.host.address("eth0") == address, lab.host.address("eth0"))
     lab.check("no bond is left", not lab.host.kernel("link", "show", "type", "bond"))

@@ -19,11 +19,17 @@ def run(lab):
     lab.wait_paths()
     base = lab.host.ctl("status")["revision"]
 
-    lab.step("the first is refused by the kernel")
+    lab.step("the first is refused: somebody else has a link of that name")
     lab.host.node.ip("link", "add", "n-red", "type", "bridge")
+    theirs = lab.host.kernel("-d", "link", "show", "dev", "n-red")
+    dry = lab.console.command(network("red", 51), dry_run=True)
+    lab.check("a dry run says so, naming it", dry["state"] != "done" and "n-red" in str(dry["problems"]), dry)
     first = push(lab, network("red", 51), revision=base)
     second = push(lab, network("blue", 50), revision=base + 1)
-    lab.check("the first is refused", end(lab, first)["state"] == "refused", lab.console.command_state(first))
+    refused = end(lab, first)
+    lab.check("the first is refused, naming the link", refused["state"] == "refused"
+              and any("n-red" in line["what"] for line in refused["problems"]), refused)
+    lab.check("which is as it was", lab.host.kernel("-d", "link", "show", "dev", "n-red") == theirs)
     stale = end(lab, second)
     lab.check("the second is not applied on a wrong base", stale["state"] == "superseded" and "blue" not in networks(lab), stale)
     lab.check("both revisions are named", f"made for revision {base + 1}, the host is at {base}" in str(stale["problems"]), stale)

@@ -1,4 +1,5 @@
-"""U52. Somebody deletes a route, a rule, an address or our nft table: repaired within 2 s, and reported."""
+"""U52. Somebody deletes a route, a rule, an address or our nft table, or sets a sysctl of ours (of which no kernel tells):
+repaired within 2 s, and reported."""
 
 TOPOLOGY = "two"
 
@@ -18,6 +19,9 @@ def run(lab):
     def nft():
         return host.run(["nft", "list", "table", "inet", "uplink"], check=False)
 
+    def reads(path):
+        return host.run(["cat", f"/proc/sys/{path}"]).strip()
+
     ruleset = nft()
     lab.check("our table holds the publication", "8080" in ruleset, ruleset[-800:])
     damages = {
@@ -30,6 +34,10 @@ def run(lab):
         "nft_flush": (lambda: host.run(["nft", "flush", "ruleset"]), lambda: "8080" in nft()),
         "bridge_port": (lambda: host.ip("link", "set", "eth1", "nomaster"),
                         lambda: lab.host.kernel("link", "show", "dev", "eth1")[0].get("master") == bridge)}
+    for path, ours, theirs in (("net/ipv4/ip_forward", "1", 0), (f"net/ipv4/conf/{bridge}/arp_ignore", "1", 0)):
+        lab.check(f"{path} is {ours}", reads(path) == ours, reads(path))
+        damages[path.split("/")[-1]] = (lambda path=path, theirs=theirs: host.sysctl(path, theirs),
+                                        lambda path=path, ours=ours: reads(path) == ours)
     for name, (damage, repaired) in damages.items():
         lab.step(f"damage: {name}")
         last = max([e["n"] for e in lab.console.events()], default=0)

@@ -53,12 +53,16 @@ Result<ObservedState> FakeKernel::dump(std::span<const std::string> sysctls) {
     return fail_errno(failure->second, "dump");
   }
   ObservedState state = state_;
-  for (const std::string& path : sysctls) {
-    if (auto value = read(path)) {
-      state.sysctls.push_back({.path = path, .value = std::move(*value)});
-    }
-  }
+  EDGE_ASSIGN(state.sysctls, read_sysctls(sysctls));
   return state;
+}
+
+Result<std::vector<Sysctl>> FakeKernel::read_sysctls(std::span<const std::string> paths) {
+  std::vector<Sysctl> out;
+  for (const std::string& path : paths) {
+    if (auto value = read(path)) { out.push_back({.path = path, .value = std::move(*value)}); }
+  }
+  return out;
 }
 
 Result<std::optional<NftState>> FakeKernel::dump_nft() { return nft_; }

@@ -30,6 +30,7 @@ class FakeKernel final : public Kernel {
   FakeKernel();
 
   Result<ObservedState> dump(std::span<const std::string> sysctls) override;
+  Result<std::vector<Sysctl>> read_sysctls(std::span<const std::string> paths) override;
   Result<std::optional<NftState>> dump_nft() override;
   Result<void> apply(const Operation& operation) override;
 

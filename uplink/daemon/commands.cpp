@@ -128,8 +128,9 @@ asio::awaitable<bool> Commands::dry_run(Decision& decision) {
   candidate = *decision.model;
   netmodel::Model now = reconciler_.model();
   decision.warnings = co_await advice(std::move(now), std::move(candidate));
-  for (const auto& error : planned.errors) {
-    decision.problems.push_back({std::nullopt, "", error});
+  // What is in the way without this command already is no answer to it.
+  for (auto& line : planned.trouble_beside(reconciler_.trouble())) {
+    refuse(decision, std::move(line));
   }
   if (planned.consequences.cuts_last_path && !decision.force) {
     decision.warnings.emplace_back(

@@ -120,7 +120,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
               .carrier_lost =
                   [this](const Port& port) {
                     tunnel_.on_carrier_lost(port);
-                    if (port.lease) { flows_.address_gone(port.lease->address.address); }
+                    for (const auto& address : port.addresses()) { flows_.address_gone(address); }
                   },
               .bond_moved =
                   [this](const Port& port, const std::string& from, const std::string& to) {
@@ -128,12 +128,18 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                                     to, reconciler_.model());
                     changed();
                   },
+              .wire_changed =
+                  [this](const Port& port) { failover_.rewired(port, reconciler_.model()); },
               .address_lost = [this](const Port&,
                                      const IpAddress& address) { flows_.address_gone(address); }}),
       reconciler_(io, kernel_, memory_.model,
                   {.facts = [this] { return render_facts(); },
                    .on_model = [this](const netmodel::Model& model) { on_model(model); },
                    .on_turn = [this](const TurnResult& turn) { on_turn(turn); }}),
+      sysctl_watch_(io, kernel_,
+                    [this](const netmodel::Sysctl& now) {
+                      reconciler_.request(fmt::format("sysctl {} is {}", now.path, now.value));
+                    }),
       services_(io, config_, events_),
       virtual_ip_(io, config_, events_),
       failover_(io, kernel_, events_),
@@ -352,6 +358,7 @@ void Daemon::stop(std::function<void()> done) {
   stopping_ = true;
   notify_systemd("STOPPING=1");
   reconciler_.stop();
+  sysctl_watch_.stop();
   flows_.stop();
   failover_.stop();
   group_check_.stop();

@@ -26,6 +26,7 @@
 #include "uplink/daemon/reconciler.hpp"
 #include "uplink/daemon/services.hpp"
 #include "uplink/daemon/store_keeper.hpp"
+#include "uplink/daemon/sysctl_watch.hpp"
 #include "uplink/daemon/trials.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
 #include "uplink/daemon/views.hpp"
@@ -130,6 +131,7 @@ class Daemon {
   ClockKeeper clock_;
   Ports ports_;
   Reconciler reconciler_;
+  SysctlWatch sysctl_watch_;
   Services services_;
   VirtualIp virtual_ip_;
   Failover failover_;

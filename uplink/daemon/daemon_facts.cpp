@@ -68,6 +68,7 @@ netmodel::ModelFacts Daemon::model_facts() {
   facts.taken = ports_.taken();
   facts.needed = needed();
   facts.automatic_subnets = automatic_subnets_;
+  facts.foreign_ports = ports_.foreign_ports();
   facts.vlan_filtering = traits_.features.vlan_filtering;
   facts.bonding = traits_.bonding;
   if (const auto listen = parse_host_port(config_.status.listen)) {

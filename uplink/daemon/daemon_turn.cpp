@@ -76,6 +76,7 @@ void Daemon::retire_endpoints() {
 void Daemon::on_turn(const TurnResult& turn) {
   tell_drift(turn);
   tell_notes(turn);
+  if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
   ports_.on_dump(turn.observed, reconciler_.model());
   services_.apply(turn.rendered.services);
   virtual_ip_.apply(turn.rendered.virtual_address);

@@ -1,4 +1,4 @@
-// A bond carries on another member: the switches are told where its guests are.
+// A group carries on another adapter: the switches are told where its guests are.
 #include "uplink/daemon/failover.hpp"
 
 #include <algorithm>
@@ -27,43 +27,65 @@ void Failover::moved(const Port& port, const Port* from, const std::string& from
     events_.add("bond.down", {{"port", port.name}, {"group", port.group}, {"from", from_name}});
     return;
   }
-  const std::string bond = netmodel::bond_name(port.base_mac);
-  const std::vector<GuestMac> known = guests_of(model, port.base_mac);
-  announce(bond, known);
+  const bool in_bridge = port.wire == netmodel::bond_name(port.base_mac);
   events_.add("bond.failover", {{"port", port.name},
                                 {"group", port.group},
                                 {"from", from_name},
                                 {"to", to},
                                 {"cause", cause},
-                                {"announced", known.size()}});
+                                {"announced", in_bridge ? announce_all(port, model) : 0}});
+}
+
+void Failover::rewired(const Port& port, const netmodel::Model& model) {
+  // Behind a bridge that was just made are no guests but the model's.
+  if (!port.bridge_ready && guests_of(model, port.base_mac).size() < 2) { return; }
+  spdlog::info("port.wire port={} link={} announced={}", port.name, port.wire,
+               announce_all(port, model));
+}
+
+/// Returns how many guests the model knows.
+std::size_t Failover::announce_all(const Port& port, const netmodel::Model& model) {
+  // What would still be announced elsewhere would send the guests' traffic there.
+  std::erase_if(running_, [&](const auto& series) {
+    if (series->port != port.key || series->link == port.wire) { return false; }
+    series->timer.cancel();
+    return true;
+  });
+  links_[port.key] = port.wire;
+  const std::vector<GuestMac> known = guests_of(model, port.base_mac);
+  announce(port.key, port.wire, known);
   kernel_.run(
       [bridge = port.bridge](KernelBox& box) -> Result<std::vector<netmodel::LearnedMac>> {
         if (box.rtnetlink == nullptr) { return std::vector<netmodel::LearnedMac>{}; }
         return box.rtnetlink->learned_macs(bridge);
       },
-      [this, bond, known](const Result<std::vector<netmodel::LearnedMac>>& entries) {
+      [this, key = port.key, link = port.wire,
+       known](const Result<std::vector<netmodel::LearnedMac>>& entries) {
+        if (links_[key] != link) { return; }
         if (!entries) {
-          spdlog::warn("bond.learned bond={} reason={}", bond, entries.error().what);
+          spdlog::warn("port.learned link={} reason={}", link, entries.error().what);
           return;
         }
         std::vector<GuestMac> learned;
         for (const auto& entry : *entries) {
-          if (entry.port != bond) { learned.push_back({entry.mac, entry.vlan.value_or(0)}); }
+          if (entry.port != link) { learned.push_back({entry.mac, entry.vlan.value_or(0)}); }
         }
         std::vector<GuestMac> more = with_learned(known, learned);
         std::erase_if(more, [&](const GuestMac& guest) {
           return std::ranges::find(known, guest) != known.end();
         });
-        announce(bond, more);
+        announce(key, link, more);
       });
+  return known.size();
 }
 
-void Failover::announce(const std::string& bond, const std::vector<GuestMac>& guests) {
+void Failover::announce(const std::string& port, const std::string& link,
+                        const std::vector<GuestMac>& guests) {
   if (guests.empty()) { return; }
   if (!announcer_) {
     auto opened = netmodel::Announcer::open();
     if (!opened) {
-      spdlog::warn("bond.announce bond={} reason={}", bond, opened.error().what);
+      spdlog::warn("port.announce link={} reason={}", link, opened.error().what);
       return;
     }
     announcer_.emplace(std::move(*opened));
@@ -73,7 +95,8 @@ void Failover::announce(const std::string& bond, const std::vector<GuestMac>& gu
     running_.erase(running_.begin());
   }
   auto series = std::make_shared<Series>(io_);
-  series->bond = bond;
+  series->port = port;
+  series->link = link;
   series->list.reserve(guests.size());
   for (const GuestMac& guest : guests) {
     netmodel::Announcement one{.mac = guest.mac};
@@ -85,8 +108,8 @@ void Failover::announce(const std::string& bond, const std::vector<GuestMac>& gu
 }
 
 void Failover::go_on(const std::shared_ptr<Series>& series) {
-  const auto sent = announcer_->announce(series->bond, series->list);
-  if (!sent) { spdlog::warn("bond.announce bond={} reason={}", series->bond, sent.error().what); }
+  const auto sent = announcer_->announce(series->link, series->list);
+  if (!sent) { spdlog::warn("port.announce link={} reason={}", series->link, sent.error().what); }
   if (++series->rounds == moments.size()) {
     std::erase(running_, series);
     return;

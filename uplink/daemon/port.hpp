@@ -48,6 +48,7 @@ struct Port {
   std::string bridge;               ///< Of the port that it belongs to.
   std::string l3;                   ///< Where addresses are: the bridge, or a management VLAN.
   std::string bond_active;          ///< Name of the member that carries; empty: no bond, or none.
+  std::string wire;  ///< The bridge's port to the outside, the adapter or the bond; empty: none.
 
   // The port that it leads.
   bool live = false;          ///< A member's card is here.
@@ -80,6 +81,15 @@ struct Port {
   bool leads() const { return members.empty() || members.front() == base_mac; }
   bool locally_disabled() const { return present && was_up && !card_up; }
   bool lease_usable() const { return lease && dhcp::usable(phase); }
+  /// Its own, of both families: where flows lead to.
+  std::set<IpAddress> addresses() const {
+    std::set<IpAddress> out;
+    if (lease) { out.insert(lease->address.address); }
+    for (const auto* prefixes : {&v6.seen, &v6.owned}) {
+      for (const IpPrefix& prefix : *prefixes) { out.insert(prefix.address); }
+    }
+    return out;
+  }
 };
 
 }  // namespace edge::uplink

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "netmodel/core/foreign_ports.hpp"
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render_host.hpp"
 #include "uplink/daemon/clock.hpp"
@@ -115,6 +116,11 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
   std::erase_if(base_by_index_, [&](const auto& item) {
     return std::ranges::find(seen, item.first) == seen.end();
   });
+  std::set<std::string> names;
+  for (const auto& [key, port] : ports_) {
+    if (port.present) { names.insert(port.name); }
+  }
+  foreign_ports_ = netmodel::foreign_ports(observed, names);
   foreign_.clear();
   for (const auto& address : observed.addresses) {
     const ObservedLink* link = observed.find_link(address.link);
@@ -139,8 +145,18 @@ bool Ports::stands(const Port& port, const dhcp::Lease& lease, const ObservedSta
          });
 }
 
+/// The link that leads out of the port's bridge; empty: none does.
+std::string Ports::wire_of(const Port& port, const ObservedState& observed) {
+  for (const std::string& name : {port.name, netmodel::bond_name(port.base_mac)}) {
+    const ObservedLink* link = observed.find_link(name);
+    if (link != nullptr && link->link.master == port.bridge) { return name; }
+  }
+  return {};
+}
+
 /// What the dump says about a port that is here: its link, its address, its client.
 void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::Model& model) {
+  if (port.wire.empty()) { set_wire(port, wire_of(port, observed)); }
   const ObservedLink* link = observed.find_link(port.l3);
   port.bridge_ready = link != nullptr && link->ours() && link->link.admin_up;
   const bool ready = port.lease && stands(port, *port.lease, observed);

@@ -35,6 +35,8 @@ class Ports {
     std::function<void(const Port&)> carrier_lost;
     /// The bond of a port carries on another member (names; empty: none).
     std::function<void(const Port&, const std::string& from, const std::string& to)> bond_moved;
+    /// Another link leads out of the port's bridge (Port::wire): a bond was made, or dissolved.
+    std::function<void(const Port&)> wire_changed;
     /// An address is no longer usable: its conntrack entries must go.
     std::function<void(const Port&, const IpAddress&)> address_lost;
   };
@@ -85,7 +87,11 @@ class Ports {
   std::vector<netmodel::KnownAdapter> known_adapters() const;
   /// Foreign addresses of the machine.
   const std::vector<netmodel::TakenPrefix>& foreign() const { return foreign_; }
-  /// The same and the leases.
+  /// Somebody else's ports of our bridges, by bridge.
+  const std::map<std::string, std::vector<std::string>>& foreign_ports() const {
+    return foreign_ports_;
+  }
+  /// foreign() and the leases.
   std::vector<netmodel::TakenPrefix> taken() const;
   PortFacts path_facts(const Port& port, unsigned rank) const;
 
@@ -96,6 +102,7 @@ class Ports {
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   static bool stands(const Port& port, const dhcp::Lease& lease,
                      const netmodel::ObservedState& observed);
+  static std::string wire_of(const Port& port, const netmodel::ObservedState& observed);
   void arm_drain_timer();
   Port* by_name(std::string_view name);
 
@@ -122,6 +129,8 @@ class Ports {
   void tell(const Port& adapter);
   void on_bond(const netmodel::LinkEvent& event);
   void set_bond_active(Port& port, const std::string& member);
+  void on_master(const netmodel::LinkEvent& event);
+  void set_wire(Port& port, const std::string& link);
 
   // ports_dhcp.cpp
   void start_dhcp(Port& port);
@@ -135,6 +144,7 @@ class Ports {
   // ports_ipv6.cpp
   void read_v6(Port& port, const netmodel::ObservedState& observed);
   static void read_addresses6(Port& port, const netmodel::ObservedState& observed);
+  void tell_lost(const Port& port, const std::set<IpAddress>& before);
   void on_gateway(Port& port, const netmodel::Neighbour& neighbour);
   void on_router6(Port& port, const netmodel::Neighbour& neighbour);
 
@@ -151,6 +161,7 @@ class Ports {
   std::map<std::uint32_t, MacAddress> base_by_index_;  ///< First sight wins while the link lives.
   std::set<std::string> left_out_;                     ///< Names told of: too many ports.
   std::vector<netmodel::TakenPrefix> foreign_;
+  std::map<std::string, std::vector<std::string>> foreign_ports_;
   std::string active_;
   bool stopping_ = false;
 };

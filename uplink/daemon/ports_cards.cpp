@@ -107,6 +107,8 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
               present ? present->carrier : link.carrier, false);
   if (port.card_carrier && port.speed_mbps == 0) {
     port.speed_mbps = netmodel::read_speed_mbps(port.name).value_or(0);
+    // The turn that saw the link was planned without it, and a group may need to be fast.
+    if (port.speed_mbps != 0 && !port.group.empty()) { hooks_.dirty("link speed"); }
   }
   if (arrived || renamed) {
     settle(leader(port));
@@ -172,6 +174,7 @@ void Ports::set_active(const std::string& key) {
 
 void Ports::on_link(const netmodel::LinkEvent& event) {
   poller_.on_link_event(event);  // Calls back at once where the carrier differs from what is known.
+  on_master(event);
   if (event.kind == netmodel::LinkKind::bond && event.ours()) { on_bond(event); }
   Port* port = by_name(event.name);
   const bool admin_changed = port != nullptr && port->index == event.index && !event.gone &&

@@ -114,6 +114,7 @@ void Ports::on_lease6(const std::string& key, const dhcp::Lease6Update& update) 
 void Ports::hold_lease6(Port& port, std::optional<dhcp::Lease6> lease) {
   const auto elapsed = lease ? dhcp::age(*lease, wall_now()) : std::nullopt;
   const auto ends = elapsed ? lease->first_end() : std::nullopt;
+  const std::set<IpAddress> addresses_before = port.addresses();
   port.lease6 = std::move(lease);
   port.lease6_ends.reset();
   if (ends) { port.lease6_ends = mono_now() + (*ends - *elapsed); }
@@ -126,6 +127,7 @@ void Ports::hold_lease6(Port& port, std::optional<dhcp::Lease6> lease) {
     port.v6.dns = port.lease6->dns;
   }
   arm_lease6_timer();
+  tell_lost(port, addresses_before);
   hooks_.dirty("lease6");
   hooks_.changed(port);
 }

@@ -38,6 +38,7 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     facts.mtu = port.own_mtu == 0 ? port.mtu : port.own_mtu;
     facts.mtu_min = port.mtu_min;
     facts.mtu_max = port.mtu_max;
+    facts.speed_mbps = port.speed_mbps;
     facts.carrier = proven && (absent_leader ? port.carrier : port.card_carrier);
     facts.locally_disabled = port.locally_disabled();
     facts.drained = port.drained_until.has_value();

@@ -26,7 +26,9 @@ void Ports::read_v6(Port& port, const ObservedState& observed) {
   const netmodel::Ipv6Facts before = port.v6;
   const Sources6 sources_before = port.sources6;
   const std::optional<IpAddress> router_before = port.router6;
+  const std::set<IpAddress> addresses_before = port.addresses();
   read_addresses6(port, observed);
+  tell_lost(port, addresses_before);
   port.routers6.clear();
   port.router6.reset();
   for (const auto& route : observed.routes) {
@@ -72,6 +74,13 @@ void Ports::read_addresses6(Port& port, const ObservedState& observed) {
   }
   port.v6.seen = std::move(seen);
   port.sources6 = choose_sources(usable);
+}
+
+void Ports::tell_lost(const Port& port, const std::set<IpAddress>& before) {
+  const std::set<IpAddress> now = port.addresses();
+  for (const IpAddress& address : before) {
+    if (!now.contains(address)) { hooks_.address_lost(port, address); }
+  }
 }
 
 void Ports::on_neighbour(const netmodel::NeighbourEvent& event) {

@@ -66,7 +66,10 @@ void Ports::take_place(Port& port, const netmodel::Model& model) {
   port.members = std::move(members);
   port.l3 = std::move(l3);
   port.bridge = netmodel::port_bridge_name(first);
-  if (!port.leads()) { port.bond_active.clear(); }
+  if (!port.leads()) {
+    port.bond_active.clear();
+    port.wire.clear();
+  }
 }
 
 /// What the members' cards say together becomes the port's; whoever uses it hears of a change.
@@ -136,8 +139,28 @@ void Ports::on_bond(const netmodel::LinkEvent& event) {
 
 void Ports::set_bond_active(Port& port, const std::string& member) {
   const std::string from = std::exchange(port.bond_active, member);
-  if (from == member) { return; }
+  // Of a group that is dissolved the members leave one by one: no failover.
+  if (from == member || port.members.size() < 2) { return; }
   if (port.live) { hooks_.bond_moved(port, from, member); }
+}
+
+void Ports::on_master(const netmodel::LinkEvent& event) {
+  for (auto& [key, port] : ports_) {
+    const bool its_own = port.present && port.name == event.name;
+    if (!port.leads() || (!its_own && event.name != netmodel::bond_name(port.base_mac))) {
+      continue;
+    }
+    if (!event.gone && event.master == port.bridge) {
+      set_wire(port, event.name);
+    } else if (port.wire == event.name) {
+      port.wire.clear();
+    }
+  }
+}
+
+void Ports::set_wire(Port& port, const std::string& link) {
+  const std::string from = std::exchange(port.wire, link);
+  if (from != link && port.live) { hooks_.wire_changed(port); }
 }
 
 }  // namespace edge::uplink

@@ -179,30 +179,46 @@ json::array leases_view(const ViewSources& s) {
   return out;
 }
 
+namespace {
+
+/// Interfaces of the model, and ports that somebody else put into the network's own bridge.
+void add_attached(json::object& row, const ViewSources& s, const std::string& network,
+                  const std::string& bridge) {
+  std::size_t attached = 0;
+  for (const auto& [id, interface] : s.reconciler.model().interfaces) {
+    attached += interface.network == network ? 1 : 0;
+  }
+  const auto foreign = s.ports.foreign_ports().find(bridge);
+  if (foreign != s.ports.foreign_ports().end()) {
+    row["foreign"] = json::array(foreign->second.begin(), foreign->second.end());
+    attached += foreign->second.size();
+  }
+  row["interfaces"] = attached;
+}
+
+}  // namespace
+
 json::array networks_view(const ViewSources& s) {
   json::array out;
   const auto& model = s.reconciler.model();
   const auto subnets = automatic_subnets(s);
-  const auto attached = [&model](const std::string& network) {
-    return std::ranges::count_if(model.interfaces,
-                                 [&](const auto& item) { return item.second.network == network; });
-  };
   for (const auto& [key, port] : s.ports.all()) {
     if (!port.leads() || has_untagged(model, port.base_mac)) { continue; }
-    json::object row{{"network", port.bridge},
-                     {"kind", "untagged"},
-                     {"bridge", port.bridge},
-                     {"adapter", port.name},
-                     {"interfaces", attached(port.bridge)},
-                     {"implicit", true},
-                     {"state", bridge_state(port)}};
+    json::object row{{"network", port.bridge}, {"kind", "untagged"}, {"bridge", port.bridge},
+                     {"adapter", port.name},   {"implicit", true},   {"state", bridge_state(port)}};
     if (!port.group.empty()) { row["group"] = port.group; }
+    add_attached(row, s, port.bridge, port.bridge);
     out.push_back(std::move(row));
   }
   for (const auto& [id, network] : model.networks) {
-    json::object row{{"network", id},
-                     {"kind", std::string(netmodel::to_string(network.kind))},
-                     {"interfaces", attached(id)}};
+    json::object row{{"network", id}, {"kind", std::string(netmodel::to_string(network.kind))}};
+    // What is on a group's bridge counts on its untagged network.
+    const auto leader = netmodel::bridged_network_leader(model, id);
+    add_attached(row, s, id,
+                 !leader ? netmodel::network_bridge_name(id)
+                 : network.kind == netmodel::NetworkKind::untagged
+                     ? netmodel::port_bridge_name(*leader)
+                     : std::string());
     if (netmodel::is_bridged(network.kind)) {
       add_bridged(row, s, id, network);
     } else {

@@ -321,6 +321,32 @@ TEST_F(ApplyGroupsTest, ABridgeHasNoMorePortsThanTheKernelAllows) {
               ElementsAre("interface \"z\": the bridge of port \"eth0\" has no port left: the "
                           "kernel allows 1023, 1022 interfaces are attached"));
   accept({R"({"op":"interface.attach","interface":"z","vm":"v","network":"br020000000003"})"});
+  model.interfaces.erase("z");
+  model.interfaces.erase(std::prev(model.interfaces.end()));
+  facts.foreign_ports = {{port_bridge_name(first), {"vnet0"}}};
+  EXPECT_THAT(
+      refuse({R"({"op":"interface.attach","interface":"z","vm":"v",
+                          "network":"br020000000001"})"}),
+      ElementsAre(HasSubstr("the kernel allows 1023, 1021 interfaces and 1 ports of somebody "
+                            "else are attached")));
+}
+
+/// Why: a VM manager puts taps of its own into our bridges; they are guests like the model's.
+TEST_F(ApplyGroupsTest, PortsThatSomebodyElsePutIntoABridgeCountAsAttached) {
+  accept({R"({"op":"network.create","network":"n","kind":"nat","subnet":"10.50.0.0/24"})"});
+  facts.foreign_ports = {{"n-n", {"vnet0", "vnet1"}}, {port_bridge_name(second), {"vnet2"}}};
+  const auto gone = ElementsAre(
+      "network \"n\": 2 ports that somebody else put into its bridge n-n are attached (vnet0, "
+      "vnet1); take them out first: ip link set vnet0 nomaster");
+  EXPECT_THAT(refuse({R"({"op":"network.delete","network":"n"})"}), gone);
+  EXPECT_THAT(refuse({R"({"op":"model.replace","model":{}})"}), gone);
+  EXPECT_THAT(
+      refuse({pair_group}),
+      ElementsAre(HasSubstr("adapter \"eth1\" cannot join: a port that somebody else put into "
+                            "its bridge br020000000002 is attached (vnet2); take it out "
+                            "first: ip link set vnet2 nomaster")));
+  facts.foreign_ports.clear();
+  accept({R"({"op":"network.delete","network":"n"})", pair_group});
 }
 
 TEST_F(ApplyGroupsTest, AWholeModelWithGroupsReplacesTheOldOne) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "netmodel/core/groups.hpp"
 #include "netmodel/core/model.hpp"
 #include "netmodel/core/render.hpp"
 #include "tests/unit/netmodel/apply_fixture.hpp"
@@ -154,6 +155,46 @@ TEST_F(HostTest, WhereTheConsoleIsReachedIsKeptInOrderUntilNullGivesUplinkTomlIt
   EXPECT_EQ(model.host.console_endpoints.size(), 2U) << "not named: stays";
   accept({R"({"op":"host.set","console":null})"});
   EXPECT_THAT(model.host.console_endpoints, IsEmpty());
+}
+
+TEST_F(HostTest, TheManagementSubnetAndThoseOfNetworksKeepApartBothWays) {
+  constexpr std::string_view inside =
+      R"({"op":"host.set","management":{"adapter":"eth0","address":"10.200.0.7/24"}})";
+  accept({inside});  // The network "default" has that subnet by itself, and nobody on it.
+  model = Model::defaults();
+  accept({R"({"op":"interface.attach","interface":"i","vm":"v"})"});
+  EXPECT_THAT(refuse({inside}),
+              ElementsAre("host: management.address 10.200.0.7/24 overlaps subnet "
+                          "10.200.0.0/24 of network \"default\""));
+  model = Model::defaults();
+  accept({management});
+  facts.taken = {{prefix("192.168.1.0/24"), "the lease of port \"eth0\""}};  // How it stands.
+  EXPECT_THAT(refuse({R"({"op":"network.create","network":"n","kind":"nat",
+                          "subnet":"192.168.0.0/23"})"}),
+              ElementsAre("network \"n\": subnet 192.168.0.0/23 overlaps the management address "
+                          "192.168.1.11/24 of this host"));
+}
+
+/// Why: a cable that is plugged later may lead to a slow switch.
+TEST_F(HostTest, ALinkOfTheInfrastructureThatIsSlowOrUnknownIsNotedWhileItIs) {
+  accept(
+      {R"({"op":"group.create","group":"g","adapters":["eth0","eth1"],"role":"infrastructure"})"});
+  RenderFacts given = one_port();
+  const auto notes = [&] {
+    std::vector<std::string> out;
+    for (const Note& note : render(model, given).notes) {
+      if (note.kind == "group.speed") { out.push_back(note.what); }
+    }
+    return out;
+  };
+  EXPECT_THAT(notes(),
+              ElementsAre(HasSubstr("group \"g\": the speed of port \"eth0\" is not known")));
+  given.adapters[0].speed_mbps = 1'000;
+  EXPECT_THAT(notes(),
+              ElementsAre("group \"g\": port \"eth0\" runs at 1000 Mbit/s; an infrastructure "
+                          "group needs 10000 Mbit/s or more on each link"));
+  given.adapters[0].speed_mbps = infrastructure_mbps;
+  EXPECT_THAT(notes(), IsEmpty());
 }
 
 TEST_F(HostTest, AListOfConsoleAddressesThatNobodyCouldDialIsRefused) {

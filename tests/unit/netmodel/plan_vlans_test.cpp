@@ -192,6 +192,23 @@ TEST_F(PlanVlansTest, AForeignPortWithoutAVlanIsInTheUntaggedNetwork) {
   EXPECT_THAT(lines(), IsEmpty());
 }
 
+/// Why: what somebody gave his own port stays, also where the default pvid has to go again.
+TEST_F(PlanVlansTest, ABridgeThatStartsOverLeavesTheVlanOfAForeignPort) {
+  converge();
+  for (const char* name : {"vnet0", "vnet1"}) {
+    host.kernel.add_foreign_link({.name = name, .kind = LinkKind::tap});
+    host.run({ChangeLink{.name = name, .master = bridge0}});
+  }
+  BridgeAttributes theirs;
+  theirs.default_pvid = 1;
+  host.run({ChangeLink{.name = bridge0, .bridge = theirs}});
+  host.run({SetVlans{.link = "vnet0",
+                     .add = {{.first = 10, .last = 10, .pvid = true, .untagged = true}}}});
+  EXPECT_THAT(lines(), Not(Contains(HasSubstr("vlan add dev vnet0"))));
+  EXPECT_THAT(lines(), Contains("bridge vlan add dev vnet1 vid 1 pvid untagged"));
+  converge();
+}
+
 /// Why: without VLANs in the bridge the guest would sit among the untagged ones.
 TEST_F(PlanVlansTest, WithoutFilteringAVlanNetworkIsCutOffAndNoted) {
   add_vlan("blue", 10);

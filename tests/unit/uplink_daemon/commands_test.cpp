@@ -136,8 +136,19 @@ TEST(CommandsTest, ADryRunRightAfterATurnAsksTheKernelOnlyWhatItHasNotSaid) {
       << life.text_of("result", 2);
   // Another network has sysctls of its own, which the last look did not read.
   life.send(Life::command(3, make_red, R"(,"dry_run":true)"));
-  EXPECT_EQ(life.result_of(3), "done");
+  EXPECT_EQ(life.result_of(3), "refused") << "the kernel that is asked does not answer";
   EXPECT_FALSE(life.heard("result", 3)->at("problems").as_array().empty());
+}
+
+TEST(CommandsTest, ADryRunIsRefusedWhereSomebodyElsesLinkIsInTheWayOfIt) {
+  Machine machine;
+  machine.add_foreign_bridge("n-red");
+  Life life(machine);
+  life.send(Life::command(1, make_red, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("n-red"));
+  life.send(Life::command(2, make_blue, R"(,"dry_run":true)"));
+  EXPECT_EQ(life.result_of(2), "done");
 }
 
 TEST(CommandsTest, ADryRunSaysOverWhatTheConsoleStaysReachable) {

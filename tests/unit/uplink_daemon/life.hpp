@@ -68,6 +68,9 @@ class BorrowedKernel final : public netmodel::Kernel {
   Result<netmodel::ObservedState> dump(std::span<const std::string> sysctls) override {
     return kernel_.dump(sysctls);
   }
+  Result<std::vector<netmodel::Sysctl>> read_sysctls(std::span<const std::string> paths) override {
+    return kernel_.read_sysctls(paths);
+  }
   Result<std::optional<netmodel::NftState>> dump_nft() override { return kernel_.dump_nft(); }
   Result<void> apply(const netmodel::Operation& operation) override {
     if (death_ == nullptr) { return kernel_.apply(operation); }
