@@ -14,8 +14,8 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/slow_close.hpp"
 #include "base/unique_fd.hpp"
+#include "dhcp/io/slow_close.hpp"
 
 namespace edge::dhcp {
 namespace asio = boost::asio;

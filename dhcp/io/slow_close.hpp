@@ -3,7 +3,7 @@
 
 #include "base/unique_fd.hpp"
 
-namespace edge {
+namespace edge::dhcp {
 
 /// Closes it on a thread of its own, in the order given. For packet sockets: their close(2) waits
 /// for an RCU grace period (synchronize_net() in packet_release() of net/packet/af_packet.c), 10 to
@@ -12,4 +12,4 @@ namespace edge {
 /// What was given before the end of the process is closed before it ends. Threads: any.
 void close_apart(UniqueFd fd);
 
-}  // namespace edge
+}  // namespace edge::dhcp

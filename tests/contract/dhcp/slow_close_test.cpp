@@ -1,4 +1,4 @@
-#include "base/slow_close.hpp"
+#include "dhcp/io/slow_close.hpp"
 
 #include <poll.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace edge {
+namespace edge::dhcp {
 namespace {
 
 TEST(SlowCloseTest, WhatIsGivenIsClosed) {
@@ -29,4 +29,4 @@ TEST(SlowCloseTest, WhatIsGivenIsClosed) {
 TEST(SlowCloseTest, NothingIsNothing) { close_apart(UniqueFd()); }
 
 }  // namespace
-}  // namespace edge
+}  // namespace edge::dhcp

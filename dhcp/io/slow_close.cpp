@@ -1,12 +1,12 @@
 // Closing what the kernel is slow to close.
-#include "base/slow_close.hpp"
+#include "dhcp/io/slow_close.hpp"
 
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <vector>
 
-namespace edge {
+namespace edge::dhcp {
 namespace {
 
 class Closer {
@@ -57,4 +57,4 @@ void close_apart(UniqueFd fd) {
   closer.take(std::move(fd));
 }
 
-}  // namespace edge
+}  // namespace edge::dhcp
