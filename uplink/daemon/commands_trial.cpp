@@ -244,7 +244,7 @@ asio::awaitable<void> Commands::refuse_applied(Decision& decision, const netmode
                                                std::vector<std::string> known) {
   netmodel::Model wanted = before;
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
-  refuse(decision, "the kernel did not take it; the network is back at " + landing.where);
+  refuse(decision, "it could not be applied; the network is back at " + landing.where);
   decision.landed = std::move(landing.model);
   for (auto& reason : reasons) {
     decision.problems.push_back({std::nullopt, "", std::move(reason)});
