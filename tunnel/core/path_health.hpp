@@ -81,7 +81,13 @@ class PathHealth {
   bool is_carried(MonoTime now) const {
     return transport_at_ > waits_from_ && now < carried_until();
   }
-  MonoTime carried_until() const { return transport_at_ + 2 * timers_.standby; }
+  MonoTime carried_until() const {
+    return transport_at_ + std::max<Duration>(2 * timers_.standby, repair_max);
+  }
+  /// A sender whose retransmission is lost too waits twice as long each time, and sends nothing
+  /// else meanwhile: the fifth comes after 3.2 s (RFC 6298 5.5, 200 ms at first; seen as a silence
+  /// of 4.1 s at a loss of 20 %).
+  static constexpr std::chrono::seconds repair_max{4};
   /// Silence of dead_after such intervals, and more where round trips vary or are unknown.
   Duration patience(Duration interval) const;
   /// After every change of what they depend on: they are asked for with every frame.
