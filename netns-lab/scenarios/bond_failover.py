@@ -6,7 +6,7 @@ TOPOLOGY = "bond"
 NEEDS = "bond"
 EXCLUSIVE = True
 ADDRESS = "192.168.1.77"
-MIIMON_MS, MADE_MS, SETTLE_S = 100, 100, 1.0
+MIIMON_MS, MADE_MS, SETTLE_S = 100, 200, 2.0    # A guest that nobody finds again is silent for SETTLE_S and more.
 
 
 def run(lab):
