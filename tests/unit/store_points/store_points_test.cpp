@@ -34,12 +34,32 @@ std::span<const Strike> strikes_of_this_run() {
 const std::span<const Strike> strikes = strikes_of_this_run();
 constexpr int points_max = 2000;
 
+/// Of this program: children that are struck remove nothing, so it goes with all that is in it.
 /// In memory where the machine has that: the sync itself is not what is measured here.
+class Root {
+ public:
+  Root() {
+    const std::string base = fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();
+    std::string pattern = base + "/edge-points-XXXXXX";
+    path_ = ::mkdtemp(pattern.data());
+  }
+  Root(const Root&) = delete;
+  Root& operator=(const Root&) = delete;
+  ~Root() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+const Root root;
+
 class Folder {
  public:
   Folder() {
-    const std::string base = fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();
-    std::string pattern = base + "/edge-points-XXXXXX";
+    std::string pattern = root.path() + "/XXXXXX";
     path_ = ::mkdtemp(pattern.data());
   }
   Folder(const Folder&) = delete;
