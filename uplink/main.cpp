@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -17,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "uplink/daemon/daemon.hpp"
+#include "uplink/daemon/notify.hpp"
 
 namespace {
 
@@ -74,19 +76,28 @@ std::expected<End, int> run(Config config) {
   boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
   bool stopping = false;
   const auto stop = [&](End how) {
+    if (how == End::stop) {
+      end = how;  // Also while a reload is under way: it does not come back from that.
+      edge::uplink::notify_systemd("STOPPING=1");
+    }
     if (std::exchange(stopping, true)) { return; }
     end = how;
+    if (how == End::reload) { edge::uplink::notify_systemd(edge::uplink::reloading_state()); }
     patience.expires_after(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
     patience.async_wait([&io](boost::system::error_code waited) {
       if (!waited) { io.stop(); }
     });
     (*daemon)->stop([&io] { io.stop(); });
   };
-  signals.async_wait([&](boost::system::error_code ec, int number) {
-    if (ec) { return; }
-    spdlog::info("daemon.stopping signal={}", number);
-    stop(number == SIGHUP ? End::reload : End::stop);
-  });
+  std::function<void()> wait_for_signal = [&] {
+    signals.async_wait([&](boost::system::error_code ec, int number) {
+      if (ec) { return; }
+      spdlog::info("daemon.stopping signal={}", number);
+      stop(number == SIGHUP ? End::reload : End::stop);
+      wait_for_signal();
+    });
+  };
+  wait_for_signal();
   (*daemon)->on_restart([&] { stop(End::reload); });
   io.run();
   daemon->reset();
@@ -100,18 +111,28 @@ int main(int argc, char** argv) {
   std::string file;
   bool check = false;
   bool purging = false;
-  app.add_option("--config", file, "Configuration file (uplink.toml)")->required();
+  app.add_option("--config", file, "Configuration file (uplink.toml)");
   app.add_flag("--check", check, "Only check the configuration");
   app.add_flag("--purge", purging,
-               "Remove all that is marked ours from this machine's network, then end");
+               "Remove all that is marked ours from this machine's network, then end; without "
+               "--config with the folders of the defaults");
   app.set_version_flag("--version", std::string(edge::uplink::uplink_version));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : exit_usage; }
 
-  auto config = load(file);
+  if (file.empty() && !purging) {
+    fmt::print(stderr, "uplinkd: --config FILE is required (FILE: uplink.toml of this host)\n");
+    return exit_usage;
+  }
+  auto config = file.empty() ? std::expected<Config, ConfigProblems>(Config{}) : load(file);
   if (!config) {
     for (const auto& problem : config.error()) { fmt::print(stderr, "{}\n", problem); }
+    if (purging) {
+      fmt::print(stderr,
+                 "uplinkd --purge: it needs the [paths] of that file; without --config it "
+                 "takes the defaults\n");
+    }
     return exit_usage;
   }
   if (check) {
@@ -122,18 +143,15 @@ int main(int argc, char** argv) {
   if (purging) { return run_purge(*config); }
 
   log_to_stderr(config->log.level);
-  const auto end = run(*config);
-  if (!end) { return end.error(); }
-  if (*end == End::stop) { return 0; }
-  // A reload is a fresh start in the same process: the dataplane stays, leases and session state
-  // are in the store. A file with a mistake keeps the old configuration.
-  const auto next = load(file);
-  for (const auto& problem : next ? ConfigProblems{} : next.error()) {
-    spdlog::error("reload.refused {}", problem);
-  }
-  if (!next) {
-    const auto again = run(*config);
-    return again ? 0 : again.error();
+  while (true) {
+    const auto end = run(*config);
+    if (!end) { return end.error(); }
+    if (*end == End::stop) { return 0; }
+    // A reload is a fresh start in the same process: the dataplane stays, leases and session state
+    // are in the store. A file with a mistake keeps the old configuration, until the next reload.
+    const auto next = load(file);
+    if (next) { break; }
+    for (const auto& problem : next.error()) { spdlog::error("reload.refused {}", problem); }
   }
   ::execv("/proc/self/exe", argv);
   fmt::print(stderr, "uplinkd: reload: {}\n", std::strerror(errno));

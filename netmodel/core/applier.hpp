@@ -49,7 +49,8 @@ class Applier {
   void on(const ModelReplace& op);
   void on(const PathDrain& op);
   void on(const PortIdentify& op);
-  void on(const FailoverDrill&) { report("", "failover.drill: not supported by this version"); }
+  void on(const FailoverDrill& op);
+  std::optional<MacAddress> whole_port(const AdapterRef& ref, std::string_view verb);
 
   void create(const GroupFields& fields);
   void create(const NetworkFields& fields);

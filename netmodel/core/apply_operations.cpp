@@ -157,19 +157,33 @@ void Applier::on(const ModelReplace& op) {
   on(op.host);
 }
 
+/// The adapter, if it has a port of its own; a member of a group has not.
+std::optional<MacAddress> Applier::whole_port(const AdapterRef& ref, std::string_view verb) {
+  touch(Subject::adapter, ref);
+  const auto mac = resolve(ref, Subject::adapter, ref, "adapter");
+  if (!mac) { return std::nullopt; }
+  const MacAddress leader = leader_of(model_, *mac);
+  if (leader == *mac) { return mac; }
+  const auto port = std::ranges::find(facts_.adapters, leader, &KnownAdapter::base_mac);
+  findings_.add(
+      Subject::adapter, ref, "adapter",
+      fmt::format("it is a member of group \"{}\"; {} its port \"{}\"", group_of(model_, *mac),
+                  verb, port == facts_.adapters.end() ? to_string(leader) : port->name));
+  return std::nullopt;
+}
+
 void Applier::on(const PathDrain& op) {
-  touch(Subject::adapter, op.adapter);
-  const auto mac = resolve(op.adapter, Subject::adapter, op.adapter, "adapter");
-  if (!mac) { return; }
-  if (const MacAddress leader = leader_of(model_, *mac); leader != *mac) {
-    const auto port = std::ranges::find(facts_.adapters, leader, &KnownAdapter::base_mac);
-    findings_.add(
-        Subject::adapter, op.adapter, "adapter",
-        fmt::format("it is a member of group \"{}\"; drain its port \"{}\"", group_of(model_, *mac),
-                    port == facts_.adapters.end() ? to_string(leader) : port->name));
-    return;
+  if (const auto mac = whole_port(op.adapter, "drain")) {
+    actions_.push_back(DrainPort{*mac, op.duration});
   }
-  actions_.push_back(DrainPort{*mac, op.duration});
+}
+
+void Applier::on(const FailoverDrill& op) {
+  if (op.adapter.empty()) {
+    actions_.push_back(DrillPort{std::nullopt, op.duration});
+  } else if (const auto mac = whole_port(op.adapter, "drill")) {
+    actions_.push_back(DrillPort{*mac, op.duration});
+  }
 }
 
 void Applier::on(const PortIdentify& op) {

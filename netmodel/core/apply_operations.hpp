@@ -71,8 +71,13 @@ struct IdentifyPort {
   std::chrono::seconds duration{};
   bool operator==(const IdentifyPort&) const = default;
 };
+struct DrillPort {
+  std::optional<MacAddress> adapter{};  ///< nullopt: the one that carries the tunnel then.
+  std::chrono::seconds duration{};
+  bool operator==(const DrillPort&) const = default;
+};
 /// Journalled like the rest, changes no model.
-using HostAction = std::variant<DrainPort, IdentifyPort>;
+using HostAction = std::variant<DrainPort, IdentifyPort, DrillPort>;
 
 /// Either `model` and `actions`, or at least one problem.
 struct ApplyOutcome {

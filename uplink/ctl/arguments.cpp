@@ -17,9 +17,15 @@ namespace json = boost::json;
 
 namespace {
 
-/// What `path.drain` and `port.identify` take.
+/// What `path.drain`, `port.identify` and `failover.drill` take.
 constexpr DurationBounds drain_bounds{0, 86'400, "0s..1d, as 90s, 10m or 2h; 0s ends a drain"};
 constexpr DurationBounds identify_bounds{1, 300, "1s..5m, as 30s or 2m"};
+constexpr DurationBounds drill_bounds{1, 3'600, "1s..1h, as 30s or 5m"};
+
+const DurationBounds& bounds_of(std::string_view command) {
+  if (command == "identify") { return identify_bounds; }
+  return command == "drill" ? drill_bounds : drain_bounds;
+}
 
 /// What an order in a file may say beside its operations: as the Console's commands, but for who
 /// confirms it and its id.
@@ -75,6 +81,11 @@ void add_commands(CLI::App& app, Values& values) {
                    "For how long: 90s, 10m, 2h, at most 1d; 0s: no more")
       ->required();
   drain->add_flag("--force", values.force, "Also when no other path to the Console is up");
+  auto* drill = app.add_subcommand(
+      "drill", "Fail over on purpose: who takes the tunnel over, and how fast; ends by itself");
+  drill->add_option("port", values.port, "Port to leave; the one that carries the tunnel without");
+  drill->add_option("--for", values.duration,
+                    "How long it is left out: 5m, at most 1h; 30 s without");
   auto* apply =
       app.add_subcommand("apply", "Apply operations or a whole configuration from a JSON file");
   apply->add_option("file", values.file, "File; - for standard input")->required();
@@ -131,8 +142,7 @@ std::expected<Invocation, EarlyEnd> invocation_of(const std::string& command, co
   if (values.accept_regression) { made.args["accept_regression"] = true; }
   if (values.confirm_within_s > 0) { made.args["confirm_within_s"] = values.confirm_within_s; }
   if (!values.duration.empty()) {
-    const auto seconds =
-        parse_duration_s(values.duration, command == "identify" ? identify_bounds : drain_bounds);
+    const auto seconds = parse_duration_s(values.duration, bounds_of(command));
     if (!seconds) {
       return std::unexpected(EarlyEnd{Exit::usage, "uplinkctl: " + seconds.error().what + "\n"});
     }

@@ -150,7 +150,7 @@ Exit collect_diag(const Invocation& invocation, const Terminal& terminal) {
   }
   terminal.out << fmt::format("{}: {} files\n", invocation.file,
                               kernel_views.size() + (daemon ? questions.size() : 0));
-  return Exit::done;
+  return daemon ? Exit::done : Exit::no_daemon;
 }
 
 }  // namespace edge::uplink::ctl

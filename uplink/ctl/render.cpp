@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, ArrayText>, 8> array_texts{{
     {"gateway", gateway_text},
     {"doctor", doctor_text},
 }};
-constexpr std::array<std::pair<std::string_view, ObjectText>, 11> object_texts{{
+constexpr std::array<std::pair<std::string_view, ObjectText>, 12> object_texts{{
     {"status", status_text},
     {"recable", recable_text},
     {"unplug", unplug_text},
@@ -39,6 +39,7 @@ constexpr std::array<std::pair<std::string_view, ObjectText>, 11> object_texts{{
     {"plan", result_text},
     {"rollback", result_text},
     {"drain", result_text},
+    {"drill", result_text},
     {"identify", result_text},
     {"renew", identity_text},
 }};

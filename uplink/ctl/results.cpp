@@ -67,7 +67,7 @@ std::string result_text(const json::object& data, const Style& style) {
       out += "  " + paint("warning: " + printable(text_of(warning)), Tone::warn, style) + "\n";
     }
   }
-  return out + bullet_lines(data, "consequences");
+  return out + bullet_lines(data, "observed") + bullet_lines(data, "consequences");
 }
 
 std::string recable_text(const json::object& data, const Style& style) {

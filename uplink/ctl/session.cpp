@@ -25,14 +25,13 @@ namespace {
 
 using std::chrono::milliseconds;
 constexpr milliseconds question_patience = std::chrono::seconds(60);
-constexpr milliseconds change_patience =
-    std::chrono::minutes(10);  // A trial waits for its confirmation.
 constexpr milliseconds forever(-1);
+/// Orders: what stands in line before them may be a trial, and that may wait for a Console.
+constexpr std::array<std::string_view, 5> orders{"apply", "rollback", "drain", "drill", "identify"};
 
 milliseconds patience_of(const Invocation& invocation) {
-  if (invocation.streaming) { return forever; }
-  const bool changes = invocation.command == "apply" || invocation.command == "rollback";
-  return changes ? change_patience : question_patience;
+  const bool order = std::ranges::find(orders, invocation.command) != orders.end();
+  return invocation.streaming || order ? forever : question_patience;
 }
 
 Exit exit_of(const json::object& answer) {

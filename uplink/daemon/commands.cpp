@@ -237,10 +237,10 @@ asio::awaitable<void> Commands::refresh_facts() {
   while (!*ready) { co_await said->async_wait(asio::redirect_error(asio::use_awaitable, ec)); }
 }
 
-asio::awaitable<Result<void>> Commands::act(netmodel::HostAction action) {
-  auto answer = std::make_shared<std::optional<Result<void>>>();
+asio::awaitable<Result<std::string>> Commands::act(netmodel::HostAction action) {
+  auto answer = std::make_shared<std::optional<Result<std::string>>>();
   auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
-  hooks_.act(action, [answer, said](Result<void> outcome) {
+  hooks_.act(action, [answer, said](Result<std::string> outcome) {
     *answer = std::move(outcome);
     said->cancel();
   });

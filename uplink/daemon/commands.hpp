@@ -43,8 +43,9 @@ class Commands {
     std::function<netmodel::ModelFacts()> facts;
     /// Calls back when `facts` is recent enough to decide by, perhaps at once. Not set: always.
     std::function<void(std::function<void()>)> refresh{};
-    /// Does an action and says once how it went, perhaps before it returns.
-    std::function<void(const netmodel::HostAction&, std::function<void(Result<void>)>)> act;
+    /// Does an action and says once how it went, perhaps before it returns: what was seen of it,
+    /// or "".
+    std::function<void(const netmodel::HostAction&, std::function<void(Result<std::string>)>)> act;
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
     std::function<Result<void>(std::string_view)> send;
     /// What a person should know about a change before it is made; called once, perhaps at once.
@@ -158,6 +159,7 @@ class Commands {
     std::optional<netmodel::Model> before;  ///< Of a trial that has begun.
     std::vector<std::string> known;         ///< Trouble from before it.
     std::vector<netmodel::HostAction> actions;
+    std::vector<std::string> observed{};  ///< What was seen of the actions.
     bool changes_model() const { return state == store::CommandState::done && model && !dry_run; }
     bool touches_kernel() const {
       return state == store::CommandState::done && (model || !actions.empty()) && !dry_run;
@@ -179,7 +181,7 @@ class Commands {
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
                                                           netmodel::Model after);
   boost::asio::awaitable<void> refresh_facts();
-  boost::asio::awaitable<Result<void>> act(netmodel::HostAction action);
+  boost::asio::awaitable<Result<std::string>> act(netmodel::HostAction action);
 
   // commands_channel.cpp
   static constexpr std::string_view local_class = "local";  ///< In the journal, of Item::local.

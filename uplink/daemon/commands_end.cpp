@@ -70,6 +70,7 @@ std::string Commands::result_text(const Decision& decision, std::int64_t revisio
   if (!decision.difference.empty()) { result["difference"] = texts(bounded(decision.difference)); }
   if (!decision.consequences.empty()) { result["consequences"] = texts(decision.consequences); }
   if (decision.ways) { result["console"] = to_json(*decision.ways); }
+  if (!decision.observed.empty()) { result["observed"] = texts(decision.observed); }
   if (!decision.warnings.empty()) { result["warnings"] = texts(bounded(decision.warnings)); }
   return json::serialize(result);
 }
@@ -85,8 +86,9 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
     for (const netmodel::HostAction& action : actions) {
       std::optional<std::string> why = decision.force ? std::nullopt : cuts_all(action);
       if (!why) {
-        const Result<void> acted = co_await act(action);
+        const Result<std::string> acted = co_await act(action);
         if (!acted) { why = acted.error().what; }
+        if (acted && !acted->empty()) { decision.observed.push_back(*acted); }
       }
       if (!why) { continue; }
       co_await undo_for(decision, std::move(*why));

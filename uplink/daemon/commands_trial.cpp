@@ -327,6 +327,15 @@ asio::awaitable<std::vector<std::string>> Commands::difference_to(std::int64_t r
 }
 
 std::optional<std::string> Commands::cuts_all(const netmodel::HostAction& action) const {
+  if (std::holds_alternative<netmodel::DrillPort>(action)) {
+    std::set<std::string> ports;
+    for (const PathSight& sight : trials_.sights()) {
+      if (sight.up()) { ports.insert(sight.key.port); }
+    }
+    if (ports.size() != 1) { return std::nullopt; }
+    return "no path to the Console is up but this port's: there is nothing to fail over to; see "
+           "uplinkctl paths for what the others lack";
+  }
   const auto* drain = std::get_if<netmodel::DrainPort>(&action);
   if (drain == nullptr || drain->duration.count() == 0) { return std::nullopt; }
   const std::string port = to_hex(netmodel::leader_of(reconciler_.model(), drain->adapter));

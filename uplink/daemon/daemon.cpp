@@ -11,7 +11,6 @@
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/hand_back.hpp"
 #include "uplink/daemon/machine.hpp"
-#include "uplink/daemon/notify.hpp"
 #include "uplink/daemon/originals.hpp"
 #include "uplink/daemon/random.hpp"
 
@@ -167,6 +166,20 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                      identity_keeper_.on_change();
                    }},
               random_u64()),
+      drill_(io,
+             {.active = [this] { return tunnel_.active_path(); },
+              .name =
+                  [this](const std::string& port) {
+                    const Port* found = ports_.find(port);
+                    return found == nullptr ? port : found->name;
+                  },
+              .drain =
+                  [this](const std::string& port, std::chrono::seconds duration) {
+                    if (const Port* found = ports_.find(port)) {
+                      ports_.drain(found->base_mac, duration);
+                    }
+                  },
+              .tell = [this](json::object how) { events_.add("failover.drill", std::move(how)); }}),
       identity_keeper_(
           io, identities_, store_, events_,
           {.send =
@@ -194,8 +207,11 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                [this](std::function<void()> done) {
                  host_ports_.when_usable(uplink_addresses(), std::move(done));
                },
-           .act = [this](const netmodel::HostAction& action,
-                         std::function<void(Result<void>)> done) { act(action, std::move(done)); },
+           .act =
+               [this](const netmodel::HostAction& action,
+                      std::function<void(Result<std::string>)> done) {
+                 act(action, std::move(done));
+               },
            .send =
                [this](std::string_view text) {
                  return tunnel_.send(tunnel::Channel::commands, text);
@@ -315,6 +331,7 @@ StoreKeeper::Hooks Daemon::store_hooks() {
 }
 
 void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
+  drill_.heard();
   switch (channel) {
     case tunnel::Channel::commands:
       if (!store_keeper_.take(text)) { commands_.on_message(text); }
@@ -356,11 +373,11 @@ void Daemon::push_watch() {
 void Daemon::stop(std::function<void()> done) {
   if (stopping_) { return; }
   stopping_ = true;
-  notify_systemd("STOPPING=1");
   reconciler_.stop();
   sysctl_watch_.stop();
   flows_.stop();
   failover_.stop();
+  drill_.stop();
   group_check_.stop();
   trials_.stop();
   commands_.stop();

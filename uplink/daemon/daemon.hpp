@@ -15,6 +15,7 @@
 #include "uplink/core/recable.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/failover.hpp"
+#include "uplink/daemon/failover_drill.hpp"
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/host_ports.hpp"
@@ -77,8 +78,9 @@ class Daemon {
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
   void on_tunnel_message(tunnel::Channel channel, std::string_view text);
-  void act(const netmodel::HostAction& action, std::function<void(Result<void>)> done);
-  void identify(const netmodel::IdentifyPort& wanted, std::function<void(Result<void>)> done);
+  void act(const netmodel::HostAction& action, std::function<void(Result<std::string>)> done);
+  void identify(const netmodel::IdentifyPort& wanted,
+                std::function<void(Result<std::string>)> done);
   void changed();
   void push_watch();
 
@@ -139,6 +141,7 @@ class Daemon {
   PortLight lights_;
   Identities identities_;
   TunnelClient tunnel_;
+  FailoverDrill drill_;
   IdentityKeeper identity_keeper_;
   Trials trials_;
   Commands commands_;

@@ -25,17 +25,26 @@ std::string marks_of(const Port& port) {
 
 }  // namespace
 
-void Daemon::act(const netmodel::HostAction& action, std::function<void(Result<void>)> done) {
+void Daemon::act(const netmodel::HostAction& action,
+                 std::function<void(Result<std::string>)> done) {
   if (const auto* drain = std::get_if<netmodel::DrainPort>(&action)) {
     ports_.drain(drain->adapter, drain->duration);
     done({});
+    return;
+  }
+  if (const auto* drill = std::get_if<netmodel::DrillPort>(&action)) {
+    std::optional<std::string> port;
+    if (drill->adapter) {
+      port = to_hex(netmodel::leader_of(reconciler_.model(), *drill->adapter));
+    }
+    drill_.begin(port, drill->duration, std::move(done));
     return;
   }
   identify(std::get<netmodel::IdentifyPort>(action), std::move(done));
 }
 
 void Daemon::identify(const netmodel::IdentifyPort& wanted,
-                      std::function<void(Result<void>)> done) {
+                      std::function<void(Result<std::string>)> done) {
   const std::string key = to_hex(wanted.adapter);
   const Port* port = ports_.find(key);
   if (port == nullptr || !port->present) {

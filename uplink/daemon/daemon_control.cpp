@@ -99,6 +99,13 @@ void Daemon::on_control(ControlRequest request, ClientPtr client) {
                                  {"adapter", text_arg(request.args, "port")},
                                  {"seconds", seconds}}},
                    request.args, std::move(client));
+  } else if (command == "drill") {
+    json::object drill{{"op", "failover.drill"},
+                       {"seconds", number_arg(request.args, "seconds", 30)}};
+    if (const std::string port = text_arg(request.args, "port"); !port.empty()) {
+      drill["adapter"] = port;
+    }
+    run_operations({std::move(drill)}, {}, std::move(client));
   } else if (command == "identify") {
     run_operations({json::object{{"op", "port.identify"},
                                  {"adapter", text_arg(request.args, "port")},
@@ -127,12 +134,12 @@ void Daemon::control_events(const json::object& args, ClientPtr client) {
   const std::int64_t after = number_arg(args, "after", -1);
   const auto limit =
       static_cast<std::size_t>(std::clamp<std::int64_t>(number_arg(args, "limit", 200), 1, 10000));
-  events_.when_stored([this, follow, after, limit, client] {
+  events_.when_stored([this, follow, after, limit, args, client] {
     store_.run(
         [after, limit](store::Store& s) {
           return after >= 0 ? s.events_after(after, limit) : s.newest_events(limit);
         },
-        [this, follow, client](const Result<std::vector<store::EventRecord>>& events) {
+        [this, follow, limit, args, client](const Result<std::vector<store::EventRecord>>& events) {
           if (!events) {
             client->refuse(events.error().what);
             return;
@@ -140,7 +147,15 @@ void Daemon::control_events(const json::object& args, ClientPtr client) {
           json::array rows;
           for (const auto& event : *events) { rows.push_back(to_json(event)); }
           client->answer(std::move(rows));
-          if (follow) { event_followers_.push_back(client); }
+          if (!follow) { return; }
+          if (number_arg(args, "after", -1) >= 0 &&
+              events->size() == limit) {  // There may be more.
+            json::object next = args;
+            next["after"] = events->back().number;
+            control_events(next, client);
+            return;
+          }
+          event_followers_.push_back(client);
         });
   });
 }

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+
+#include <fmt/format.h>
 
 #include "base/unique_fd.hpp"
 
@@ -28,6 +31,13 @@ void notify_systemd(std::string_view state) {
   // A lost note is systemd's start timeout, which it reports itself.
   [[maybe_unused]] const auto sent = ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
                                               reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+std::string reloading_state() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
+                     now.tv_sec * 1'000'000 + now.tv_nsec / 1'000);
 }
 
 }  // namespace edge::uplink

@@ -71,9 +71,7 @@ TEST_F(ApplyTest, ANatNetworkComesChangesAndGoes) {
   EXPECT_THAT(refuse({web_network, web_network}), ElementsAre(HasSubstr("exists already")));
 }
 
-TEST_F(ApplyTest, WhatLaterVersionsDoIsNamed) {
-  EXPECT_THAT(refuse({R"({"op":"failover.drill"})"}),
-              ElementsAre(HasSubstr("not supported by this version")));
+TEST_F(ApplyTest, AFieldOfAnotherKindIsNamed) {
   EXPECT_THAT(refuse({R"({"op":"network.create","network":"web","kind":"nat","vlan_id":5})"}),
               ElementsAre(HasSubstr("field \"vlan_id\" does not belong to kind nat")));
 }
@@ -376,12 +374,16 @@ TEST_F(ApplyTest, UplinkOrderIsStoredByMacAndNamesEachOnce) {
 TEST_F(ApplyTest, ActionsChangeNoModel) {
   const Model before = model;
   accept({R"({"op":"path.drain","adapter":"eth0","seconds":60})",
-          R"({"op":"port.identify","adapter":"eth1"})"});
+          R"({"op":"port.identify","adapter":"eth1"})", R"({"op":"failover.drill"})",
+          R"({"op":"failover.drill","adapter":"eth0","seconds":5})"});
   EXPECT_EQ(model, before);
   EXPECT_THAT(
       actions,
       ElementsAre(HostAction(DrainPort{mac("02:00:00:00:00:01"), std::chrono::seconds(60)}),
-                  HostAction(IdentifyPort{mac("02:00:00:00:00:02"), std::chrono::seconds(10)})));
+                  HostAction(IdentifyPort{mac("02:00:00:00:00:02"), std::chrono::seconds(10)}),
+                  HostAction(DrillPort{std::nullopt, std::chrono::seconds(30)}),
+                  HostAction(DrillPort{mac("02:00:00:00:00:01"), std::chrono::seconds(5)})));
+  refuse({R"({"op":"failover.drill","adapter":"eth9"})"});
   refuse({R"({"op":"path.drain","adapter":"eth9"})"});
 }
 

@@ -172,7 +172,8 @@ class Life {
                          return facts;
                        },
                    .act =
-                       [this](const netmodel::HostAction&, std::function<void(Result<void>)> done) {
+                       [this](const netmodel::HostAction&,
+                              std::function<void(Result<std::string>)> done) {
                          ++actions;
                          if (act_fails) { return done(fail(Errc::unsupported, "no light")); }
                          done({});
