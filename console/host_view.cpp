@@ -22,6 +22,18 @@ json::value or_null(const std::optional<WallTime>& time) {
   return time ? json::value(to_iso8601(*time)) : json::value(nullptr);
 }
 
+/// What the host says in one line, "tcp: refused", in the form of what this Console saw itself.
+json::value failure_of(const json::value& said) {
+  if (!said.is_string()) { return nullptr; }
+  const std::string_view text = said.get_string();
+  const auto colon = text.find(": ");
+  const bool whole = colon == std::string_view::npos;
+  return json::object{{"cause", text.substr(0, whole ? text.size() : colon)},
+                      {"detail", whole ? std::string_view{} : text.substr(colon + 2)},
+                      {"time", nullptr},
+                      {"seen_by", "host"}};
+}
+
 /// The host's own list of paths, by label.
 std::map<std::string, json::object> reported_paths(const json::object& snapshot) {
   std::map<std::string, json::object> out;
@@ -47,6 +59,7 @@ json::array Host::paths(const json::object& snapshot) const {
     const bool claims_up = state != nullptr && state->is_string() &&
                            state->get_string() != "down" && state->get_string() != "dialing";
     if (claims_up) { path["state"] = "down"; }
+    if (path.contains("last_failure")) { path["last_failure"] = failure_of(path["last_failure"]); }
   }
   for (const auto& view : live) {
     json::object& path = known[view.facts.label];
@@ -69,8 +82,10 @@ json::array Host::paths(const json::object& snapshot) const {
     const auto found = known.find(label);
     if (found == known.end()) { continue; }
     json::object& path = found->second;
-    path["last_failure"] = json::object{
-        {"cause", failure.cause}, {"detail", failure.detail}, {"time", to_iso8601(failure.time)}};
+    path["last_failure"] = json::object{{"cause", failure.cause},
+                                        {"detail", failure.detail},
+                                        {"time", to_iso8601(failure.time)},
+                                        {"seen_by", "console"}};
     if (path["state"] == "down" && path["cause"].is_null()) { path["cause"] = failure.cause; }
   }
   json::array out;

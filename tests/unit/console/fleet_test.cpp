@@ -29,7 +29,8 @@ TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
                                                {"port", "eth9"},
                                                {"state", "down"},
                                                {"broken_step", "carrier"},
-                                               {"cause", "no carrier"}}}}});
+                                               {"cause", "no carrier"},
+                                               {"last_failure", "tcp: it was: refused"}}}}});
   ASSERT_TRUE(
       run_until([&] { return get("/api/v1/hosts/hv-01").at("revision") == json::value(3); }));
   const auto shown = get("/api/v1/hosts/hv-01");
@@ -38,6 +39,11 @@ TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
   ASSERT_EQ(paths.size(), 3U);
   EXPECT_EQ(paths[0].at("path"), "eth0/console.test:1");
   EXPECT_EQ(paths[2].at("broken_step"), "carrier") << "what only the host can know";
+  EXPECT_EQ(
+      paths[2].at("last_failure"),
+      (json::object{
+          {"cause", "tcp"}, {"detail", "it was: refused"}, {"time", nullptr}, {"seen_by", "host"}}))
+      << "in the form of what the Console saw itself";
   EXPECT_EQ(shown.at("ports").as_array().size(), 1U);
   EXPECT_EQ(get("/api/v1/hosts").at("hosts").as_array().size(), 1U);
   ASSERT_TRUE(run_until([&] {
