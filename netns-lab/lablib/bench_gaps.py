@@ -189,11 +189,12 @@ def effects_of(lab, stream, revision):
     states, made = lab.settle(stream), lab.rules("b-")
     lost = sum(state != "done" or f"b-{number}" not in made for number, state in states.items())
     doubled = lab.host.ctl("status")["revision"] - revision - (len(states) - lost) + len(made - {f"b-{n}" for n in states})
-    revisions = [row["revision"] for row in lab.console.get(f"/api/v1/hosts/{HOST_ID}/commands?limit=1000")["commands"]
-                 if row["id"] in {record["id"] for record in stream.records.values()}][::-1]
+    ids = {record["id"] for record in stream.records.values()}
+    taken = [row for row in lab.console.get(f"/api/v1/hosts/{HOST_ID}/commands?limit=1000")["commands"] if row["id"] in ids][::-1]
+    if len(taken) != len(ids):
+        raise LabError(f"the Console lists {len(taken)} of {len(ids)} commands")
+    revisions = [row["revision"] for row in taken if row["state"] == "done"]
     reordered = sum(later <= earlier for earlier, later in zip(revisions, revisions[1:]))
-    if len(revisions) != len(states):
-        raise LabError(f"the Console lists {len(revisions)} of {len(states)} commands")
     lab.console.must([{"op": "gateway.withdraw", "rule": rule} for rule in sorted(made)])
     return lost, doubled, reordered
 
