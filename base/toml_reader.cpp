@@ -46,7 +46,9 @@ void TomlReader::read(std::string_view text, const Sections& sections) {
     problems_.push_back(fmt::format("{}:{}: {}", file_, parsed.error().source().begin.line,
                                     parsed.error().description()));
     for (const auto& [name, section] : sections) {  // Nobody knows whether the others were given.
-      for (const auto& [key, unused] : section) { complained_.insert(name + "." + key); }
+      for (const auto& [key, unused] : section) {
+        complained_.insert(fmt::format("{}.{}", name, key));
+      }
     }
     return;
   }
