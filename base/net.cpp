@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/quoted.hpp"
+
 namespace edge {
 namespace {
 
@@ -31,7 +33,7 @@ std::optional<unsigned> parse_number(std::string_view text, unsigned low, unsign
 Result<MacAddress> parse_mac(std::string_view text) {
   const auto bad = [&] {
     return fail(Errc::invalid_input,
-                fmt::format("\"{}\" is not a MAC address; expected aa:bb:cc:dd:ee:ff", text));
+                fmt::format("{} is not a MAC address; expected aa:bb:cc:dd:ee:ff", quoted(text)));
   };
   if (text.size() != 17) { return bad(); }
   MacAddress mac;
@@ -102,7 +104,7 @@ Result<IpAddress> parse_ip(std::string_view text) {
   out = {};
   out.family = Family::v6;
   if (inet_pton(AF_INET6, copy.c_str(), out.bytes.data()) == 1) { return out; }
-  return fail(Errc::invalid_input, fmt::format("\"{}\" is not an IPv4 or IPv6 address", text));
+  return fail(Errc::invalid_input, fmt::format("{} is not an IPv4 or IPv6 address", quoted(text)));
 }
 
 std::string to_string(const IpAddress& address) {
@@ -138,13 +140,13 @@ Result<IpPrefix> parse_prefix(std::string_view text) {
   const auto slash = text.find('/');
   if (slash == std::string_view::npos) {
     return fail(Errc::invalid_input,
-                fmt::format("\"{}\" is not a prefix; expected ADDRESS/LENGTH", text));
+                fmt::format("{} is not a prefix; expected ADDRESS/LENGTH", quoted(text)));
   }
   EDGE_ASSIGN(const IpAddress address, parse_ip(text.substr(0, slash)));
   const auto length = parse_number(text.substr(slash + 1), 0, address.bits());
   if (!length) {
-    return fail(Errc::invalid_input,
-                fmt::format("\"{}\": prefix length is out of range 0..{}", text, address.bits()));
+    return fail(Errc::invalid_input, fmt::format("{}: prefix length is out of range 0..{}",
+                                                 quoted(text), address.bits()));
   }
   return IpPrefix{address, static_cast<std::uint8_t>(*length)};
 }
@@ -155,10 +157,9 @@ std::string to_string(const IpPrefix& prefix) {
 
 Result<HostPort> parse_host_port(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Errc::invalid_input,
-                fmt::format("\"{}\": {}; expected HOST:PORT or [IPV6]:PORT with "
-                            "port 1..65535",
-                            text, why));
+    return fail(Errc::invalid_input, fmt::format("{}: {}; expected HOST:PORT or [IPV6]:PORT with "
+                                                 "port 1..65535",
+                                                 quoted(text), why));
   };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) { return bad("no host or no port"); }

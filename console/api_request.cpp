@@ -9,20 +9,24 @@
 #include <boost/json.hpp>
 
 #include "base/net.hpp"
+#include "base/quoted.hpp"
 #include "console/clock.hpp"
+#include "netmodel/core/command.hpp"
+#include "netmodel/core/json_fields.hpp"
 #include "store/core/records.hpp"
 
 namespace edge::console {
 
 namespace json = boost::json;
+using netmodel::described;
 
 namespace {
 
-constexpr std::size_t kOperationsMax = 20'000;
 constexpr std::size_t kMessageBytesMax =
     (1U << 20) - 256;  ///< A frame of channel 1, less id and type.
 constexpr std::int64_t kConfirmSecondsMax = 86'400;
 constexpr std::size_t kTargetBytesMax = 300;
+constexpr std::size_t kProblemsMax = netmodel::Problems::problems_max;
 constexpr std::size_t kReasonBytesMax = 200;  ///< The host is told, in a frame of its own.
 
 std::unexpected<Problem> bad(unsigned status, std::string detail) {
@@ -119,15 +123,15 @@ std::expected<void, Problem> read_parameters(std::string_view query, std::string
         equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1);
     const bool known = !allowed.empty() && std::ranges::find(names, name) != names.end();
     if (!known) {
-      return bad(400, fmt::format("parameter \"{}\" is unknown here; allowed: {}", name,
+      return bad(400, fmt::format("parameter {} is unknown here; allowed: {}", quoted(name),
                                   allowed.empty() ? "none" : allowed));
     }
     const std::int64_t low = name == "limit" ? 1 : 0;
     const std::int64_t high = name == "wait" ? 300 : name == "limit" ? 1000 : INT64_MAX;
     const auto parsed = number(value, low, high);
     if (!parsed) {
-      return bad(400, fmt::format("parameter {}=\"{}\": expected a whole number {}..{}", name,
-                                  value, low, high));
+      return bad(400, fmt::format("parameter {}={}: expected a whole number {}..{}", name,
+                                  quoted(value), low, high));
     }
     if (name == "wait") { out.wait_s = static_cast<unsigned>(*parsed); }
     if (name == "limit") { out.limit = static_cast<unsigned>(*parsed); }
@@ -136,74 +140,102 @@ std::expected<void, Problem> read_parameters(std::string_view query, std::string
   return {};
 }
 
-/// Collects what is wrong with a request.
+/// Collects what is wrong with a request: the first kProblemsMax, and how many more there are.
 class Checker {
  public:
-  void wrong(std::string field, std::string what) {
-    items_.push_back({std::move(field), std::move(what)});
+  void add(std::string field, std::string what) {
+    ++total_;
+    if (items_.size() < kProblemsMax) { items_.push_back({std::move(field), std::move(what)}); }
+  }
+  /// `VALUE: expected WHAT`
+  void wrong(std::string field, const json::value& value, std::string_view expected) {
+    add(std::move(field), fmt::format("{}: expected {}", described(value), expected));
+  }
+  void unknown(std::string_view key, std::string_view allowed) {
+    add(std::string(key.substr(0, 64)),
+        fmt::format("{} is no known key; allowed are {}", quoted(key), allowed));
   }
   bool clean() const { return items_.empty(); }
   std::unexpected<Problem> problem() {
     std::string detail = fmt::format("{}: {}", items_.front().field, items_.front().what);
-    if (items_.size() > 1) { detail += fmt::format(" (and {} more)", items_.size() - 1); }
+    if (total_ > 1) { detail += fmt::format(" (and {} more)", total_ - 1); }
     return std::unexpected(Problem{
         .status = 422, .detail = std::move(detail), .problems = std::move(items_), .allow = {}});
   }
 
  private:
   std::vector<Problem::Item> items_;
+  std::size_t total_ = 0;
 };
 
+/// The host checks what the operations mean; how many it takes is one number for both.
 void check_operations(const json::value& value, Checker& check) {
+  constexpr std::size_t count_max = netmodel::operations_max;
   const json::array* list = value.if_array();
-  if (list == nullptr || list->empty() || list->size() > kOperationsMax) {
-    return check.wrong("operations",
-                       fmt::format("expected a list of 1..{} operations", kOperationsMax));
+  if (list == nullptr) {
+    return check.wrong("operations", value, fmt::format("a list of 1..{} operations", count_max));
+  }
+  if (list->empty() || list->size() > count_max) {
+    return check.add("operations",
+                     fmt::format("{} entries are out of range 1..{}", list->size(), count_max));
   }
   for (std::size_t i = 0; i < list->size(); ++i) {
     const json::object* operation = (*list)[i].if_object();
     const json::value* op = operation == nullptr ? nullptr : operation->if_contains("op");
-    if (op == nullptr || !op->is_string()) {
-      check.wrong(fmt::format("operations[{}]", i), "expected an object with a string \"op\"");
+    if (operation == nullptr) {
+      check.wrong(fmt::format("operations[{}]", i), (*list)[i], "an object with a string \"op\"");
+    } else if (op == nullptr) {
+      check.add(fmt::format("operations[{}]", i), "\"op\" is missing");
+    } else if (!op->is_string()) {
+      check.wrong(fmt::format("operations[{}].op", i), *op, "a string");
     }
   }
 }
 
 void check_field(std::string_view name, const json::value& value, Checker& check) {
   const std::string field(name);
+  const std::int64_t* number = value.if_int64();
   if (name == "id") {
     std::string lower(value.is_string() ? std::string_view(value.get_string())
                                         : std::string_view{});
     std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (!store::is_command_id(lower)) {
-      check.wrong(field, fmt::format("{}: expected a UUID", json::serialize(value).substr(0, 64)));
-    }
+    if (!store::is_command_id(lower)) { check.wrong(field, value, "a UUID"); }
   } else if (name == "operations") {
     check_operations(value, check);
   } else if (name == "confirm_within_s") {
-    if (!value.is_int64() || value.get_int64() < 1 || value.get_int64() > kConfirmSecondsMax) {
-      check.wrong(field, fmt::format("{}: expected a whole number 1..{}",
-                                     json::serialize(value).substr(0, 64), kConfirmSecondsMax));
+    if (number == nullptr || *number < 1 || *number > kConfirmSecondsMax) {
+      check.wrong(field, value, fmt::format("a whole number 1..{}", kConfirmSecondsMax));
     }
   } else if (name == "revision") {
-    if (!value.is_int64() || value.get_int64() < 0) {
-      check.wrong(field, "expected a revision number");
+    if (number == nullptr || *number < 0) {
+      check.wrong(field, value, fmt::format("a revision number 0..{}", INT64_MAX));
     }
   } else if (name == "confirm") {
-    if (value != "auto" && value != "manual") { check.wrong(field, "expected auto or manual"); }
+    if (value != "auto" && value != "manual") { check.wrong(field, value, "auto or manual"); }
   } else if (name == "dry_run" || name == "force" || name == "accept_regression") {
-    if (!value.is_bool()) { check.wrong(field, "expected true or false"); }
+    if (!value.is_bool()) { check.wrong(field, value, "true or false"); }
   } else if (name == "deadline") {
     if (!value.is_string() || !parse_iso8601(value.get_string())) {
-      check.wrong(field, fmt::format("{}: expected a time as 2026-03-04T05:06:07Z",
-                                     json::serialize(value).substr(0, 64)));
+      check.wrong(field, value, "a time as 2026-03-04T05:06:07Z");
     }
   } else {
-    check.wrong(
-        field.substr(0, 64),
-        "unknown key; allowed are id, operations, accept_regression, confirm, confirm_within_s, "
-        "deadline, dry_run, force, revision");
+    check.unknown(name,
+                  "id, operations, accept_regression, confirm, confirm_within_s, deadline, "
+                  "dry_run, force, revision");
   }
+}
+
+/// One object of at most `depth_max` levels. Errors: 400.
+std::expected<json::object, Problem> parse_object(std::string_view body, std::size_t depth_max,
+                                                  std::string_view keys) {
+  boost::system::error_code ec;
+  json::value parsed = json::parse(body, ec, {}, {.max_depth = depth_max});
+  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
+  if (!parsed.is_object()) {
+    return bad(400, fmt::format("the body is {}: expected a JSON object with {}", described(parsed),
+                                keys));
+  }
+  return std::move(parsed.get_object());
 }
 
 }  // namespace
@@ -261,8 +293,8 @@ std::expected<Route, Problem> route(std::string_view method, std::string_view ta
       return std::unexpected(std::move(read).error());
     }
     if (!out.command_id.empty() && !store::is_command_id(out.command_id)) {
-      return bad(400, fmt::format("id \"{}\": expected a UUID in lower case",
-                                  out.command_id.substr(0, 64)));
+      return bad(400,
+                 fmt::format("id {}: expected a UUID in lower case", edge::quoted(out.command_id)));
     }
     return out;
   }
@@ -277,14 +309,12 @@ std::expected<Route, Problem> route(std::string_view method, std::string_view ta
 }
 
 std::expected<CommandRequest, Problem> parse_command(std::string_view body) {
-  boost::system::error_code ec;
-  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 16});
-  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
-  const json::object* object = parsed.if_object();
-  if (object == nullptr) { return bad(400, "the body is not a JSON object with \"operations\""); }
+  const auto object = parse_object(body, netmodel::command_depth_max, "\"operations\"");
+  if (!object) { return std::unexpected(object.error()); }
   Checker check;
   if (!object->contains("operations")) {
-    check.wrong("operations", "missing: expected a list of operations");
+    check.add("operations", fmt::format("missing: expected a list of 1..{} operations",
+                                        netmodel::operations_max));
   }
   CommandRequest out;
   for (const auto& [name, value] : *object) {
@@ -308,13 +338,8 @@ std::expected<CommandRequest, Problem> parse_command(std::string_view body) {
 }
 
 std::expected<ForwardRequest, Problem> parse_forward(std::string_view body) {
-  boost::system::error_code ec;
-  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 4});
-  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
-  const json::object* object = parsed.if_object();
-  if (object == nullptr) {
-    return bad(400, "the body is not a JSON object with \"listen\" and \"to\"");
-  }
+  const auto object = parse_object(body, 4, "\"listen\" and \"to\"");
+  if (!object) { return std::unexpected(object.error()); }
   Checker check;
   ForwardRequest out;
   for (const auto& [name, value] : *object) {
@@ -323,21 +348,19 @@ std::expected<ForwardRequest, Problem> parse_forward(std::string_view body) {
     if (name == "listen") {
       out.listen = text;
       if (!parse_listen(text)) {
-        check.wrong("listen", fmt::format("{}: expected IP:PORT of this machine, port 0..65535",
-                                          json::serialize(value).substr(0, 64)));
+        check.wrong("listen", value, "IP:PORT of this machine, port 0..65535");
       }
     } else if (name == "to") {
       out.to = text;
       if (text.size() > kTargetBytesMax || !parse_host_port(text)) {
-        check.wrong("to", fmt::format("{}: expected HOST:PORT as the host sees it, port 1..65535",
-                                      json::serialize(value).substr(0, 64)));
+        check.wrong("to", value, "HOST:PORT as the host sees it, port 1..65535");
       }
     } else {
-      check.wrong(std::string(name).substr(0, 64), "unknown key; allowed are listen, to");
+      check.unknown(name, "listen, to");
     }
   }
   for (const char* needed : {"listen", "to"}) {
-    if (!object->contains(needed)) { check.wrong(needed, "missing"); }
+    if (!object->contains(needed)) { check.add(needed, "missing"); }
   }
   if (!check.clean()) { return check.problem(); }
   return out;
@@ -345,11 +368,8 @@ std::expected<ForwardRequest, Problem> parse_forward(std::string_view body) {
 
 std::expected<RevocationRequest, Problem> parse_revocation(std::string_view body) {
   if (body.empty()) { return RevocationRequest{}; }
-  boost::system::error_code ec;
-  const json::value parsed = json::parse(body, ec, {}, {.max_depth = 4});
-  if (ec) { return bad(400, fmt::format("the body is not JSON: {}", ec.message())); }
-  const json::object* object = parsed.if_object();
-  if (object == nullptr) { return bad(400, "the body is not a JSON object with \"reason\""); }
+  const auto object = parse_object(body, 4, "\"reason\"");
+  if (!object) { return std::unexpected(object.error()); }
   Checker check;
   RevocationRequest out;
   std::string& reason = out.reason;
@@ -358,12 +378,12 @@ std::expected<RevocationRequest, Problem> parse_revocation(std::string_view body
       if (value.is_bool()) {
         out.unseen = value.get_bool();
       } else {
-        check.wrong("unseen", "expected true or false");
+        check.wrong("unseen", value, "true or false");
       }
       continue;
     }
     if (name != "reason") {
-      check.wrong(std::string(name).substr(0, 64), "unknown key; allowed are reason, unseen");
+      check.unknown(name, "reason, unseen");
       continue;
     }
     const bool text = value.is_string();
@@ -371,7 +391,7 @@ std::expected<RevocationRequest, Problem> parse_revocation(std::string_view body
     const bool one_line =
         std::ranges::none_of(reason, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     if (!text || !one_line || reason.size() > kReasonBytesMax) {
-      check.wrong("reason", fmt::format("expected one line of at most {} bytes", kReasonBytesMax));
+      check.wrong("reason", value, fmt::format("one line of at most {} bytes", kReasonBytesMax));
     }
   }
   if (!check.clean()) { return check.problem(); }

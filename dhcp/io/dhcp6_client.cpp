@@ -58,9 +58,12 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
   Result<void> prepare() {
     EDGE_TRY(make_folder(file("run6"), 0755));
     EDGE_TRY(make_folder(lease_folder(), 0755));
-    EDGE_ASSIGN(hooks, HookServer::listen(io, file("hook6"), [this](std::string_view datagram) {
-                  on_datagram(datagram);
-                }));
+    EDGE_ASSIGN(hooks, HookServer::listen(
+                           io, file("hook6"), [this](const HookEvent& event) { on_event(event); },
+                           [this](const std::string& why, std::uint64_t held_back) {
+                             logger->warn("dhcp6.hook_refused port={} reason=\"{}\" held_back={}",
+                                          options.key, why, held_back);
+                           }));
     return {};
   }
 
@@ -135,28 +138,23 @@ struct Dhcp6Client::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  void on_datagram(std::string_view datagram) {
-    const auto event = parse_hook_event(datagram);
-    if (!event) {
-      logger->warn("dhcp6.hook_refused port={} reason=\"{}\"", options.key, event.error().what);
-      return;
-    }
-    if (event->generation != 0 && event->generation != generation) { return; }
-    logger->debug("dhcp6.event port={} reason={}", options.key, to_string(event->reason));
-    for (const std::string& note : event->notes) {
+  void on_event(const HookEvent& event) {
+    if (event.generation != 0 && event.generation != generation) { return; }
+    logger->debug("dhcp6.event port={} reason={}", options.key, to_string(event.reason));
+    for (const std::string& note : event.notes) {
       logger->warn("dhcp6.value_dropped port={} {}", options.key, note);
     }
     ready = true;
     restore_sysctls();
-    if (event->lease6) {
-      Lease6 lease = *event->lease6;
+    if (event.lease6) {
+      Lease6 lease = *event.lease6;
       lease.acquired =
           std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
       held = true;
       kick_timer.cancel();
       publish(std::move(lease));
-    } else if (event->reason == HookReason::expire6 || event->reason == HookReason::expire ||
-               event->reason == HookReason::stop6) {
+    } else if (event.reason == HookReason::expire6 || event.reason == HookReason::expire ||
+               event.reason == HookReason::stop6) {
       // A pull says so too; without an answer after it the lease goes on until it ends.
       if (carrier) {
         forget();

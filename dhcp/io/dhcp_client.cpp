@@ -62,34 +62,32 @@ struct DhcpClient::Impl : std::enable_shared_from_this<Impl> {
     EDGE_TRY(make_folder(options.state_dir + "/dhcp", 0700));
     EDGE_TRY(make_folder(lease_folder(), 0755));
     EDGE_ASSIGN(hooks,
-                HookServer::listen(io, runtime_file("hook"),
-                                   [this](std::string_view datagram) { on_datagram(datagram); }));
+                HookServer::listen(
+                    io, runtime_file("hook"), [this](const HookEvent& event) { on_event(event); },
+                    [this](const std::string& why, std::uint64_t held_back) {
+                      logger->warn("dhcp.hook_refused port={} reason=\"{}\" held_back={}",
+                                   options.key, why, held_back);
+                    }));
     return {};
   }
 
   // --- into the engine -------------------------------------------------------------------------
 
-  void on_datagram(std::string_view datagram) {
-    const auto event = parse_hook_event(datagram);
-    if (!event) {
-      logger->warn("dhcp.hook_refused port={} reason=\"{}\"", options.key, event.error().what);
-      return;
-    }
-    last_event = to_string(event->reason);
+  void on_event(const HookEvent& event) {
+    last_event = to_string(event.reason);
     logger->debug("dhcp.event port={} reason={} address={}", options.key, last_event,
-                  to_text(event->lease));
-    for (const std::string& note : event->notes) {
+                  to_text(event.lease));
+    for (const std::string& note : event.notes) {
       logger->warn("dhcp.value_dropped port={} {}", options.key, note);
     }
-    const bool granted = event->reason == HookReason::bound ||
-                         event->reason == HookReason::reboot ||
-                         event->reason == HookReason::renew || event->reason == HookReason::rebind;
+    const bool granted = event.reason == HookReason::bound || event.reason == HookReason::reboot ||
+                         event.reason == HookReason::renew || event.reason == HookReason::rebind;
     if (granted) {
-      trouble(event->lease ? ""
-                           : "the DHCP server's lease is unusable: " +
-                                 (event->notes.empty() ? "no address" : event->notes.front()));
+      trouble(event.lease ? ""
+                          : "the DHCP server's lease is unusable: " +
+                                (event.notes.empty() ? "no address" : event.notes.front()));
     }
-    run(engine.on_hook(*event, now_of()));
+    run(engine.on_hook(event, now_of()));
   }
 
   void run(LeaseActions actions) {

@@ -11,8 +11,9 @@
 #include <cstring>
 #include <vector>
 
+#include "base/throttle.hpp"
 #include "base/unique_fd.hpp"
-#include "dhcp/core/hook_event.hpp"
+#include "dhcp/io/clock.hpp"
 
 namespace edge::dhcp {
 namespace asio = boost::asio;
@@ -20,6 +21,8 @@ namespace asio = boost::asio;
 namespace {
 constexpr int backlog = 256;
 constexpr std::chrono::seconds message_patience{2};
+constexpr std::uint32_t refusals_burst = 5;
+constexpr std::chrono::seconds refusals_period{10};
 
 bool is_our_user(int fd) {
   ucred peer{};
@@ -29,9 +32,11 @@ bool is_our_user(int fd) {
 }  // namespace
 
 struct HookServer::Impl : std::enable_shared_from_this<Impl> {
-  Impl(asio::io_context& io, std::string socket_path, OnMessage handler)
+  Impl(asio::io_context& io, std::string socket_path, OnEvent event_handler,
+       OnRefused refused_handler)
       : path(std::move(socket_path)),
-        on_message(std::move(handler)),
+        on_event(std::move(event_handler)),
+        on_refused(std::move(refused_handler)),
         listener(io),
         connection(io),
         patience(io) {}
@@ -70,12 +75,29 @@ struct HookServer::Impl : std::enable_shared_from_this<Impl> {
     patience.cancel();
     connection.close();
     accept_next();
-    if (length <= 0 || static_cast<std::size_t>(length) > buffer.size()) { return; }
-    on_message(std::string_view(buffer.data(), static_cast<std::size_t>(length)));
+    if (length <= 0) { return; }  // Nobody said anything.
+    const auto size_bytes = static_cast<std::size_t>(length);
+    if (size_bytes > buffer.size()) {
+      refuse(fmt::format("hook datagram: {} bytes; at most {} are allowed", size_bytes,
+                         hook_datagram_bytes_max));
+      return;
+    }
+    const auto event = parse_hook_event(std::string_view(buffer.data(), size_bytes));
+    if (!event) {
+      refuse(event.error().what);
+      return;
+    }
+    on_event(*event);
+  }
+
+  void refuse(const std::string& why) {
+    if (const auto held_back = refusals.pass(mono_now())) { on_refused(why, *held_back); }
   }
 
   std::string path;
-  OnMessage on_message;
+  OnEvent on_event;
+  OnRefused on_refused;
+  Throttle refusals{refusals_burst, refusals_period};
   asio::posix::stream_descriptor listener;
   asio::posix::stream_descriptor connection;  ///< The one being read.
   asio::steady_timer patience;
@@ -94,7 +116,7 @@ HookServer::~HookServer() {
 }
 
 Result<std::unique_ptr<HookServer>> HookServer::listen(asio::io_context& io, std::string path,
-                                                       OnMessage on_message) {
+                                                       OnEvent on_event, OnRefused on_refused) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
@@ -112,7 +134,8 @@ Result<std::unique_ptr<HookServer>> HookServer::listen(asio::io_context& io, std
     return fail_errno(errno, "bind hook socket " + path);
   }
   if (::listen(fd.get(), backlog) != 0) { return fail_errno(errno, "listen on " + path); }
-  auto impl = std::make_shared<Impl>(io, std::move(path), std::move(on_message));
+  auto impl =
+      std::make_shared<Impl>(io, std::move(path), std::move(on_event), std::move(on_refused));
   impl->listener.assign(fd.release());
   impl->accept_next();
   return std::unique_ptr<HookServer>(new HookServer(std::move(impl)));

@@ -15,6 +15,7 @@
 #include <boost/json/value.hpp>
 
 #include "base/net.hpp"
+#include "base/quoted.hpp"
 #include "netmodel/core/problem.hpp"
 
 namespace edge::netmodel {
@@ -22,9 +23,7 @@ namespace edge::netmodel {
 /// Most adapters that one command may list.
 inline constexpr std::size_t adapters_max = 256;
 
-/// In quotes, at most 64 characters, control characters replaced: hostile text stays one short
-/// line.
-std::string quoted(std::string_view text);
+using edge::quoted;
 
 /// A JSON value for a message: its text when it is short, else what it is ("a list", "an object").
 std::string described(const boost::json::value& value);

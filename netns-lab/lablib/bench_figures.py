@@ -3,8 +3,10 @@ import statistics
 import sys
 
 
-def figure(name, unit, values, target, reference=None, reference_values=None, better="less", target_worst=None):
-    """One entry of bench.json (interfaces.md, Figures). target: for the median; target_worst: for the worst of all runs."""
+def figure(name, unit, values, target, reference=None, reference_values=None, better="less", target_worst=None,
+           must=False):
+    """One entry of bench.json (interfaces.md, Figures). target: for the median; target_worst: for the worst of all runs.
+    must: the bench fails when it is missed."""
     entry = {"figure": name, "unit": unit, "value": round(statistics.median(values), 3),
              "worst": round(max(values) if better == "less" else min(values), 3), "runs": len(values)}
     if reference_values:
@@ -17,6 +19,8 @@ def figure(name, unit, values, target, reference=None, reference_values=None, be
     if target_worst is not None:
         entry["target_worst"] = target_worst
         entry["missed"] = entry.get("missed", False) or entry["worst"] > target_worst
+    if must:
+        entry["must"] = True
     return entry
 
 

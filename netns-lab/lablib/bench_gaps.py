@@ -1,6 +1,7 @@
 """Gaps in commands and in a stream under each fault, beside the reference in the same second."""
 import collections
 import contextlib
+import itertools
 import json
 import pathlib
 import sqlite3
@@ -21,6 +22,7 @@ PROBES = (REFERENCE_PROGRAM, COMMAND_PROGRAM)
 QUOTED_PORT = '"@PORT@"'        # a number where the template is filled in
 ECHO_PORT = 9100
 INTERVAL_S = 0.005
+EFFECTS, WRONG = "gap.effects", ("lost", "doubled", "reordered")
 QUIET, QUIET_S = "gap.none", 0.25      # what the commands' own way costs without a fault: fsync, the host's other work
 SETTLE_S = 1.0             # the stream goes on for so long after a fault has been survived
 
@@ -179,29 +181,85 @@ def commit_gap_ms():
     return max(0.0, longest_gap(done)[0] - INTERVAL_S) * 1000
 
 
-def one_gap(lab, name, sent):
-    """One fault under commands and reference at once: commands sent so far; the gap, the reference's, and the longest in
-    the quarter second before the fault, each in ms."""
-    fault, repair, mode, _ = FAULTS[name]
+def effects_of(lab, stream, revision):
+    """(lost, doubled, reordered) of a stopped stream of publications, from what they did: each makes a rule of its own and a
+    revision of the model, on top of `revision`. Lost: no rule, or not done. Doubled: the host's revision has moved further
+    than there are commands. Reordered: a command whose revision is not above that of the one that the Console took before
+    it. The publications are withdrawn."""
+    states, made = lab.settle(stream), lab.rules("b-")
+    lost = sum(state != "done" or f"b-{number}" not in made for number, state in states.items())
+    doubled = lab.host.ctl("status")["revision"] - revision - (len(states) - lost) + len(made - {f"b-{n}" for n in states})
+    ids = {record["id"] for record in stream.records.values()}
+    taken = [row for row in lab.console.get(f"/api/v1/hosts/{HOST_ID}/commands?limit=1000")["commands"] if row["id"] in ids][::-1]
+    if len(taken) != len(ids):
+        raise LabError(f"the Console lists {len(taken)} of {len(ids)} commands")
+    revisions = [row["revision"] for row in taken if row["state"] == "done"]
+    reordered = sum(later <= earlier for earlier, later in zip(revisions, revisions[1:]))
+    lab.console.must([{"op": "gateway.withdraw", "rule": rule} for rule in sorted(made)])
+    return lost, doubled, reordered
+
+
+def struck(lab, name, stream):
+    """One fault in the middle of a stream of commands; its moment, the port that was active, all commands answered."""
+    fault, _, _, _ = FAULTS[name]
     active = lab.host.active_port()
     other = next(p for p in lab.topology.ports if p != active)
-    reference = Reference(lab, mode, active, other)
-    with SteadyCommands(lab, first=sent, dry_run=True) as stream:
+    with stream:
         lab.expect(30, "commands flow", lambda: len(stream.replied()) > 60)
         moment = time.monotonic()
         fault(lab, active)
         lab.expect(10, "the tunnel is on the other port",
                    lambda: lab.host.active_port() == other or name == "gap.flap")
         time.sleep(SETTLE_S)
+    return moment, active
+
+
+def repaired(lab, name, port):
+    FAULTS[name][1](lab, port)
+    lab.expect(40, f"{port} is usable again", lambda: lab.host.path_states()[port] in ("standby", "active"))
+
+
+def one_gap(lab, name, sent):
+    """One fault under commands and reference at once: commands sent so far; the gap, the reference's, and the longest in
+    the quarter second before the fault, each in ms. Dry runs: what a bridge or a rule takes the kernel is no gap."""
+    active = lab.host.active_port()
+    other = next(p for p in lab.topology.ports if p != active)
+    reference = Reference(lab, FAULTS[name][2], active, other)
+    stream = SteadyCommands(lab, first=sent, dry_run=True)
+    moment, active = struck(lab, name, stream)
     echoes = reference.end()
-    states = set(lab.settle(stream).values())
-    if states != {"done"}:
+    if set(lab.settle(stream).values()) != {"done"}:
         raise NotMet(f"{name}: not every command was done: {stream.states()}")
-    repair(lab, active)
-    lab.expect(40, f"{active} is usable again", lambda: lab.host.path_states()[active] in ("standby", "active"))
+    repaired(lab, name, active)
     replied = stream.replied()
     quiet = gap_after([t for t in replied if t < moment], moment - QUIET_S)
     return sent + len(stream.records), gap_after(replied, moment), gap_after(echoes, moment), quiet
+
+
+@stores_in_memory()
+def measure_effects(programs, runs):
+    """The same faults under commands that change something, as many as the host takes at one every 5 ms: whether one is lost,
+    doubled or reordered is counted from what they did."""
+    lab, gaps, wrong, sent = Lab("two", programs, say=lambda text: None), [], [], 0
+    try:
+        lab.prepare().start()
+        lab.wait_paths()
+        lab.nat_interface()
+        for name, number in itertools.product(FAULTS, range(runs)):
+            revision = lab.host.ctl("status")["revision"]
+            stream = SteadyCommands(lab, first=sent)
+            moment, active = struck(lab, name, stream)
+            wrong.append(effects_of(lab, stream, revision))
+            repaired(lab, name, active)
+            gaps.append(gap_after(stream.replied(), moment))
+            sent += len(stream.records)
+            progress(f"{EFFECTS} {name} {number + 1}/{runs}: {gaps[-1]:.0f} ms, {len(stream.records)} commands: "
+                     + ", ".join(f"{word} {count}" for word, count in zip(WRONG, wrong[-1])))
+        return [figure(EFFECTS, "ms", gaps, None),
+                *(figure(f"{EFFECTS}.{word}", f"of {sent}", counts, 0, target_worst=0, must=True)
+                  for word, counts in zip(WRONG, zip(*wrong)))]
+    finally:
+        lab.down()
 
 
 @stores_in_memory()

@@ -1,7 +1,6 @@
-"""Everything that is measured beside the gaps: start, DHCP, commands, goodput, an idle daemon, VLANs."""
+"""Everything that is measured beside the gaps and DHCP: start, commands, goodput, an idle daemon, VLANs."""
 import json
 import os
-import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -10,8 +9,8 @@ import time
 
 from .bench_figures import figure, progress
 from .bench_gaps import SteadyCommands
-from .ns import LabError, ip_batch, kill_by_pidfd
-from .probes import carrier_to_address_s, cpu_ticks, rss_kib
+from .ns import LabError, ip_batch
+from .probes import cpu_ticks, rss_kib
 from .product import HOST_ID, REPOSITORY
 from .scenario import Lab, NotMet
 from .streams import CheckedEnd, Forward, Listener, plain_tls_s
@@ -59,7 +58,7 @@ def stream_s(lab, forward):
     return took
 
 
-# -- start and DHCP --------------------------------------------------------------------------------------------------
+# -- start --------------------------------------------------------------------------------------------------
 
 def measure_start(programs, runs):
     """Daemon start (exec) to the first WELCOME, with a stored lease. Reference: exec to exit of uplinkd --check."""
@@ -122,54 +121,6 @@ def sixteen_bridges_ms(lab):
     start = time.monotonic()
     ip_batch(lines, node.netns)
     return (time.monotonic() - start) * 1000
-
-
-def measure_dhcp(programs, runs):
-    """Carrier to address on the bridge, no lease known. Reference: bare dhcpcd with the same options, exec to address."""
-    lab, times, floor = Lab("direct", programs, say=lambda text: None), [], []
-    try:
-        lab.prepare()
-        lab.pull("eth0")
-        lab.console.start()
-        for _ in range(runs):
-            floor.append(bare_dhcpcd_ms(lab))
-            lab.host.start()
-            lab.expect(5, "the port stands without carrier, its client runs", lambda: lab.host.port("eth0").get(
-                "state") == "no carrier" and lab.host.bridge("eth0") in lab.host.dhcp_clients())
-            times.append(carrier_to_address_s(lab, "eth0") * 1000)
-            lab.host.stop()
-            lab.host.purge()
-            shutil.rmtree(lab.host.state)
-            lab.pull("eth0")
-            progress(f"dhcp.carrier_to_address: {times[-1]:.0f} ms, bare dhcpcd {floor[-1]:.0f} ms")
-        return [figure("dhcp.carrier_to_address", "ms", times, 150, "bare dhcpcd", floor)]
-    finally:
-        lab.down()
-
-
-def bare_dhcpcd_ms(lab):
-    """The floor: dhcpcd alone on the adapter, from its start with carrier to its address."""
-    host = lab.host.node
-    lab.plug("eth0")
-    host.set_link("eth0", True)
-    config = host.dir / "bare.conf"
-    config.write_text("nodelay\nnoarp\nnoipv4ll\nnohook resolv.conf, hostname\n")
-    lab.expect(3, "eth0 has carrier", lambda: "LOWER_UP" in host.ip("link", "show", "eth0"))
-    start = time.monotonic()
-    child = host.spawn(["dhcpcd", "-B", "-4", "-f", config, "eth0"], log="bare.log")
-    lab.expect(10, "bare dhcpcd has an address", lambda: "inet " in host.ip("-4", "addr", "show", "dev", "eth0"), interval=0.001)
-    took = (time.monotonic() - start) * 1000
-    child.terminate()
-    try:
-        child.wait(timeout=5)
-    except subprocess.TimeoutExpired:  # Its way out is no part of the figure.
-        kill_by_pidfd([child.pid])
-        child.wait(timeout=5)
-    host.ip("addr", "flush", "dev", "eth0")
-    for lease in (host.dir / "var-lib/dhcpcd").glob("*.lease"):
-        lease.unlink()
-    lab.pull("eth0")
-    return took
 
 
 # -- commands and idling -------------------------------------------------------------------------------------------

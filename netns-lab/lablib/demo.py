@@ -181,6 +181,7 @@ def stay(lab):
 def run(programs, keep):
     """Exit status: 0 when all that is shown was so and nothing is left behind."""
     sys.setswitchinterval(0.0005)
+    sys.stdout.reconfigure(errors="replace")    # A locale without these characters costs only them.
     lab = Lab("three", programs, INSTANCE if keep else None, say=lambda text: None)
     problems, left, ended = [], [], False
     try:

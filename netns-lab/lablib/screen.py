@@ -29,7 +29,12 @@ def table_lines(host):
         state = path.get("state", "-")
         rtt = f"{path['rtt_ms']:.1f} ms" if path.get("rtt_ms") is not None and state in ("active", "standby") else ""
         broken = path.get("broken_step") or ""
-        broken = "" if state in ("active", "standby") or broken == "none" else f"{broken}: {path.get('cause') or ''}"
+        if state in ("active", "standby") or broken == "none":
+            broken = ""
+        elif state == "suspect" and not broken:
+            broken = "nothing comes back"
+        else:
+            broken = ": ".join(filter(None, (broken, path.get("cause"))))
         cells = (port["port"], "yes" if port["carrier"] else "NO", port.get("address", "-"), state, rtt, broken)
         text = ""
         for (name, width), cell in zip(COLUMNS, cells):

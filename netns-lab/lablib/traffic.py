@@ -11,6 +11,9 @@ import uuid
 from . import pace
 
 
+TOTAL_RETRANS_OFFSET = 100          # of tcpi_total_retrans: 8 bytes of flags, then 23 fields of 32 bits
+
+
 def longest_gap(times):
     """(longest interval between two successive moments, moment at its start); (0, 0) for fewer than two."""
     ordered = sorted(times)
@@ -218,6 +221,11 @@ class TcpEcho(Worker):
     def stop(self):
         super().stop()
         self._listener.close()
+
+
+def retransmitted(connection):
+    """Segments that this end of a TCP connection had to send again so far. Source: tcp_info, linux/tcp.h."""
+    return struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), TOTAL_RETRANS_OFFSET)[0]
 
 
 def tcp_greeting(node, address, port, timeout_s=2.0):

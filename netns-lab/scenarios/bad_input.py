@@ -12,7 +12,8 @@ def run(lab):
     bad_file = lab.host.node.dir / "bad.toml"
     for text, words in (
             (good.replace(beat, "heartbeat_ms = 1"), ["heartbeat_ms", "50"]),
-            (good.replace(beat, 'heartbeat_ms = "often"'), ["heartbeat_ms"]),
+            (good.replace(beat, 'heartbeat_ms = "often"'), ["tunnel.heartbeat_ms", '"often"', "50..10000"]),
+            (good.replace(beat, 'heartbeat_ms = "often"\nset_clock = 7'), ['"often"', "7: expected true or false"]),
             (good + "\n[surprise]\nx = 1\n", ["surprise"]),
             (good.replace("[tunnel]", "[tunnel]\nheartbeats = 3"), ["heartbeats"]),
             (good.replace("[console]", "[consoles]"), ["console"]),
@@ -57,6 +58,7 @@ def run(lab):
             ("GET", "/api/v1/hosts/hv-01", None, "wrong", (401, 403)), ("GET", "/api/v1/hosts/nobody", None, None, (404,)),
             ("GET", "/api/v1/hosts/hv-01/commands/not-a-uuid", None, None, (400, 404)),
             ("POST", "/api/v1/hosts/hv-01/commands", {"operations": "none"}, None, (400, 422)),
+            ("POST", "/api/v1/hosts/hv-01/commands", {"operations": [{"op": "no.such"}] * 10001}, None, (422,)),
             ("POST", "/api/v1/hosts/hv-01/commands", {"operations": [], "id": "7"}, None, (400, 422)),
             ("DELETE", "/api/v1/hosts/hv-01", None, None, (404, 405))):
         status, answer = lab.console.request(method, path, body, **({"token": token} if token else {}))

@@ -1,13 +1,23 @@
-"""T1. Active cable pulled, two paths: no command lost, doubled or reordered; the cause shown is carrier;
-replies pause 100 ms at most beyond the longest pause that this machine made without a fault."""
+"""T1. Active cable pulled, two paths: no command lost, doubled or reordered; the cause shown is carrier. Five pulls on a calm
+machine: replies pause 100 ms at most, in the median, beyond what the same stream did in the second before (rule and bound of
+that: lablib/pauses.py; a dry run every 20 ms, so that a sanitized build has time to spare). Release build: `lab bench gap.carrier`, 30 ms."""
 import time
 import uuid
 
+from lablib.pauses import Pauses
 from lablib.product import HOST_ID
-from lablib.traffic import CommandStream, longest_gap
+from lablib.traffic import CommandStream
 
 TOPOLOGY = "two"
 EXCLUSIVE = True
+TIMEOUT_S = 300
+PAUSE_S = 0.1
+
+
+def plug_all(lab):
+    for port in lab.topology.ports:
+        if not lab.host.port(port)["carrier"]:
+            lab.plug(port)
 
 
 def run(lab):
@@ -41,17 +51,15 @@ def run(lab):
         for p in lab.console.host()["paths"] if p["port"] == "eth0"))
 
     lab.console.must([{"op": "gateway.withdraw", "rule": rule} for rule in sorted(lab.rules("o-"))])
-    lab.step("plug A, then measure the pause of a pulled cable under a command every 5 ms")
-    lab.plug("eth0")
-    lab.expect(10, "A is standby", lambda: lab.host.path_states()["eth0"] == "standby")
-    with CommandStream(lab.console, lambda n: [lab.publish(f"g-{n}", port=40000 + n, to_port=1000)]) as stream:
-        lab.expect(30, "commands flow", lambda: len(stream.replied()) > 200)
-        moment = time.monotonic()
-        lab.pull(lab.host.active_port())
-        lab.expect(10, "commands flow over the other path", lambda: sum(t > moment for t in stream.replied()) > 50)
-    lab.settle(stream)
-    noise = longest_gap([t for t in stream.replied() if t < moment])[0]
-    gap = stream.gap_s(moment)
-    lab.figure("gap", gap * 1000)
-    lab.figure("longest_without_fault", noise * 1000)
-    lab.check("the pause is 100 ms at most beyond that", gap <= lab.limit(0.1) + noise, [gap, noise])
+    pauses = Pauses(lab, PAUSE_S)
+    for _ in pauses.rest():
+        plug_all(lab)
+        lab.expect(20, "both paths are usable", lambda: set(lab.host.path_states().values()) == {"active", "standby"})
+        with CommandStream(lab.console, lab.publishing(), connections=6, interval_s=0.02, fields={"dry_run": True}) as stream:
+            lab.expect(30, "commands flow", lambda: len(stream.replied()) > 70)
+            moment = time.monotonic()
+            lab.pull(lab.host.active_port())
+            lab.expect(10, "commands flow over the other path", lambda: sum(t > moment for t in stream.replied()) > 30)
+        lab.check("all are done", set(lab.settle(stream).values()) == {"done"}, stream.states())
+        pauses.add(stream, moment)
+    pauses.judge()

@@ -1,185 +1,89 @@
 #include "uplink/core/config.hpp"
 
 #include <algorithm>
-#include <functional>
-#include <map>
 
 #include <fmt/format.h>
 
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
+#include "base/quoted.hpp"
+#include "base/toml_reader.hpp"
 
 namespace edge::uplink {
 namespace {
 
-/// Collects problems while the tree is walked.
-class Reader {
- public:
-  Reader(std::string file, std::string folder)
-      : file_(std::move(file)), folder_(std::move(folder)) {}
+constexpr std::size_t globs_max = 64;
 
-  void problem(const toml::source_region& where, std::string_view text) {
-    problems_.push_back(fmt::format("{}:{}: {}", file_, where.begin.line, text));
-  }
-
-  void text(const toml::node& node, std::string_view key, std::string& out) {
-    if (const auto* value = node.as_string()) {
-      out = value->get();
-      return;
-    }
-    problem(node.source(), fmt::format("{}: expected a string", key));
-  }
-
-  void file_name(const toml::node& node, std::string_view key, std::string& out) {
-    text(node, key, out);
-    if (!out.empty() && out.front() != '/') { out = folder_ + "/" + out; }
-  }
-
-  void number(const toml::node& node, std::string_view key, unsigned low, unsigned high,
-              unsigned& out) {
-    const auto* value = node.as_integer();
-    if (value == nullptr) {
-      problem(node.source(), fmt::format("{}: expected a whole number {}..{}", key, low, high));
-    } else if (value->get() < low || value->get() > high) {
-      problem(node.source(),
-              fmt::format("{}: {} is out of range {}..{}", key, value->get(), low, high));
-    } else {
-      out = static_cast<unsigned>(value->get());
-    }
-  }
-
-  void flag(const toml::node& node, std::string_view key, bool& out) {
-    if (const auto* value = node.as_boolean()) {
-      out = value->get();
-      return;
-    }
-    problem(node.source(), fmt::format("{}: expected true or false", key));
-  }
-
-  void texts(const toml::node& node, std::string_view key, std::size_t count_max,
-             std::vector<std::string>& out) {
-    const auto* list = node.as_array();
-    if (list == nullptr || list->size() > count_max) {
-      problem(node.source(),
-              fmt::format("{}: expected a list of at most {} strings", key, count_max));
-      return;
-    }
-    out.clear();
-    for (const toml::node& item : *list) {
-      std::string value;
-      text(item, key, value);
-      out.push_back(std::move(value));
-    }
-  }
-
-  ConfigProblems& problems() { return problems_; }
-  const std::string& file() const { return file_; }
-
- private:
-  std::string file_;
-  std::string folder_;
-  ConfigProblems problems_;
-};
-
-using Handler = std::function<void(Reader&, const toml::node&, std::string_view)>;
-using Section = std::map<std::string, Handler, std::less<>>;
-
-void read_endpoints(Reader& in, const toml::node& node, std::string_view key,
+void read_endpoints(TomlReader& in, const toml::node& node, std::string_view key,
                     std::vector<HostPort>& out) {
-  std::vector<std::string> list;
-  in.texts(node, key, 8, list);
-  for (const std::string& item : list) {
-    const auto endpoint = parse_host_port(item);
-    if (endpoint) {
-      out.push_back(*endpoint);
-    } else {
-      in.problem(node.source(), fmt::format("{}: {}", key, endpoint.error().what));
-    }
+  const toml::array* list = in.list(node, key, 1, 8, "HOST:PORT");
+  if (list == nullptr) { return; }
+  for (const toml::node& item : *list) {
+    if (auto endpoint = in.endpoint(item, key)) { out.push_back(std::move(*endpoint)); }
   }
 }
 
-void read_listen(Reader& in, const toml::node& node, std::string_view key, std::string& out) {
-  in.text(node, key, out);
-  if (out.empty()) { return; }
-  const auto parsed = parse_host_port(out);
-  if (!parsed) {
-    in.problem(node.source(), fmt::format("{}: {}", key, parsed.error().what));
-  } else if (!parse_ip(parsed->host)) {
-    in.problem(node.source(),
-               fmt::format("{}: \"{}\": expected an IP address before the port", key, out));
+void read_listen(TomlReader& in, const toml::node& node, std::string_view key, std::string& out) {
+  if (node.value_exact<std::string_view>() == "") {
+    out.clear();
+  } else if (in.listen(node, key)) {
+    out = *node.value_exact<std::string>();
   }
 }
 
-void read_host_id(Reader& in, const toml::node& node, std::string_view key, std::string& out) {
-  in.text(node, key, out);
+void read_host_id(TomlReader& in, const toml::node& node, std::string_view key, std::string& out) {
+  if (!in.text(node, key, out)) { return; }
   const bool fits =
       !out.empty() && out.size() <= 64 &&
       out.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
           std::string::npos;
-  if (!fits) {
-    in.problem(
-        node.source(),
-        fmt::format("{}: \"{}\": expected 1..64 of letters, digits, '-', '.', '_'", key, out));
-  }
+  if (!fits) { in.wrong(node, key, "1..64 of letters, digits, '-', '.', '_'"); }
 }
 
-void read_level(Reader& in, const toml::node& node, std::string_view key, std::string& out) {
-  in.text(node, key, out);
-  if (out != "error" && out != "warn" && out != "info" && out != "debug") {
-    in.problem(node.source(),
-               fmt::format("{}: \"{}\": expected error, warn, info or debug", key, out));
-  }
-}
-
-void read_clock_trust(Reader& in, const toml::node& node, std::string_view key,
+void read_clock_trust(TomlReader& in, const toml::node& node, std::string_view key,
                       Config::Tunnel::ClockTrust& out) {
-  std::string value;
-  in.text(node, key, value);
+  const auto value = node.value_exact<std::string_view>();
   if (value == "bounded" || value == "strict") {
     out = value == "strict" ? Config::Tunnel::ClockTrust::strict
                             : Config::Tunnel::ClockTrust::bounded;
-  } else if (node.is_string()) {
-    in.problem(node.source(), fmt::format("{}: \"{}\": expected bounded or strict", key, value));
+  } else {
+    in.wrong(node, key, "bounded or strict");
   }
 }
 
-void read_streams_allow(Reader& in, const toml::node& node, std::string_view key,
+void read_streams_allow(TomlReader& in, const toml::node& node, std::string_view key,
                         std::vector<std::string>& out) {
-  in.texts(node, key, 64, out);
-  for (const std::string& target : out) {
-    if (!parse_host_port(target)) {
-      in.problem(node.source(),
-                 fmt::format("{}: \"{}\": expected HOST:PORT with a port 1..65535", key, target));
-    }
+  const toml::array* list = in.list(node, key, 0, globs_max, "HOST:PORT");
+  if (list == nullptr) { return; }
+  for (const toml::node& item : *list) {
+    if (in.endpoint(item, key)) { out.push_back(*item.value_exact<std::string>()); }
   }
 }
 
-void read_url(Reader& in, const toml::node& node, std::string_view key,
+void read_url(TomlReader& in, const toml::node& node, std::string_view key,
               std::optional<HttpUrl>& out) {
   std::string value;
-  in.text(node, key, value);
+  if (!in.secret(node, key, value)) { return; }  // A password may be in it.
   auto url = parse_http_url(value);
   if (url) {
     out = std::move(*url);
-  } else if (node.is_string()) {
-    in.problem(node.source(), fmt::format("{}: {}", key, url.error().what));
+  } else {
+    in.problem(node.source(), key, url.error().what);
   }
 }
 
-void read_portal_check(Reader& in, const toml::node& node, std::string_view key,
+void read_portal_check(TomlReader& in, const toml::node& node, std::string_view key,
                        std::optional<HttpUrl>& out) {
   read_url(in, node, key, out);
   if (!out) { return; }
   if (!out->user.empty()) {
-    in.problem(node.source(), fmt::format("{}: no user and password here; expected "
-                                          "http://HOST[:PORT]/PATH",
-                                          key));
+    in.problem(node.source(), key,
+               fmt::format("\"{}\": no user and password here; expected http://HOST[:PORT]/PATH",
+                           masked_url(*node.value<std::string_view>())));
   }
   if (out->at.port == 0) { out->at.port = 80; }
 }
 
-void read_proxy(Reader& in, const toml::table& table, std::string_view key, Config::Proxy& out) {
+void read_proxy(TomlReader& in, const toml::table& table, std::string_view key,
+                Config::Proxy& out) {
   for (const auto& [name, node] : table) {
     const std::string full = fmt::format("{}.{}", key, name.str());
     if (name == "adapter") {
@@ -189,93 +93,85 @@ void read_proxy(Reader& in, const toml::table& table, std::string_view key, Conf
     } else if (name == "url") {
       read_url(in, node, full, out.url);
       if (out.url && (out.url->at.port == 0 || out.url->path != "/")) {
-        in.problem(node.source(), fmt::format("{}: \"{}\": expected "
-                                              "http://[USER:PASSWORD@]HOST:PORT, with a port and "
-                                              "without a path, or direct",
-                                              full, masked_url(*node.value<std::string_view>())));
+        in.problem(node.source(), full,
+                   fmt::format("\"{}\": expected http://[USER:PASSWORD@]HOST:PORT, with a port and "
+                               "without a path, or direct",
+                               masked_url(*node.value<std::string_view>())));
       }
     } else {
-      in.problem(name.source(), fmt::format("unknown key \"{}\" in [[{}]]; allowed: adapter, url",
-                                            name.str(), key));
+      in.problem(
+          name.source(), key,
+          fmt::format("unknown key {} in [[{}]]; allowed: adapter, url", quoted(name.str()), key));
     }
   }
   if (!table.contains("url")) {
-    in.problem(table.source(), fmt::format("{}: url is missing; expected "
-                                           "http://[USER:PASSWORD@]HOST:PORT or direct",
-                                           key));
+    in.problem(table.source(), key,
+               "url is missing; expected http://[USER:PASSWORD@]HOST:PORT or direct");
   }
 }
 
-void read_proxies(Reader& in, const toml::node& node, std::string_view key,
+void read_proxies(TomlReader& in, const toml::node& node, std::string_view key,
                   std::vector<Config::Proxy>& out) {
+  const std::string tables =
+      fmt::format("at most {} tables, each as [[{}]]", Config::proxies_max, key);
   const toml::array* list = node.as_array();
   if (list == nullptr || list->size() > Config::proxies_max) {
-    in.problem(node.source(), fmt::format("{}: expected at most {} tables, each as [[{}]]", key,
-                                          Config::proxies_max, key));
+    const std::string given = list == nullptr ? "no list" : fmt::format("{} tables", list->size());
+    in.problem(node.source(), key, fmt::format("{}: expected {}", given, tables));
     return;
   }
   for (const toml::node& item : *list) {
     if (const toml::table* table = item.as_table()) {
       read_proxy(in, *table, key, out.emplace_back());
-    } else {
-      in.problem(item.source(), fmt::format("{}: expected a table, as [[{}]]", key, key));
+    } else {  // A password may be in it.
+      in.problem(item.source(), key, fmt::format("no table: expected a table, as [[{}]]", key));
     }
   }
 }
 
-void read_port_globs(Reader& in, const toml::node& node, std::string_view key,
+void read_port_globs(TomlReader& in, const toml::node& node, std::string_view key,
                      std::vector<std::string>& out) {
-  in.texts(node, key, 64, out);
-  for (const std::string& glob : out) {
+  const toml::array* list = in.list(node, key, 0, globs_max, "strings");
+  if (list == nullptr) { return; }
+  for (const toml::node& item : *list) {
+    std::string glob;
+    if (!in.text(item, key, glob)) { continue; }
     const bool fits =
         !glob.empty() && glob.size() <= 15 && std::ranges::all_of(glob, [](unsigned char c) {
           return c > ' ' && c < 0x7f && c != '/' && c != ',';
         });
     if (!fits) {
-      in.problem(node.source(), fmt::format("{}: \"{}\": expected the name of a port, 1..15 "
-                                            "characters, with * and ? for others",
-                                            key, glob));
+      in.wrong(item, key, "the name of a port, 1..15 characters, with * and ? for others");
     }
+    out.push_back(std::move(glob));
   }
 }
 
-std::map<std::string, Section, std::less<>> sections(Config& c) {
-  const auto text = [](std::string& out) {
-    return [&out](Reader& in, const toml::node& n, std::string_view k) { in.text(n, k, out); };
-  };
-  const auto file = [](std::string& out) {
-    return [&out](Reader& in, const toml::node& n, std::string_view k) { in.file_name(n, k, out); };
-  };
-  const auto list = [](std::vector<std::string>& out) {
-    return [&out](Reader& in, const toml::node& n, std::string_view k) { in.texts(n, k, 64, out); };
-  };
-  const auto number = [](unsigned& out, unsigned low, unsigned high) {
-    return [&out, low, high](Reader& in, const toml::node& n, std::string_view k) {
-      in.number(n, k, low, high, out);
-    };
-  };
-  const auto flag = [](bool& out) {
-    return [&out](Reader& in, const toml::node& n, std::string_view k) { in.flag(n, k, out); };
-  };
+TomlReader::Sections sections(Config& c) {
+  namespace into = toml_into;
   const auto with = [](auto read, auto& out) {
-    return
-        [read, &out](Reader& in, const toml::node& n, std::string_view k) { read(in, n, k, out); };
+    return [read, &out](TomlReader& in, const toml::node& n, std::string_view k) {
+      read(in, n, k, out);
+    };
   };
   return {
       {"host", {{"id", with(read_host_id, c.host.id)}}},
-      {"paths", {{"state", file(c.paths.state)}, {"runtime", file(c.paths.runtime)}}},
-      {"adapters", {{"match", list(c.adapters.match)}, {"ignore", list(c.adapters.ignore)}}},
+      {"paths",
+       {{"state", into::file_name(c.paths.state)}, {"runtime", into::file_name(c.paths.runtime)}}},
+      {"adapters",
+       {{"match", into::texts(c.adapters.match, globs_max)},
+        {"ignore", into::texts(c.adapters.ignore, globs_max)}}},
       {"console",
        {{"endpoints", with(read_endpoints, c.console.endpoints)},
-        {"server_name", text(c.console.server_name)},
-        {"ca", file(c.console.ca)},
-        {"certificate", file(c.console.certificate)},
-        {"key", file(c.console.key)}}},
+        {"server_name", into::text(c.console.server_name)},
+        {"ca", into::file_name(c.console.ca)},
+        {"certificate", into::file_name(c.console.certificate)},
+        {"key", into::file_name(c.console.key)}}},
       {"tunnel",
-       {{"heartbeat_ms", number(c.tunnel.heartbeat_ms, 50, 10000)},
-        {"dead_after", number(c.tunnel.dead_after, 2, 20)},
+       {{"heartbeat_ms", into::number(c.tunnel.heartbeat_ms, 50, 10000)},
+        {"dead_after", into::number(c.tunnel.dead_after, 2, 20)},
         {"clock_trust", with(read_clock_trust, c.tunnel.clock_trust)},
-        {"set_clock", flag(c.tunnel.set_clock)},
+        {"set_clock", into::flag(c.tunnel.set_clock)},
         {"streams_allow", with(read_streams_allow, c.tunnel.streams_allow)},
         {"metered", with(read_port_globs, c.tunnel.metered)},
         {"wifi", with(read_port_globs, c.tunnel.wifi)},
@@ -283,74 +179,33 @@ std::map<std::string, Section, std::less<>> sections(Config& c) {
         {"proxies", with(read_proxies, c.tunnel.proxies)},
         {"portal_check", with(read_portal_check, c.tunnel.portal_check)}}},
       {"status", {{"listen", with(read_listen, c.status.listen)}}},
-      {"taps", {{"owner", text(c.taps.owner)}}},
-      {"log", {{"level", with(read_level, c.log.level)}}},
+      {"taps", {{"owner", into::text(c.taps.owner)}}},
+      {"log", {{"level", into::log_level(c.log.level)}}},
   };
 }
 
-template <class Map>
-std::string names_of(const Map& map) {
-  std::string out;
-  for (const auto& [name, unused] : map) { out += (out.empty() ? "" : ", ") + name; }
-  return out;
-}
-
-void read_section(Reader& in, const std::string& name, const Section& section,
-                  const toml::table& table) {
-  for (const auto& [key, node] : table) {
-    const auto found = section.find(key.str());
-    if (found == section.end()) {
-      in.problem(key.source(), fmt::format("unknown key \"{}\" in [{}]; allowed: {}", key.str(),
-                                           name, names_of(section)));
-      continue;
-    }
-    found->second(in, node, fmt::format("{}.{}", name, key.str()));
-  }
-}
-
-void check_console(Reader& in, const Config& c) {
-  const auto missing = [&](std::string_view key, std::string_view what) {
-    in.problems().push_back(
-        fmt::format("{}:1: [console] {} is missing; expected {}", in.file(), key, what));
-  };
-  if (c.console.endpoints.empty() && in.problems().empty()) {
-    missing("endpoints", "a list of 1..8 HOST:PORT");
-  }
-  if (c.console.server_name.empty()) {
-    missing("server_name", "the name in the Console's certificate");
-  }
-  if (c.console.ca.empty()) { missing("ca", "a PEM file with the Console's CA"); }
-  if (c.console.certificate.empty() != c.console.key.empty()) {
-    missing(c.console.key.empty() ? "key" : "certificate",
-            "certificate and key together, or neither");
-  }
+void check_console(TomlReader& in, const Config::Console& c) {
+  in.require(!c.endpoints.empty(), "console.endpoints", "a list of 1..8 HOST:PORT");
+  in.require(!c.server_name.empty(), "console.server_name",
+             "the name in the Console's certificate");
+  in.require(!c.ca.empty(), "console.ca", "a PEM file with the Console's CA");
+  const bool both_or_none = c.certificate.empty() == c.key.empty();
+  in.require(both_or_none || !c.key.empty(), "console.key",
+             "certificate and key together, or neither");
+  in.require(both_or_none || !c.certificate.empty(), "console.certificate",
+             "certificate and key together, or neither");
 }
 
 }  // namespace
 
 std::expected<Config, ConfigProblems> parse_config(std::string_view text, const std::string& file,
                                                    const std::string& folder) {
-  Reader in(file, folder);
-  const toml::parse_result parsed = toml::parse(text, std::string_view(file));
-  if (!parsed) {
-    in.problem(parsed.error().source(), parsed.error().description());
-    return std::unexpected(std::move(in.problems()));
-  }
+  TomlReader in(file, folder);
   Config config;
-  const auto known = sections(config);
-  for (const auto& [key, node] : parsed.table()) {
-    const auto found = known.find(key.str());
-    if (found == known.end()) {
-      in.problem(key.source(),
-                 fmt::format("unknown section [{}]; allowed: {}", key.str(), names_of(known)));
-    } else if (const toml::table* table = node.as_table()) {
-      read_section(in, found->first, found->second, *table);
-    } else {
-      in.problem(key.source(), fmt::format("{}: expected a section [{}]", key.str(), key.str()));
-    }
-  }
-  check_console(in, config);
-  if (!in.problems().empty()) { return std::unexpected(std::move(in.problems())); }
+  in.read(text, sections(config));
+  check_console(in, config.console);
+  ConfigProblems problems = in.take_problems();
+  if (!problems.empty()) { return std::unexpected(std::move(problems)); }
   return config;
 }
 

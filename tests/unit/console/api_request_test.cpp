@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include "netmodel/core/command.hpp"
+
 namespace edge::console {
 namespace {
 
@@ -74,8 +76,13 @@ TEST(ApiCommand, ListsEveryProblem) {
   std::vector<std::string> fields;
   for (const auto& item : parsed.error().problems) { fields.push_back(item.field); }
   EXPECT_EQ(fields,
-            (std::vector<std::string>{"id", "operations[0]", "operations[1]", "confirm_within_s",
+            (std::vector<std::string>{"id", "operations[0].op", "operations[1]", "confirm_within_s",
                                       "deadline", "dry_run", "surprise"}));
+  EXPECT_EQ(parsed.error().problems[0].what, "\"7\": expected a UUID");
+  EXPECT_EQ(parsed.error().problems[1].what, "1: expected a string");
+  EXPECT_EQ(parsed.error().problems[2].what, "5: expected an object with a string \"op\"");
+  EXPECT_EQ(parsed.error().problems[3].what, "0: expected a whole number 1..86400");
+  EXPECT_EQ(parsed.error().problems[5].what, "\"no\": expected true or false");
   const auto body = boost::json::parse(to_json(parsed.error())).as_object();
   EXPECT_EQ(body.at("status"), 422);
   EXPECT_EQ(body.at("problems").as_array().size(), 7U);
@@ -92,6 +99,37 @@ TEST(ApiCommand, RefusesWhatIsNoCommand) {
   EXPECT_EQ(parse_command(std::string(100, '[')).error().status, 400U) << "depth is bounded";
   const std::string large(1U << 20, 'x');
   EXPECT_EQ(parse_command(R"({"operations":[{"op":")" + large + R"("}]})").error().status, 413U);
+}
+
+TEST(ApiCommand, TakesAsManyOperationsAsAHostAndNamesTheNumberBeyond) {
+  const auto of = [](std::size_t count, std::string_view one) {
+    std::string body = R"({"operations":[)";
+    for (std::size_t i = 0; i < count; ++i) { body += (i == 0 ? "" : ",") + std::string(one); }
+    return parse_command(body + "]}");
+  };
+  EXPECT_TRUE(of(netmodel::operations_max, R"({"op":"x"})"));
+  const auto refused = of(netmodel::operations_max + 1, R"({"op":"x"})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().status, 422U);
+  EXPECT_EQ(refused.error().detail, "operations: 10001 entries are out of range 1..10000");
+  EXPECT_EQ(of(0, "").error().detail, "operations: 0 entries are out of range 1..10000");
+  const auto wrong = of(5000, "7");
+  EXPECT_EQ(wrong.error().problems.size(), 100U) << "what is listed is bounded";
+  EXPECT_NE(wrong.error().detail.find("(and 4999 more)"), std::string::npos)
+      << wrong.error().detail;
+}
+
+TEST(ApiCommand, ShowsAWrongValueShortAndOnOneLine) {
+  const auto parsed = parse_command(R"({"operations":"one\ntwo)" + std::string(200, 'x') + R"("})");
+  ASSERT_FALSE(parsed);
+  EXPECT_TRUE(parsed.error().detail.starts_with("operations: \"one?twoxxx"));
+  EXPECT_LT(parsed.error().detail.size(), 140U);
+  EXPECT_EQ(parse_command("[]").error().detail,
+            "the body is a list: expected a JSON object with \"operations\"");
+  EXPECT_EQ(parse_forward(R"({"listen":7,"to":[]})").error().problems[1].what,
+            "a list: expected HOST:PORT as the host sees it, port 1..65535");
+  EXPECT_EQ(parse_revocation(R"({"unseen":"x"})").error().problems[0].what,
+            "\"x\": expected true or false");
 }
 
 TEST(ApiRevocation, TheReasonIsOneLineOrNone) {

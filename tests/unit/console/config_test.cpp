@@ -50,17 +50,22 @@ TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {
     return false;
   };
   EXPECT_TRUE(said("c.toml:2: ", "console.example"));
-  EXPECT_TRUE(said("c.toml:3: ", "expected a string"));
-  EXPECT_TRUE(
-      said("c.toml:4: ", "allowed are http, limits, listen, log, paths, signer, timers, tls"));
-  EXPECT_TRUE(said("c.toml:7: ", "8..256"));
+  EXPECT_TRUE(said("c.toml:3: ", "listen.http: 8080: expected a string"));
+  EXPECT_TRUE(said("c.toml:4: ", "allowed: http, limits, listen, log, paths, signer, timers, tls"));
+  EXPECT_TRUE(said("c.toml:7: ", "5 characters: expected 8..256"));
   EXPECT_TRUE(said("c.toml:9: ", "5 is out of range 50..10000"));
-  EXPECT_TRUE(said("c.toml:10: ", "timers.heartbeats"));
+  EXPECT_TRUE(said("c.toml:10: ", "unknown key \"heartbeats\" in [timers]; allowed: dead_after"));
   EXPECT_TRUE(said("c.toml:12: ", "error, warn, info or debug"));
-  EXPECT_EQ(problems.size(), 7U) << testing::PrintToString(problems);
+  for (const char* file : {"tls.ca", "tls.certificate", "tls.key"}) {
+    EXPECT_TRUE(said("c.toml:1: ", std::string(file) + " is missing; expected a PEM file"));
+  }
+  EXPECT_EQ(problems.size(), 10U) << testing::PrintToString(problems);
   for (const auto& problem : problems) {
     EXPECT_EQ(problem.find("short"), std::string::npos) << "the token is secret";
   }
+  const auto number = parse_config("[http]\ntoken = 20061212\n", "c.toml", "/");
+  ASSERT_FALSE(number);
+  EXPECT_EQ(number.error().front(), "c.toml:2: http.token: a number: expected a string");
 }
 
 TEST(ConsoleConfig, ASignerIsACaAndItsKey) {
@@ -76,7 +81,7 @@ TEST(ConsoleConfig, ASignerIsACaAndItsKey) {
   EXPECT_EQ(all->signer.spread_s, 600U);
   const auto half = parse_config(good + "[signer]\nca = \"a\"\n", "c.toml", "/e");
   ASSERT_FALSE(half);
-  EXPECT_NE(half.error().front().find("signer.key is missing"), std::string::npos);
+  EXPECT_NE(half.error().front().find("signer.key is missing; expected"), std::string::npos);
   EXPECT_FALSE(parse_config(good + "[signer]\nca=\"a\"\nkey=\"k\"\ndays=0\n", "c.toml", "/e"));
 }
 

@@ -31,10 +31,10 @@ TEST(ConfigTest, EveryProblemIsListedWithItsLineAndWhatIsAllowed) {
       problems_of(std::string(kMinimal) +
                   "certificate = 7\n[tunnel]\nheartbeat_ms = 49\nspeed = 1\n[nonsense]\n");
   ASSERT_EQ(problems.size(), 4U);
-  EXPECT_NE(problems[0].find("uplink.toml:6: console.certificate: expected a string"),
+  EXPECT_NE(problems[0].find("uplink.toml:6: console.certificate: 7: expected a string"),
             std::string::npos)
       << problems[0];
-  EXPECT_NE(problems[1].find("unknown section [nonsense]; allowed: adapters"), std::string::npos)
+  EXPECT_NE(problems[1].find("unknown section \"nonsense\"; allowed: adapters"), std::string::npos)
       << problems[1];
   EXPECT_NE(problems[2].find("uplink.toml:8: tunnel.heartbeat_ms: 49 is out of range 50..10000"),
             std::string::npos)
@@ -68,8 +68,8 @@ TEST(ConfigTest, WhatAWrongClockDoesIsOneOfTwoWordsAndAFlag) {
   EXPECT_FALSE(strict->tunnel.set_clock);
   for (const auto& [line, said] : std::vector<std::pair<std::string, std::string>>{
            {"clock_trust = \"none\"", "tunnel.clock_trust: \"none\": expected bounded or strict"},
-           {"clock_trust = false", "tunnel.clock_trust: expected a string"},
-           {"set_clock = \"yes\"", "tunnel.set_clock: expected true or false"}}) {
+           {"clock_trust = false", "tunnel.clock_trust: false: expected bounded or strict"},
+           {"set_clock = \"yes\"", "tunnel.set_clock: \"yes\": expected true or false"}}) {
     const auto problems = problems_of(std::string(kMinimal) + "[tunnel]\n" + line + "\n");
     ASSERT_EQ(problems.size(), 1U) << line;
     EXPECT_NE(problems[0].find("uplink.toml:7: " + said), std::string::npos) << problems[0];
@@ -119,8 +119,8 @@ TEST(ConfigTest, PortsAreMeteredAndOfAKindByTheirNames) {
 
 TEST(ConfigTest, PortNamesThatCannotBeAreRefused) {
   for (const auto& [list, why] : std::vector<std::pair<std::string, std::string>>{
-           {"\"wwan*\"", "tunnel.metered: expected a list of at most 64 strings"},
-           {"[7]", "tunnel.metered: expected a string"},
+           {"\"wwan*\"", "tunnel.metered: \"wwan*\": expected a list of 0..64 strings"},
+           {"[7]", "tunnel.metered: 7: expected a string"},
            {"[\"wwan*,eth3\"]", "\"wwan*,eth3\": expected the name of a port, 1..15 characters"},
            {"[\"\"]", "\"\": expected the name of a port"},
            {"[\"a-name-of-16-byte\"]", "with * and ? for others"}}) {
@@ -135,11 +135,12 @@ TEST(ConfigTest, BadProxiesAreRefusedWithoutTheirPassword) {
            {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h:99999\"", "***@h:99999"},
            {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h\"", "with a port"},
            {"[[tunnel.proxies]]\nurl = \"http://u:geheim@h:1/path\"", "without a path"},
-           {"[[tunnel.proxies]]\nurl = 7", "tunnel.proxies.url: expected a string"},
+           {"[[tunnel.proxies]]\nurl = 7", "tunnel.proxies.url: a number: expected a string"},
            {"[[tunnel.proxies]]\nadapter = \"eth0\"", "url is missing"},
            {"[[tunnel.proxies]]\nurl = \"direct\"\nport = 1",
             "unknown key \"port\" in [[tunnel.proxies]]; allowed: adapter, url"},
-           {"[tunnel]\nproxies = \"http://u:geheim@h:1\"", "expected at most 32 tables"},
+           {"[tunnel]\nproxies = \"http://u:geheim@h:1\"", "no list: expected at most 32 tables"},
+           {"[[tunnel.proxies]]\nurl = [\"http://u:geheim@h:1\"]", "a list: expected a string"},
            {"[tunnel]\nproxies = [\"http://u:geheim@h:1\"]", "expected a table"},
            {"[tunnel]\nportal_check = \"http://u:geheim@h/\"", "no user and password"},
            {"[tunnel]\nportal_check = \"check.example\"",
@@ -159,6 +160,17 @@ TEST(ConfigTest, ThirtyTwoProxiesAndNoMore) {
   }
   EXPECT_TRUE(problems_of(text).empty());
   EXPECT_EQ(problems_of(text + "[[tunnel.proxies]]\nurl = \"direct\"\n").size(), 1U);
+}
+
+TEST(ConfigTest, WhatIsWrongHidesNothingThatIsMissingAndIsNotSaidTwice) {
+  const auto problems = problems_of("[console]\nserver_name = 5\n[log]\nlevel = \"loud\"\n");
+  ASSERT_EQ(problems.size(), 4U) << testing::PrintToString(problems);
+  EXPECT_EQ(problems[0], "uplink.toml:2: console.server_name: 5: expected a string");
+  EXPECT_EQ(problems[1], "uplink.toml:4: log.level: \"loud\": expected error, warn, info or debug");
+  EXPECT_EQ(problems[2],
+            "uplink.toml:1: console.endpoints is missing; expected a list of 1..8 HOST:PORT");
+  EXPECT_EQ(problems[3],
+            "uplink.toml:1: console.ca is missing; expected a PEM file with the Console's CA");
 }
 
 TEST(ConfigTest, BrokenTomlNamesTheLine) {
