@@ -143,7 +143,8 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
     return std::ranges::find(list, e) != list.end();
   };
   for (const auto& [key, path] : paths_) {
-    const bool open = path.status.state == PathState::dialing || path.status.state == PathState::up;
+    const bool open = path.status.state == PathState::dialing ||
+                      path.status.state == PathState::up || path.leaving;
     if (in(endpoints_, key.endpoint) || !open) { continue; }
     actions_.push_back({PathAction::Kind::close,
                         key,
@@ -185,7 +186,8 @@ void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTi
 }
 
 void PathEngine::close(Path& path, const PathBreak& why, MonoTime now) {
-  if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
+  const bool open = path.status.state == PathState::dialing || path.status.state == PathState::up;
+  if (open || std::exchange(path.leaving, false)) {
     actions_.push_back({PathAction::Kind::close, path.status.key, why});
     path.status.last_failure = why;
     path.status.last_failure_at = now;
@@ -279,7 +281,7 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAd
   path->status.since = now;
   path->up_since = now;
   path->source = source;
-  path->proving = false;
+  path->proving = path->leaving = false;
   leave_sources(now);
   settle_drained(now);
 }
@@ -325,6 +327,7 @@ void PathEngine::on_clock_set(MonoTime now) {
 
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
+  if (path != nullptr) { path->leaving = false; }
   if (path == nullptr || path->status.state != PathState::up) { return; }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
   schedule(*path, why, now);
@@ -335,6 +338,7 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   Path* path = find(key);
   if (path == nullptr) { return; }
   const Duration moment = moment_in(*path, spread);
+  path->leaving |= path->status.state == PathState::up;
   schedule(
       *path,
       {.step = Step::console, .text = "the Console asked to come back later", .answered = true},

@@ -125,13 +125,14 @@ class PathEngine {
   /// The Console's WELCOME arrived over it: only now the path counts. `source`: its own address;
   /// nullopt: not known, it ends when any address of its port goes.
   void on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source = {});
-  /// A path that was up ended.
+  /// A path that was up, or went on after on_retry_later(), ended.
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// Ends a path that is up and dials it anew at once: a proof that it still works.
   void redial(const PathKey& key, MonoTime now);
   /// The wall clock was set: what waits because of dates (steps clock and tls) is dialled at once.
   void on_clock_set(MonoTime now);
-  /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
+  /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread). What
+  /// is up goes on meanwhile, and while it is dialled, until the next one is welcomed.
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
 
   std::vector<PathAction> take_actions();
@@ -152,6 +153,7 @@ class PathEngine {
     std::optional<IpAddress> source;  ///< Of a path that is up.
     bool told = false;     ///< The Console said when: a whole fleet comes back spread as it wants.
     bool proving = false;  ///< It was up and is dialled anew on purpose: not lost so far.
+    bool leaving = false;  ///< It was up when the Console told: it goes on until the next one is.
   };
   struct Port {
     PortFacts facts;

@@ -35,29 +35,18 @@ void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
   for (const auto& [number, endpoint] : endpoints_) {
     if (!in_force({"", number})) { all.push_back(number); }
   }
-  engine_.set_endpoints(std::move(all), mono_now());
+  paths_.set_endpoints(std::move(all), mono_now());
   pump();
 }
 
 bool TunnelClient::retire_endpoints() {
   if (endpoints_.size() != in_force_.size()) {
-    engine_.set_endpoints(in_force_, mono_now());
+    paths_.set_endpoints(in_force_, mono_now());
     pump();
-    // The engine has closed what it holds for open; what a Console drains is open, too.
-    std::vector<PathKey> left;
-    for (const auto& [key, connection] : connections_) {
-      if (!in_force(key)) { left.push_back(key); }
-    }
-    for (const PathKey& key : left) {
-      run_path_action({PathAction::Kind::close,
-                       key,
-                       {.step = Step::none, .text = "the Console is not to be reached there"}});
-    }
     const auto gone = [this](const auto& item) { return !in_force(item.first); };
     std::erase_if(attempts_, gone);
     std::erase_if(barriers_, gone);
     std::erase_if(welcomes_, gone);
-    std::erase_if(small_segments_, [this](const PathKey& key) { return !in_force(key); });
     std::erase_if(endpoints_, [this](const auto& item) { return !in_force({"", item.first}); });
     memory_.forget_addresses([this](const PathKey& key) { return !in_force(key); });
     hooks_.on_change();
