@@ -151,6 +151,7 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
                         {.step = Step::none, .text = "the Console is not to be reached there"}});
   }
   std::erase_if(paths_, [&](const auto& item) { return !in(endpoints_, item.first.endpoint); });
+  std::erase_if(offered_, [&](const auto& item) { return !in(endpoints_, item.first); });
   for (const auto& [name, port] : ports_) {
     for (const std::size_t e : endpoints_) {
       if (in(had, e)) { continue; }
@@ -282,6 +283,7 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAd
   path->up_since = now;
   path->source = source;
   path->proving = path->leaving = false;
+  if (offered(key.endpoint)) { leave_for(key); }
   leave_sources(now);
   settle_drained(now);
 }
@@ -331,6 +333,7 @@ void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime no
   if (path == nullptr || path->status.state != PathState::up) { return; }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
   schedule(*path, why, now);
+  if (offered(key.endpoint)) { return_from(key, now); }
   settle_drained(now);
 }
 
@@ -380,10 +383,14 @@ std::optional<MonoTime> PathEngine::next_deadline() const {
   for (const auto& [key, path] : paths_) {
     if (path.dial_at && (!earliest || *path.dial_at < *earliest)) { earliest = path.dial_at; }
   }
+  for (const auto& [endpoint, until] : offered_) {
+    if (until != MonoTime::max() && (!earliest || until < *earliest)) { earliest = until; }
+  }
   return earliest;
 }
 
 void PathEngine::on_deadline(MonoTime now) {
+  end_offers(now);
   for (auto& [key, path] : paths_) {
     if (path.dial_at && *path.dial_at <= now) { dial(path, now); }
   }

@@ -135,6 +135,14 @@ class PathEngine {
   /// is up goes on meanwhile, and while it is dialled, until the next one is welcomed.
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
 
+  /// The Console asked to come to other addresses: they are dialled beside the others, each path at
+  /// its own moment in [after, after + spread). Where one is welcomed, what was told to leave the
+  /// same port is closed, and dialled again at `until`, or when the offered one ends. Those that
+  /// are not up at `until` are forgotten, the others when they end.
+  void offer(const std::vector<std::size_t>& endpoints, Duration after, Duration spread,
+             MonoTime until, MonoTime now);
+  bool offered(std::size_t endpoint) const { return offered_.contains(endpoint); }
+
   std::vector<PathAction> take_actions();
   std::optional<MonoTime> next_deadline() const;
   void on_deadline(MonoTime now);
@@ -181,9 +189,16 @@ class PathEngine {
   void close(Path& path, const PathBreak& why, MonoTime now);
   void schedule(Path& path, const PathBreak& why, MonoTime now);
   Duration moment_in(const Path& path, Duration spread);
+  // path_offer.cpp
+  void leave_for(const PathKey& offered);
+  void return_from(const PathKey& offered, MonoTime now);
+  void end_offers(MonoTime now);
+  bool up_at(std::size_t endpoint) const;
   Path* find(const PathKey& key);
 
   std::vector<std::size_t> endpoints_;
+  std::map<std::size_t, MonoTime>
+      offered_;  ///< Of endpoints_, and until when; max: while it is up.
   Random random_;
   std::map<std::string, Port> ports_;
   std::map<PathKey, Path> paths_;

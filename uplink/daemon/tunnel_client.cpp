@@ -190,6 +190,8 @@ void TunnelClient::run(const tunnel::Action& action) {
   } else if (std::holds_alternative<tunnel::SessionDetached>(action)) {
     events_.add("session.detached", {});
     hooks_.on_change();
+  } else if (const auto* goaway = std::get_if<tunnel::PeerGoaway>(&action)) {
+    on_goaway(goaway->goaway);
   } else if (const auto* failed = std::get_if<tunnel::ReputationChanged>(&action)) {
     if (const Port* port = ports_.find(failed->reputation.adapter); port != nullptr) {
       memory_.keep_reputation(port->base_mac, failed->reputation);

@@ -127,6 +127,9 @@ class TunnelClient {
   void on_dial_failed(const DialFailed& failed);
   void on_active_changed(const tunnel::ActiveChanged& changed);
   void on_stream_frame(const tunnel::Bytes& payload);
+  // tunnel_client_endpoints.cpp
+  void on_goaway(const tunnel::Goaway& goaway);
+  const HostPort* endpoint_of(const PathKey& key) const;
   void dial(const DialOrder& order);
   void on_dialled(PathId id, tunnel::DialResult result);
   void say_hello(Connection& c);
@@ -163,6 +166,7 @@ class TunnelClient {
   Hooks hooks_;
   Random random_;
   std::map<std::size_t, HostPort> endpoints_;  ///< By the number in PathKey.
+  std::map<std::size_t, HostPort> offered_;    ///< The same, of those that the Console offered.
   std::vector<std::size_t> in_force_;          ///< In the order of the list.
   std::vector<std::size_t> settled_;           ///< The same, when paths were retired last.
   std::size_t next_endpoint_ = 0;

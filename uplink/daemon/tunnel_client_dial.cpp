@@ -39,7 +39,7 @@ std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem
 tunnel::DialRequest TunnelClient::request_of(const Port& port, const DialOrder& order) const {
   const PathKey& key = order.key;
   tunnel::DialRequest request;
-  request.endpoint = endpoints_.at(key.endpoint);
+  request.endpoint = *endpoint_of(key);
   request.binding.device = port.l3;
   if (port.lease_usable()) {
     request.binding.source4 = port.lease->address.address;
@@ -77,7 +77,7 @@ tunnel::PathFacts TunnelClient::facts_of(const PathKey& key) const {
 void TunnelClient::dial(const DialOrder& order) {
   const PathKey& key = order.key;
   const Port* port = ports_.find(key.port);
-  if (port == nullptr || !endpoints_.contains(key.endpoint)) {
+  if (port == nullptr || endpoint_of(key) == nullptr) {
     const PathBreak gone{.step = Step::carrier, .text = "the port is gone"};
     return paths_.on_dial_failed(order.path, {.why = gone}, mono_now());
   }

@@ -27,8 +27,10 @@ double loss_percent(const tunnel::TlsStream& stream) {
 
 std::set<IpAddress> TunnelClient::console_addresses() const {
   std::set<IpAddress> out;
-  for (const auto& [number, endpoint] : endpoints_) {
-    if (const auto address = parse_ip(endpoint.host)) { out.insert(*address); }
+  for (const auto* list : {&endpoints_, &offered_}) {
+    for (const auto& [number, endpoint] : *list) {
+      if (const auto address = parse_ip(endpoint.host)) { out.insert(*address); }
+    }
   }
   for (const PathStatus& status : engine().status()) {
     const std::vector<IpAddress> good = memory_.addresses(status.key);

@@ -157,13 +157,14 @@ std::string TunnelWorld::unfinished() const {
   const tunnel::Session& host = paths.session();
   const tunnel::Session& console = *ends_[1].session;
   if (!host.established() || host.id() != console.id()) { return "no common session"; }
-  for (const uplink::PathStatus& status : paths.engine().status()) {
+  const std::vector<uplink::PathStatus> known = paths.engine().status();
+  for (const uplink::PathStatus& status : known) {
     if (status.state != uplink::PathState::up) {
       return fmt::format("{}/{} is not up: {} {}", status.key.port, status.key.endpoint,
                          to_string(status.broken), status.cause);
     }
   }
-  if (console.path_count() != ports_.size() * endpoints_) { return "paths missing at the Console"; }
+  if (console.path_count() != known.size()) { return "paths missing at the Console"; }
   if (!console_app_.all_done()) { return "commands without a result"; }
   if (!host_app_.all_acked()) { return "results or events that are not acknowledged"; }
   if (console_app_.events_stored() != host_app_.events_raised()) { return "events not stored"; }

@@ -173,6 +173,7 @@ class TunnelWorld {
   // world_checks.cpp
   void check_bounds();
   void check_phases();
+  void check_let_go();
   void check_agreement();
   void check_lives();
   void check_down(const uplink::PathDown& down);
@@ -231,6 +232,7 @@ class TunnelWorld {
   MonoTime crowded_at_{};  ///< Last time that commands queued up.
   MonoTime process_struck_until_{};
   std::vector<Arrival> arrivals_;
+  std::vector<std::size_t> let_go_;  ///< Whole connections that the host has just closed.
   std::vector<std::pair<tunnel::Reputation, MonoTime>> reputations_;
   std::size_t heap_before_ = 0;
   std::uint64_t ticks_ = 0;

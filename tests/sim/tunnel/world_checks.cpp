@@ -54,12 +54,14 @@ void TunnelWorld::check_bounds() {
     if (!ends_[end].endpoint->streams().within_bounds()) {
       problem("streams exceed their windows");
     }
-    if (session.path_count() > ports_.size() * endpoints_) { problem("two connections of a path"); }
+    if (session.path_count() > ports_.size() * (endpoints_ + 1)) {
+      problem("two connections of a path");
+    }
     if (session.stats().violations > 0) { problem("a correct peer was accused"); }
     outcome_.windows.note(static_cast<std::int64_t>(held));
   }
   // A path's connection, its successor, a proof.
-  if (runs(0) && ends_[0].paths->link_count() > 2 * ports_.size() * endpoints_ + 1) {
+  if (runs(0) && ends_[0].paths->link_count() > 2 * ports_.size() * (endpoints_ + 1) + 1) {
     problem("more connections than paths can have");
   }
   if (ticks_ % heap_ticks != 0) { return; }
@@ -74,7 +76,8 @@ void TunnelWorld::check_bounds() {
 void TunnelWorld::check_phases() {
   if (!runs(0)) { return; }
   const uplink::TunnelPaths& paths = *ends_[0].paths;
-  std::vector<tunnel::PathView> carried = paths.session().paths(now_);
+  const std::vector<tunnel::PathView> carried = paths.session().paths(now_);
+  std::size_t standing = 0;
   for (const uplink::PathStatus& status : paths.engine().status()) {
     const std::string name = fmt::format("{}/{}", status.key.port, status.key.endpoint);
     const auto main = paths.main_of(status.key);
@@ -87,6 +90,7 @@ void TunnelWorld::check_phases() {
       return connections_[item.second].key == status.key && !paths.attached(item.first);
     });
     ++outcome_.phases.checks;
+    if (stands) { ++standing; }
     if (in_session != (stands ? 1 : 0)) {
       problem(fmt::format("{}: {} connections in the session, {} in the glue", name, in_session,
                           stands ? 1 : 0));
@@ -123,6 +127,20 @@ void TunnelWorld::check_phases() {
       problem(fmt::format("{}: {} is said to be broken, not {}", name, to_string(status.broken),
                           to_string(below)));
     }
+  }
+  if (carried.size() != standing) {
+    problem(
+        fmt::format("the session has {} paths, {} connections stand", carried.size(), standing));
+  }
+}
+
+/// Make before break: what is whole is closed as a path's end, or for the one that has its place.
+void TunnelWorld::check_let_go() {
+  for (const std::size_t number : let_go_) {
+    const uplink::TunnelPaths& paths = *ends_[0].paths;
+    const auto main = paths.main_of(connections_[number].key);
+    if (main && paths.attached(*main)) { continue; }
+    problem(connections_[number].key.port + ": closed before the next one is welcomed");
   }
 }
 

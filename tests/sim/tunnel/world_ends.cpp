@@ -90,7 +90,9 @@ void TunnelWorld::settle(std::size_t end) {
     ends_[end].endpoint->streams().feed(session_of(end), now_);
     if (end == 0) {
       const auto orders = ends_[0].paths->take_orders(now_);
+      let_go_.clear();
       for (const uplink::Order& order : orders) { run_host(order); }
+      check_let_go();
       if (orders.empty()) { break; }
     } else {
       const auto actions = ends_[1].session->take_actions();
@@ -115,9 +117,12 @@ void TunnelWorld::run_host(const uplink::Order& order) {
   } else if (const auto* done = std::get_if<uplink::CloseOrder>(&order)) {
     if (const auto number = number_of(done->path)) {
       by_path_.erase(done->path);
+      if (intact(connections_[*number])) { let_go_.push_back(*number); }
       close(0, *number);
     }
   } else if (const auto* down = std::get_if<uplink::PathDown>(&order)) {
+    std::erase_if(let_go_,
+                  [&](std::size_t number) { return connections_[number].path == down->path; });
     check_down(*down);
   } else if (const auto* action = std::get_if<tunnel::Action>(&order)) {
     run_action(0, *action);
@@ -172,6 +177,11 @@ void TunnelWorld::run_action(std::size_t end, const tunnel::Action& action) {
     }
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
     if (end == 0) { check_switch(*changed); }
+  } else if (const auto* goaway = std::get_if<tunnel::PeerGoaway>(&action)) {
+    const tunnel::Goaway& said = goaway->goaway;
+    if (end == 1 || said.endpoints.empty()) { return; }
+    const MonoTime until = now_ + said.reconnect_in + said.spread + 2s;
+    ends_[0].paths->engine().offer({endpoints_}, said.reconnect_in, said.spread, until, now_);
   } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
     endpoint.on_gap(*gap);
   } else if (const auto* known = std::get_if<tunnel::ReputationChanged>(&action)) {

@@ -166,7 +166,14 @@ void TunnelWorld::strike_engine(const Fault& fault) {
       if (host && !proving_) { proving_ = ends_[0].paths->prove().has_value(); }
       break;
     case FaultKind::goaway:
-      if (console) { ends_[1].session->send_goaway(later, now_); }
+      if (!console) { break; }
+      if (random_.chance(30)) {
+        tunnel::Goaway elsewhere = later;
+        elsewhere.endpoints = {"console:other"};
+        ends_[1].session->send_goaway(elsewhere, now_);
+      } else {
+        ends_[1].session->send_goaway(later, now_);
+      }
       break;
     case FaultKind::retire:
       if (!console) { break; }

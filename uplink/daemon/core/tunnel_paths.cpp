@@ -290,6 +290,7 @@ void TunnelPaths::on_handshake_frame(PathId path, const tunnel::Frame& frame, Mo
       }
       drop(path);
       engine_.on_retry_later(link.key, goaway->reconnect_in, goaway->spread, now);
+      orders_.emplace_back(tunnel::Action(tunnel::PeerGoaway{path, *goaway}));
       return settle_ended(link.key, now);
     }
     case tunnel::FrameType::hello:
