@@ -99,6 +99,19 @@ TEST_F(DeliveryTest, MirroringNeedsADisjointPath_OneThatDrainsIsOneWhileItLasts)
   EXPECT_EQ(data_on(kHost, 1), "drained alone ");
 }
 
+TEST_F(DeliveryTest, AMirroredFrameThatLosesOneOfItsPathsGetsAnotherAtOnce_TheOneLeftMayBeDying) {
+  two_paths();
+  connect(3, "eth2");
+  cut(1);
+  cut(2);
+  send(kHost, Channel::commands, "both");
+  run();
+  EXPECT_EQ(ends[kConsole].got(Channel::commands), "");
+  host().on_path_lost(PathId{2}, PathCause::eof, {}, now);
+  run();
+  EXPECT_EQ(ends[kConsole].got(Channel::commands), "both ") << "over 3, without any wait";
+}
+
 TEST_F(DeliveryTest, NothingIsMirroredOrAcknowledgedOverAMeteredPath) {
   connect_metered(2, "wwan0");
   ASSERT_EQ(host().active(), PathId{2}) << "the only one";
