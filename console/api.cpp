@@ -184,6 +184,7 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
     case Call::revoke: out = co_await revoke(std::move(route), std::move(body)); co_return out;
     case Call::restore: out = co_await restore(std::move(route)); co_return out;
     case Call::renew: co_return renew(route);
+    case Call::goaway: co_return goaway(body);
     case Call::certificates: out = co_await list_certificates(std::move(route)); co_return out;
     case Call::event_stream:
       out.stream_after = route.after >= 0 ? route.after : feed_.last_seq();

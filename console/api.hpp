@@ -69,6 +69,7 @@ class Api {
   boost::asio::awaitable<HttpResponse> revoke(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> restore(Route route);
   HttpResponse renew(const Route& route);
+  HttpResponse goaway(std::string_view body);
   boost::asio::awaitable<HttpResponse> list_certificates(Route route);
   boost::asio::awaitable<HttpResponse> list_hosts();
   std::string metrics() const;

@@ -1,8 +1,9 @@
-// API: the certificates of hosts.
+// API: what hosts are told about themselves: certificates, where to connect.
 #include <boost/json.hpp>
 
 #include "console/api.hpp"
 #include "console/clock.hpp"
+#include "console/goaway_request.hpp"
 #include "tunnel/io/certificate.hpp"
 
 namespace edge::console {
@@ -19,6 +20,16 @@ HttpResponse Api::renew(const Route& route) {
   }
   out.status = 202;
   out.body = json::serialize(host->summary());
+  return out;
+}
+
+/// Said, not done: a host keeps each connection until it has the next one.
+HttpResponse Api::goaway(std::string_view body) {
+  const auto said = parse_goaway(body);
+  if (!said) { return response_of(said.error()); }
+  HttpResponse out;
+  out.status = 202;
+  out.body = json::serialize(json::object{{"hosts", fleet_.send_away(*said)}});
   return out;
 }
 

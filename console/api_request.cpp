@@ -68,11 +68,12 @@ struct Pattern {
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 22> kPatterns{{
+constexpr std::array<Pattern, 23> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
     {"GET", "/api/v1/events", Call::event_stream, "after"},
+    {"POST", "/api/v1/goaway", Call::goaway, ""},
     {"POST", "/api/v1/enrolment-tokens", Call::not_yet, ""},
     {"GET", "/api/v1/hosts/{host}", Call::host, ""},
     {"POST", "/api/v1/hosts/{host}/commands", Call::post_command, "wait"},

@@ -46,6 +46,7 @@ enum class Call : std::uint8_t {
   restore,
   renew,
   certificates,
+  goaway,
   not_yet,  ///< Known to interfaces.md, not offered by this version.
 };
 

@@ -61,7 +61,8 @@ TomlReader::Sections sections(Config& c) {
       {"limits",
        {{"handshakes_per_s", into::number(c.limits.handshakes_per_s, 10, 10'000)},
         {"heartbeats_per_s", into::number(c.limits.heartbeats_per_s, 100, 1'000'000)},
-        {"memory_mib", into::number(c.limits.memory_mib, 0, 1'048'576)}}},
+        {"memory_mib", into::number(c.limits.memory_mib, 0, 1'048'576)},
+        {"queued_mib", into::number(c.limits.queued_mib, 16, 1'048'576)}}},
       {"log", {{"level", into::log_level(c.log.level)}}},
   };
 }

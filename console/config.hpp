@@ -45,6 +45,8 @@ struct Config {
     unsigned handshakes_per_s = 250;    ///< 10..10000, over all tunnel addresses together.
     unsigned heartbeats_per_s = 4'000;  ///< 100..1000000: PINGs sent; beyond, hosts beat slower.
     unsigned memory_mib = 0;  ///< 0..1048576: resident; above it, no new sessions. 0: no limit.
+    /// 16..1048576: waiting for all hosts together; above it no new sessions, and streams wait.
+    unsigned queued_mib = 512;
   } limits;
   struct Log {
     std::string level = "info";  ///< error, warn, info, debug

@@ -76,6 +76,12 @@ std::optional<tunnel::Goaway> Fleet::later(const std::string& id) {
                           .spread = std::chrono::seconds(60),
                           .endpoints = {}};
   }
+  if (pace_.crowded) {
+    return tunnel::Goaway{.reason = "too much waits for slow hosts",
+                          .reconnect_in = std::chrono::seconds(10),
+                          .spread = std::chrono::seconds(30),
+                          .endpoints = {}};
+  }
   if (db_.pending() > options_.db_jobs_max) {
     return tunnel::Goaway{.reason = "the Console's disk is behind",
                           .reconnect_in = std::chrono::seconds(2),
@@ -88,6 +94,30 @@ std::optional<tunnel::Goaway> Fleet::later(const std::string& id) {
 Host* Fleet::find(std::string_view id) {
   const auto found = hosts_.find(id);
   return found == hosts_.end() ? nullptr : found->second.get();
+}
+
+void Fleet::count_queued() {
+  queued_bytes_ = 0;
+  for (const auto& [id, host] : hosts_) { queued_bytes_ += host->waiting_bytes(); }
+  const std::size_t limit = options_.queued_bytes_max;
+  const bool crowded = queued_bytes_ > (pace_.crowded ? limit / 4 * 3 : limit);
+  if (std::exchange(pace_.crowded, crowded) == crowded) { return; }
+  spdlog::warn("fleet.queued bytes={} limit={}: {}", queued_bytes_, limit,
+               crowded ? "no new sessions, streams wait" : "all are served again");
+  if (crowded) { return; }
+  for (const auto& [id, host] : hosts_) { host->wake(); }
+}
+
+std::size_t Fleet::send_away(const tunnel::Goaway& goaway) {
+  std::size_t told = 0;
+  for (const auto& [id, host] : hosts_) {
+    if (host->path_count() == 0) { continue; }
+    host->send_away(goaway);
+    ++told;
+  }
+  spdlog::info("fleet.goaway hosts={} spread_ms={} endpoints={} reason=\"{}\"", told,
+               goaway.spread.count(), goaway.endpoints.size(), goaway.reason);
+  return told;
 }
 
 void Fleet::stop() {

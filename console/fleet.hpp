@@ -35,10 +35,16 @@ class Fleet {
   /// Resident memory of this process, once a second: above HostOptions::memory_bytes_max there are
   /// no new sessions.
   void set_memory(std::size_t bytes) { memory_bytes_ = bytes; }
+  /// Counts what waits for all hosts, once a second: above HostOptions::queued_bytes_max there are
+  /// no new sessions and streams wait, until it is below three quarters of that.
+  void count_queued();
+  std::size_t queued_bytes() const { return queued_bytes_; }
 
   /// Tells every host to come back after a moment, spread over the time that the handshakes of all
   /// take, and closes.
   void stop();
+  /// Tells all that are connected. Result: how many they are.
+  std::size_t send_away(const tunnel::Goaway& goaway);
 
  private:
   Host& make(HostRow row);
@@ -53,6 +59,7 @@ class Fleet {
   FleetCounters counters_;
   FleetPace pace_;
   std::size_t memory_bytes_ = 0;
+  std::size_t queued_bytes_ = 0;
   Doorstep doorstep_;
   std::map<std::string, std::unique_ptr<Host>, std::less<>> hosts_;
 };

@@ -162,7 +162,7 @@ void Host::pump() {
   pumping_ = true;
   while (true) {
     flush_outgoing();
-    if (streams_) { streams_->feed(session_, mono_now()); }
+    if (streams_ && !pace_.crowded) { streams_->feed(session_, mono_now()); }
     auto actions = session_.take_actions();
     if (actions.empty()) { break; }
     for (auto& action : actions) { run(std::move(action)); }
@@ -335,6 +335,18 @@ void Host::announce() {
   if (feed_.heard()) { feed_.update("host", boost::json::serialize(summary())); }
 }
 
+std::size_t Host::waiting_bytes() const {
+  std::size_t held = held_bytes();
+  for (std::size_t i = 0; i < tunnel::channel_count; ++i) {
+    const auto channel = static_cast<tunnel::Channel>(i);
+    held += session_.queued_bytes(channel) + session_.reorder_bytes(channel);
+  }
+  for (const auto& [id, connection] : connections_) {
+    held += connection->stream().queued_bytes() + connection->partial_bytes();
+  }
+  return held;
+}
+
 void Host::submit(CommandRow row) {
   const std::int64_t seq = row.seq;
   if (is_final(row.state) || pending_.contains(seq)) { return; }
@@ -358,6 +370,11 @@ bool Host::notify_final(std::string_view command_id,
   std::erase_if(waiters, [](const auto& one) { return one.expired(); });
   waiters.push_back(timer);
   return true;
+}
+
+void Host::send_away(const tunnel::Goaway& goaway) {
+  session_.send_goaway(goaway, mono_now());
+  pump();
 }
 
 void Host::stop(const tunnel::Goaway& goaway) {

@@ -37,7 +37,8 @@ struct HostOptions {
   unsigned heartbeats_per_s = 4'000;     ///< Ours, to all hosts together.
   unsigned snapshot_stores_per_s = 100;  ///< Of all hosts together.
   std::size_t memory_bytes_max = 0;      ///< 0: no limit.
-  std::size_t db_jobs_max = 20'000;      ///< Waiting ones, above which nobody new is let in.
+  std::size_t queued_bytes_max = 512UZ << 20;  ///< Over all hosts: what waits for them.
+  std::size_t db_jobs_max = 20'000;            ///< Waiting ones, above which nobody new is let in.
   std::shared_ptr<const tunnel::IdentitySigner> signer{};  ///< null: renews no certificates.
   std::chrono::seconds renewal_spread{600};  ///< Within which a fleet asks for new ones.
 };
@@ -46,6 +47,7 @@ struct HostOptions {
 struct FleetPace {
   tunnel::HeartbeatTimers heartbeat;
   Duration snapshot_store_period = std::chrono::seconds(5);
+  bool crowded = false;  ///< So much waits for all hosts that byte streams do.
 };
 
 /// Counters over all hosts since the start, for /metrics.
@@ -144,6 +146,10 @@ class Host final : public ConnectionOwner {
   boost::json::object details() const;
   std::size_t path_count() const { return session_.path_count(); }
   std::size_t connection_count() const { return connections_.size(); }
+  /// What waits for it, here and in its connections, and what of it is not complete.
+  std::size_t waiting_bytes() const;
+  /// What the fleet's pace held back may go on.
+  void wake() { pump(); }
   const tunnel::SessionStats& stats() const { return session_.stats(); }
   /// Of what the limits above are about.
   std::size_t held_bytes() const {
@@ -152,6 +158,8 @@ class Host final : public ConnectionOwner {
 
   /// GOAWAY with a spread, then closes everything.
   void stop(const tunnel::Goaway& goaway);
+  /// Asks it to come again, over every path; nothing is closed here.
+  void send_away(const tunnel::Goaway& goaway);
 
   void on_frame(Connection& connection, tunnel::Frame frame) override;
   void on_part(Connection& connection) override;

@@ -131,6 +131,7 @@ class Program {
     options.signer = std::move(signer);
     options.renewal_spread = std::chrono::seconds(config.signer.spread_s);
     options.memory_bytes_max = std::size_t{config.limits.memory_mib} << 20;
+    options.queued_bytes_max = std::size_t{config.limits.queued_mib} << 20;
     fleet_ = std::make_unique<Fleet>(io_, db_, feed_, options, seed, std::move(hosts),
                                      std::move(unfinished));
     forwards_ = std::make_unique<Forwards>(io_, *fleet_);
@@ -159,7 +160,7 @@ class Program {
       if (!ec) { stop(signal); }
     });
     arm_prune();
-    if (config_.limits.memory_mib != 0) { watch_memory(); }
+    watch_memory();
     io_.run();
     return 0;
   }
@@ -194,7 +195,8 @@ class Program {
   }
 
   void watch_memory() {
-    fleet_->set_memory(resident_bytes());
+    if (config_.limits.memory_mib != 0) { fleet_->set_memory(resident_bytes()); }
+    fleet_->count_queued();
     memory_timer_.expires_after(std::chrono::seconds(1));
     memory_timer_.async_wait([this](boost::system::error_code ec) {
       if (!ec) { watch_memory(); }

@@ -55,10 +55,10 @@ def check_includes(path, text, problems):
         where = f"{path}:{number}: includes {target}"
         if room == "base" and other != "base":
             problems.append(f"{where}: base is the lowest layer, it includes nothing above")
+        if "/core/" in path and ("/io/" in target or is_root(target) and "/core/" not in target):
+            problems.append(f"{where}: core never includes io: arrows point down")
         if other is None or is_root(path):
             continue
-        if "/core/" in path and "/io/" in target:
-            problems.append(f"{where}: core never includes io: arrows point down")
         if room in ROOMS and other in ROOMS and other != room and not target.startswith("netmodel/core/"):
             problems.append(f"{where}: rooms are siblings; only a composition root knows both")
 

@@ -357,6 +357,7 @@ class Session {
   void copy_late_frames(MonoTime now);
   void copy_once_more(std::size_t channel, InFlight& entry, MonoTime now);
   void copy_off_suspects(MonoTime now);
+  void copy_widowed(std::uint32_t leaving, MonoTime now);
   void flush_acks();
   Duration tail_copy_after() const;
 

@@ -158,6 +158,7 @@ void Session::remove_path(PathId id, PathCause cause, bool by_peer, std::string 
                           .last_rx_age = std::chrono::duration_cast<std::chrono::milliseconds>(
                               path->health.silence(now))};
   const std::string adapter = path->facts.adapter;
+  copy_widowed(path->bit, now);
   const auto gone = ~path->bit;
   for (SendChannel& channel : send_) {
     for (InFlight& entry : channel.in_flight()) { entry.carriers &= gone; }

@@ -84,15 +84,29 @@ PathId Session::lead_of(std::size_t channel, const PathCandidate* first,
 }
 
 /// Small urgent frames are mirrored on disjoint paths, except on a metered one, which gets late
-/// copies only; a suspect active path gets company for all that is not droppable.
+/// copies only; a suspect active path gets company for all that is not droppable. One that drains
+/// is as good as any while it lasts, and the second only where there is no other.
 bool Session::doubles_at_once(std::size_t channel, const InFlight& entry,
                               const PathCandidate& first, const PathCandidate& second,
                               MonoTime now) {
   if (first.suspect && is_copied(channel)) { return true; }
   const MirrorLimits& mirror = options_.mirror;
   return mirror.enabled && is_mirrored(channel) && disjoint(first, second) && !second.metered &&
-         (first.draining || !second.draining) && entry.payload_bytes <= mirror.payload_bytes_max &&
-         mirror_budget_.take(now);
+         entry.payload_bytes <= mirror.payload_bytes_max && mirror_budget_.take(now);
+}
+
+/// A mirrored frame that loses one of its two carriers gets another one at once: the one left may
+/// be dying as well.
+void Session::copy_widowed(std::uint32_t leaving, MonoTime now) {
+  for (std::size_t i = 0; i < channel_count; ++i) {
+    if (!is_mirrored(i)) { continue; }
+    for (InFlight& entry : send_[i].in_flight()) {
+      const bool widowed = (entry.carriers & leaving) != 0 && (entry.carriers & ~leaving) != 0;
+      if (!widowed || entry.sacked()) { continue; }
+      entry.copy_at = now;
+      copy_due_[i] = now;
+    }
+  }
 }
 
 /// Frames whose every carrier died, in order, over the active path.

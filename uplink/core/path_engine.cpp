@@ -143,13 +143,15 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
     return std::ranges::find(list, e) != list.end();
   };
   for (const auto& [key, path] : paths_) {
-    const bool open = path.status.state == PathState::dialing || path.status.state == PathState::up;
+    const bool open = path.status.state == PathState::dialing ||
+                      path.status.state == PathState::up || path.leaving;
     if (in(endpoints_, key.endpoint) || !open) { continue; }
     actions_.push_back({PathAction::Kind::close,
                         key,
                         {.step = Step::none, .text = "the Console is not to be reached there"}});
   }
   std::erase_if(paths_, [&](const auto& item) { return !in(endpoints_, item.first.endpoint); });
+  std::erase_if(offered_, [&](const auto& item) { return !in(endpoints_, item.first); });
   for (const auto& [name, port] : ports_) {
     for (const std::size_t e : endpoints_) {
       if (in(had, e)) { continue; }
@@ -185,7 +187,8 @@ void PathEngine::close_all(const std::string& port, const PathBreak& why, MonoTi
 }
 
 void PathEngine::close(Path& path, const PathBreak& why, MonoTime now) {
-  if (path.status.state == PathState::dialing || path.status.state == PathState::up) {
+  const bool open = path.status.state == PathState::dialing || path.status.state == PathState::up;
+  if (open || std::exchange(path.leaving, false)) {
     actions_.push_back({PathAction::Kind::close, path.status.key, why});
     path.status.last_failure = why;
     path.status.last_failure_at = now;
@@ -279,7 +282,8 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAd
   path->status.since = now;
   path->up_since = now;
   path->source = source;
-  path->proving = false;
+  path->proving = path->leaving = false;
+  if (offered(key.endpoint)) { leave_for(key); }
   leave_sources(now);
   settle_drained(now);
 }
@@ -325,9 +329,11 @@ void PathEngine::on_clock_set(MonoTime now) {
 
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
+  if (path != nullptr) { path->leaving = false; }
   if (path == nullptr || path->status.state != PathState::up) { return; }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
   schedule(*path, why, now);
+  if (offered(key.endpoint)) { return_from(key, now); }
   settle_drained(now);
 }
 
@@ -335,6 +341,7 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   Path* path = find(key);
   if (path == nullptr) { return; }
   const Duration moment = moment_in(*path, spread);
+  path->leaving |= path->status.state == PathState::up;
   schedule(
       *path,
       {.step = Step::console, .text = "the Console asked to come back later", .answered = true},
@@ -376,10 +383,14 @@ std::optional<MonoTime> PathEngine::next_deadline() const {
   for (const auto& [key, path] : paths_) {
     if (path.dial_at && (!earliest || *path.dial_at < *earliest)) { earliest = path.dial_at; }
   }
+  for (const auto& [endpoint, until] : offered_) {
+    if (until != MonoTime::max() && (!earliest || until < *earliest)) { earliest = until; }
+  }
   return earliest;
 }
 
 void PathEngine::on_deadline(MonoTime now) {
+  end_offers(now);
   for (auto& [key, path] : paths_) {
     if (path.dial_at && *path.dial_at <= now) { dial(path, now); }
   }

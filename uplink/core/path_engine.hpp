@@ -125,14 +125,23 @@ class PathEngine {
   /// The Console's WELCOME arrived over it: only now the path counts. `source`: its own address;
   /// nullopt: not known, it ends when any address of its port goes.
   void on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source = {});
-  /// A path that was up ended.
+  /// A path that was up, or went on after on_retry_later(), ended.
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
   /// Ends a path that is up and dials it anew at once: a proof that it still works.
   void redial(const PathKey& key, MonoTime now);
   /// The wall clock was set: what waits because of dates (steps clock and tls) is dialled at once.
   void on_clock_set(MonoTime now);
-  /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread).
+  /// The Console asked for a pause (GOAWAY, RETRY_LATER): uniform in [after, after + spread). What
+  /// is up goes on meanwhile, and while it is dialled, until the next one is welcomed.
   void on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now);
+
+  /// The Console asked to come to other addresses: they are dialled beside the others, each path at
+  /// its own moment in [after, after + spread). Where one is welcomed, what was told to leave the
+  /// same port is closed, and dialled again at `until`, or when the offered one ends. Those that
+  /// are not up at `until` are forgotten, the others when they end.
+  void offer(const std::vector<std::size_t>& endpoints, Duration after, Duration spread,
+             MonoTime until, MonoTime now);
+  bool offered(std::size_t endpoint) const { return offered_.contains(endpoint); }
 
   std::vector<PathAction> take_actions();
   std::optional<MonoTime> next_deadline() const;
@@ -152,6 +161,7 @@ class PathEngine {
     std::optional<IpAddress> source;  ///< Of a path that is up.
     bool told = false;     ///< The Console said when: a whole fleet comes back spread as it wants.
     bool proving = false;  ///< It was up and is dialled anew on purpose: not lost so far.
+    bool leaving = false;  ///< It was up when the Console told: it goes on until the next one is.
   };
   struct Port {
     PortFacts facts;
@@ -179,9 +189,16 @@ class PathEngine {
   void close(Path& path, const PathBreak& why, MonoTime now);
   void schedule(Path& path, const PathBreak& why, MonoTime now);
   Duration moment_in(const Path& path, Duration spread);
+  // path_offer.cpp
+  void leave_for(const PathKey& offered);
+  void return_from(const PathKey& offered, MonoTime now);
+  void end_offers(MonoTime now);
+  bool up_at(std::size_t endpoint) const;
   Path* find(const PathKey& key);
 
   std::vector<std::size_t> endpoints_;
+  std::map<std::size_t, MonoTime>
+      offered_;  ///< Of endpoints_, and until when; max: while it is up.
   Random random_;
   std::map<std::string, Port> ports_;
   std::map<PathKey, Path> paths_;

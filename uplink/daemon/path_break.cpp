@@ -52,28 +52,4 @@ tunnel::PathCause session_cause(tunnel::PathFailure cause) {
   return tunnel::PathCause::eof;
 }
 
-bool may_have_been_too_large(tunnel::PathCause cause) {
-  return cause == tunnel::PathCause::silence || cause == tunnel::PathCause::write_stall ||
-         cause == tunnel::PathCause::local_stall;
-}
-
-PathBreak break_of(const tunnel::PathDead& dead) {
-  const std::string text = dead.detail.empty() ? std::string(to_string(dead.cause)) : dead.detail;
-  switch (dead.cause) {
-    case tunnel::PathCause::carrier: return {Step::carrier, text};
-    case tunnel::PathCause::address: return {Step::lease, text};
-    case tunnel::PathCause::silence: return {Step::tcp, "silence: " + text};
-    case tunnel::PathCause::eof:
-    case tunnel::PathCause::reset:
-    case tunnel::PathCause::write_stall:
-    case tunnel::PathCause::local_stall: return {Step::tcp, text};
-    case tunnel::PathCause::protocol:
-    case tunnel::PathCause::peer_error:
-    case tunnel::PathCause::superseded:
-    case tunnel::PathCause::drained:
-    case tunnel::PathCause::shutdown: return {Step::console, text};
-  }
-  return {Step::tcp, text};
-}
-
 }  // namespace edge::uplink

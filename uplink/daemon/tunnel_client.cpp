@@ -45,8 +45,8 @@ TunnelClient::TunnelClient(boost::asio::io_context& io, const Config& config,
       clock_(clock),
       hooks_(std::move(hooks)),
       random_(seed),
-      engine_(0, random_.next()),
-      session_(session_options(config, identity_), Random(random_.next())),
+      paths_(session_options(config, identity_), Random(random_.next()),
+             [this](PathId id, const tunnel::Welcome& welcome) { return judge(id, welcome); }),
       streams_(io, config.tunnel.streams_allow, events, [this] { pump(); }),
       timer_(io),
       identities_(identities) {
@@ -61,11 +61,14 @@ std::string TunnelClient::path_name(const PathKey& key) const {
 }
 
 TunnelClient::Connection* TunnelClient::by_id(PathId id) {
-  for (auto& [key, connection] : connections_) {
-    if (connection->id == id && connection->stream) { return connection.get(); }
-  }
-  if (proof_ && proof_->id == id && proof_->stream) { return proof_.get(); }
-  return nullptr;
+  const auto found = connections_.find(id);
+  const bool stands = found != connections_.end() && found->second->stream;
+  return stands ? found->second.get() : nullptr;
+}
+
+const TunnelClient::Connection* TunnelClient::main_connection(const PathKey& key) const {
+  const auto id = paths_.main_of(key);
+  return id && paths_.attached(*id) ? connections_.at(*id).get() : nullptr;
 }
 
 void TunnelClient::on_port(const Port& port, unsigned rank) {
@@ -81,24 +84,23 @@ void TunnelClient::on_port(const Port& port, unsigned rank) {
       memory_.recall_addresses({port.key, number}, port.base_mac, edge::to_string(endpoint));
     }
     memory_.recall_reputation(port.key, port.base_mac, [this](const tunnel::Reputation& known) {
-      session_.restore(known, mono_now());
+      session().restore(known, mono_now());
       pump();
     });
   }
-  engine_.set_port(ports_.path_facts(port, rank), mono_now());
+  engine().set_port(ports_.path_facts(port, rank), mono_now());
   pump();
 }
 
 void TunnelClient::on_port_gone(const Port& port) {
-  engine_.remove_port(port.key, mono_now());
-  std::erase_if(small_segments_, [&port](const PathKey& key) { return key.port == port.key; });
+  paths_.remove_port(port.key, mono_now());
   std::erase_if(barriers_, [&port](const auto& told) { return told.first.port == port.key; });
   ranks_.erase(port.key);
   pump();
 }
 
 void TunnelClient::on_carrier_lost(const Port& port) {
-  session_.on_carrier_lost(port.key, mono_now());
+  session().on_carrier_lost(port.key, mono_now());
   pump();
 }
 
@@ -107,7 +109,7 @@ Result<void> TunnelClient::send(Channel channel, std::string_view text) {
   if (channel == Channel::telemetry) {
     snapshots_.offer(std::string(text));
   } else {
-    sent = session_.send(channel, tunnel::to_bytes(text), mono_now());
+    sent = session().send(channel, tunnel::to_bytes(text), mono_now());
   }
   pump();
   return sent;
@@ -115,26 +117,22 @@ Result<void> TunnelClient::send(Channel channel, std::string_view text) {
 
 void TunnelClient::stop() {
   stopping_ = true;
-  session_.shutdown(mono_now());
+  session().shutdown(mono_now());
   pump();
   timer_.cancel();
-  proof_.reset();
   connections_.clear();
   streams_.start(std::nullopt, {});
 }
 
 void TunnelClient::pump() {
-  if (pumping_) { return; }  // An action may feed the engines; the loop below picks it up.
+  if (pumping_) { return; }  // An order may feed the engines; the loop below picks it up.
   pumping_ = true;
-  bool more = true;
-  while (more) {
-    streams_.feed(session_, mono_now());
-    snapshots_.feed(session_, mono_now());
-    const auto actions = session_.take_actions();
-    for (const auto& action : actions) { run(action); }
-    const auto orders = held_ ? std::vector<PathAction>{} : engine_.take_actions();
-    for (const auto& order : orders) { run_path_action(order); }
-    more = !actions.empty() || !orders.empty();
+  for (bool more = true; more;) {
+    streams_.feed(session(), mono_now());
+    snapshots_.feed(session(), mono_now());
+    const std::vector<Order> orders = paths_.take_orders(mono_now());
+    for (const Order& order : orders) { run(order); }
+    more = !orders.empty();
   }
   pumping_ = false;
   if (!graveyard_.empty()) {
@@ -144,9 +142,7 @@ void TunnelClient::pump() {
 }
 
 void TunnelClient::arm_timer() {
-  std::optional<MonoTime> due = session_.next_deadline();
-  const auto dial_due = engine_.next_deadline();
-  if (dial_due && (!due || *dial_due < *due)) { due = dial_due; }
+  const std::optional<MonoTime> due = paths_.next_deadline();
   if (!due || stopping_) { return; }
   if (timer_.expiry() == to_steady(*due) && timer_.expiry() > std::chrono::steady_clock::now()) {
     return;
@@ -154,26 +150,31 @@ void TunnelClient::arm_timer() {
   timer_.expires_at(to_steady(*due));
   timer_.async_wait([this](boost::system::error_code ec) {
     if (ec) { return; }
-    const MonoTime now = mono_now();
-    session_.on_deadline(now);
-    engine_.on_deadline(now);
+    paths_.on_deadline(mono_now());
     pump();
   });
+}
+
+void TunnelClient::run(const Order& order) {
+  if (const auto* action = std::get_if<tunnel::Action>(&order)) { return run(*action); }
+  if (const auto* wish = std::get_if<DialOrder>(&order)) { return dial(*wish); }
+  if (const auto* done = std::get_if<CloseOrder>(&order)) { return close(done->path); }
+  if (const auto* up = std::get_if<PathUp>(&order)) { return on_path_up(*up); }
+  if (const auto* down = std::get_if<PathDown>(&order)) { return on_path_down(*down); }
+  if (const auto* failed = std::get_if<DialFailed>(&order)) { return on_dial_failed(*failed); }
+  const auto& proof = std::get<ProofEnded>(order);
+  end_proof({.welcomed = proof.welcomed, .rejected = proof.rejected, .what = proof.what});
 }
 
 void TunnelClient::run(const tunnel::Action& action) {
   if (const auto* send = std::get_if<tunnel::SendBytes>(&action)) {
     Connection* c = by_id(send->path);
-    if (c == nullptr || c->ended) { return; }
-    if (!c->stream->send(send->bytes, tunnel::priority_of(send->kind))) {
-      session_.on_path_lost(c->id, tunnel::PathCause::write_stall, "the write queue is full",
-                            mono_now());
+    if (c != nullptr && !c->stream->send(send->bytes, tunnel::priority_of(send->kind))) {
+      paths_.on_write_refused(c->id, mono_now());
     }
   } else if (const auto* deliver = std::get_if<tunnel::Deliver>(&action)) {
     if (deliver->channel == Channel::streams) { return on_stream_frame(deliver->payload); }
     hooks_.on_message(deliver->channel, tunnel::as_text(deliver->payload));
-  } else if (const auto* dead = std::get_if<tunnel::PathDead>(&action)) {
-    on_path_dead(*dead);
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
     on_active_changed(*changed);
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
@@ -190,10 +191,7 @@ void TunnelClient::run(const tunnel::Action& action) {
     events_.add("session.detached", {});
     hooks_.on_change();
   } else if (const auto* goaway = std::get_if<tunnel::PeerGoaway>(&action)) {
-    if (Connection* c = by_id(goaway->path); c != nullptr) {
-      engine_.on_retry_later(c->key, goaway->goaway.reconnect_in, goaway->goaway.spread,
-                             mono_now());
-    }
+    on_goaway(goaway->goaway);
   } else if (const auto* failed = std::get_if<tunnel::ReputationChanged>(&action)) {
     if (const Port* port = ports_.find(failed->reputation.adapter); port != nullptr) {
       memory_.keep_reputation(port->base_mac, failed->reputation);
@@ -201,7 +199,7 @@ void TunnelClient::run(const tunnel::Action& action) {
   } else if (const auto* ask = std::get_if<tunnel::AskTransport>(&action)) {
     const Connection* c = by_id(ask->path);
     const int fd = c == nullptr ? -1 : c->stream->native_handle();
-    session_.on_waiting_segments(ask->path, tunnel::waiting_segments(fd), mono_now());
+    session().on_waiting_segments(ask->path, tunnel::waiting_segments(fd), mono_now());
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
     const auto late_ms = stall->lateness / std::chrono::milliseconds(1);
     spdlog::warn("local.stall late_ms={}", late_ms);
@@ -211,26 +209,16 @@ void TunnelClient::run(const tunnel::Action& action) {
   }
 }
 
-void TunnelClient::on_path_dead(const tunnel::PathDead& dead) {
-  Connection* c = by_id(dead.path);
-  if (c == nullptr) { return; }
-  const PathKey key = c->key;
-  const PathBreak why = break_of(dead);
-  events_.add("path.down", {{"path", path_name(key)},
-                            {"cause", std::string(to_string(dead.cause))},
-                            {"detail", dead.detail},
-                            {"by_peer", dead.by_peer}});
-  const bool was_attached = c->attached;
-  if (may_have_been_too_large(dead.cause)) { small_segments_.insert(key); }
-  drop(key);
-  if (was_attached) {
-    engine_.on_closed(key, why, mono_now());
-  } else {
-    engine_.on_dial_failed(key, why, mono_now());
-  }
-  if (why.step == Step::tcp) {  // The carrier stayed: is it the router, or what lies behind it?
-    ports_.revalidate(key.port, "the path fell silent");
-    ports_.probe_gateway(key.port);
+void TunnelClient::on_path_down(const PathDown& down) {
+  json::object data{{"path", path_name(down.key)},
+                    {"cause", std::string(to_string(down.cause))},
+                    {"detail", down.detail}};
+  if (!down.ordered) { data["by_peer"] = down.by_peer; }
+  events_.add("path.down", std::move(data));
+  // The carrier stayed: is it the router, or what lies behind it?
+  if (!down.ordered && down.why.step == Step::tcp) {
+    ports_.revalidate(down.key.port, "the path fell silent");
+    ports_.probe_gateway(down.key.port);
   }
   hooks_.on_change();
 }
@@ -252,37 +240,13 @@ void TunnelClient::on_stream_frame(const tunnel::Bytes& payload) {
   spdlog::error("stream.violation reason=\"{}\": no streams until the next session",
                 taken.error().what);
   events_.add("stream.violation", {{"reason", taken.error().what}});
-  session_.on_application_violation(mono_now());
+  session().on_application_violation(mono_now());
 }
 
-void TunnelClient::run_path_action(const PathAction& action) {
-  if (action.kind == PathAction::Kind::dial) {
-    dial(action.key);
-    return;
-  }
-  const auto found = connections_.find(action.key);
-  if (found == connections_.end()) { return; }
-  if (found->second->attached) {
-    const bool on_purpose =
-        action.reason.step == Step::disabled || action.reason.step == Step::none;
-    const auto cause = action.reason.step == Step::carrier ? tunnel::PathCause::carrier
-                       : on_purpose                        ? tunnel::PathCause::drained
-                                                           : tunnel::PathCause::address;
-    events_.add("path.down", {{"path", path_name(action.key)},
-                              {"cause", std::string(to_string(cause))},
-                              {"detail", action.reason.text}});
-    session_.on_path_lost(found->second->id, cause, action.reason.text, mono_now());
-    // Its PathDead finds no connection any more: the engine already knows why it closed it.
-  }
-  drop(action.key);
-  hooks_.on_change();
-}
-
-void TunnelClient::drop(const PathKey& key) {
-  const auto found = connections_.find(key);
+void TunnelClient::close(PathId id) {
+  const auto found = connections_.find(id);
   if (found == connections_.end()) { return; }
   Connection& c = *found->second;
-  c.welcome_timer.cancel();
   c.dial.reset();
   if (c.stream) { c.stream->abort(); }
   // The stream may be the one that is calling us: free it from the loop.
@@ -291,17 +255,17 @@ void TunnelClient::drop(const PathKey& key) {
 }
 
 void TunnelClient::redial(const PathKey& key) {
-  engine_.redial(key, mono_now());
+  engine().redial(key, mono_now());
   pump();
 }
 
 void TunnelClient::on_clock_set() {
-  engine_.on_clock_set(mono_now());
+  engine().on_clock_set(mono_now());
   pump();
 }
 
 void TunnelClient::release() {
-  held_ = false;
+  paths_.hold(false);
   pump();
 }
 

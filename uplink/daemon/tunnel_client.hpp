@@ -21,6 +21,7 @@
 #include "uplink/core/trial.hpp"
 #include "uplink/core/ways.hpp"
 #include "uplink/daemon/clock_keeper.hpp"
+#include "uplink/daemon/core/tunnel_paths.hpp"
 #include "uplink/daemon/events.hpp"
 #include "uplink/daemon/identities.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
@@ -38,7 +39,7 @@ struct TunnelIdentity {
   std::string software;
 };
 
-/// Role: one path per port and endpoint, one session above them all.
+/// Role: gives TunnelPaths its connections: one path per port and endpoint, one session above all.
 /// Time: one steady timer for both engines. Threads: the io_context's.
 class TunnelClient {
  public:
@@ -47,9 +48,6 @@ class TunnelClient {
     std::function<void()> on_session_started;  ///< Everything unconfirmed must be sent again.
     std::function<void()> on_change;           ///< Something worth showing changed.
   };
-  /// From the connection's WELCOME on, or the path does not count. Source: facts/tunnel.md 5.5.
-  static constexpr std::chrono::seconds welcome_timeout{3};
-
   TunnelClient(boost::asio::io_context& io, const Config& config, TunnelIdentity identity,
                Identities& identities, Ports& ports, store::StoreWorker& store, EventLog& events,
                ClockKeeper& clock, Hooks hooks, std::uint64_t seed);
@@ -62,8 +60,10 @@ class TunnelClient {
   /// Telemetry: the newest is sent when the one before is through, in parts.
   /// Errors: transient (no session), no_space (wait for acks), invalid_input (too large).
   Result<void> send(tunnel::Channel channel, std::string_view text);
-  bool online() const { return session_.established() && session_.active().has_value(); }
-  std::size_t queued_bytes(tunnel::Channel channel) const { return session_.queued_bytes(channel); }
+  bool online() const { return session().established() && session().active().has_value(); }
+  std::size_t queued_bytes(tunnel::Channel channel) const {
+    return session().queued_bytes(channel);
+  }
 
   /// Where the Console is reached from now on; empty: where uplink.toml says.
   /// Paths to addresses that are not in the list any more stay up until retire_endpoints().
@@ -75,7 +75,7 @@ class TunnelClient {
 
   /// All paths as a trial judges them.
   std::vector<PathSight> sights() const;
-  std::optional<PathKey> active_path() const;
+  std::optional<PathKey> active_path() const { return paths_.active_path(); }
   /// Paths that are up and lead to where the Console is, the active one first, then in the order
   /// in which they would follow it.
   std::vector<Way> ways() const;
@@ -92,7 +92,7 @@ class TunnelClient {
   /// The clock was set: what failed by dates is dialled anew at once.
   void on_clock_set();
   /// Until release() nothing is dialled.
-  void hold() { held_ = true; }
+  void hold() { paths_.hold(true); }
   void release();
 
   /// Where it has answered, or is being reached: as written, as resolved, as it was.
@@ -105,8 +105,8 @@ class TunnelClient {
   /// State of the best path over a port, for `ports`.
   std::string path_state(const std::string& port_key) const;
   std::optional<PathStatus> worst_status(const std::string& port_key) const;
-  std::size_t path_count() const;
-  const tunnel::SessionStats& stats() const { return session_.stats(); }
+  std::size_t path_count() const { return paths_.engine().status().size(); }
+  const tunnel::SessionStats& stats() const { return session().stats(); }
 
   /// Says goodbye, closes everything.
   void stop();
@@ -114,42 +114,47 @@ class TunnelClient {
  private:
   struct Connection;  // tunnel_connection.hpp
 
+  tunnel::Session& session() { return paths_.session(); }
+  const tunnel::Session& session() const { return paths_.session(); }
+  PathEngine& engine() { return paths_.engine(); }
+  const PathEngine& engine() const { return paths_.engine(); }
   void pump();
+  void run(const Order& order);
   void run(const tunnel::Action& action);
-  void on_path_dead(const tunnel::PathDead& dead);
+  void close(PathId id);
+  void on_path_up(const PathUp& up);
+  void on_path_down(const PathDown& down);
+  void on_dial_failed(const DialFailed& failed);
   void on_active_changed(const tunnel::ActiveChanged& changed);
   void on_stream_frame(const tunnel::Bytes& payload);
-  void run_path_action(const PathAction& action);
-  void dial(const PathKey& key);
-  void on_dialled(const PathKey& key, std::uint64_t attempt, tunnel::DialResult result);
+  // tunnel_client_endpoints.cpp
+  void on_goaway(const tunnel::Goaway& goaway);
+  const HostPort* endpoint_of(const PathKey& key) const;
+  void dial(const DialOrder& order);
+  void on_dialled(PathId id, tunnel::DialResult result);
   void say_hello(Connection& c);
-  void on_bytes(Connection& c, std::span<const std::byte> bytes);
-  void on_handshake_frame(Connection& c, const tunnel::Frame& frame);
-  void on_welcome(Connection& c, const tunnel::Welcome& welcome);
-  bool settle_clock(Connection& c, WallTime said);
-  void fail_dial(const PathKey& key, const PathBreak& why);
+  WelcomeVerdict judge(PathId id, const tunnel::Welcome& welcome);
   // tunnel_client_identity.cpp
   /// Ends a dial, or the proof.
-  void end_dial(Connection& c, const PathBreak& why, bool rejected = false);
   void end_dial(Connection& c, const tunnel::PathError& error);
   /// What a refused identity means for the path.
   PathBreak identity_break(const tunnel::TlsContext& shown, const tunnel::PathError& error);
   /// None of the identities is in date.
   static PathBreak invalid_break(const tunnel::PathError& error);
   void end_proof(ProofOutcome outcome);
-  void take_place(Connection& c);
-  void on_proof_dialled(std::uint64_t attempt, tunnel::DialResult result);
   void start_stream(Connection& c, tunnel::DialSuccess success);
   void tell_of_barrier(const PathKey& key, const tunnel::PathError& error);
-  void drop(const PathKey& key);
   void arm_timer();
   std::string path_name(const PathKey& key) const;
   std::string endpoint_name(const PathKey& key) const;
   bool in_force(const PathKey& key) const;
+  /// Nullptr: there is none, or no stream yet.
   Connection* by_id(PathId id);
+  /// Of a path that counts.
+  const Connection* main_connection(const PathKey& key) const;
   std::shared_ptr<const tunnel::TlsContext> tls(std::string& problem);
-  tunnel::DialRequest request_of(const Port& port, const PathKey& key) const;
-  tunnel::PathFacts facts_of(const PathKey& key, PathId id) const;
+  tunnel::DialRequest request_of(const Port& port, const DialOrder& order) const;
+  tunnel::PathFacts facts_of(const PathKey& key) const;
 
   boost::asio::io_context& io_;
   const Config& config_;
@@ -160,23 +165,20 @@ class TunnelClient {
   ClockKeeper& clock_;
   Hooks hooks_;
   Random random_;
-  PathEngine engine_;
   std::map<std::size_t, HostPort> endpoints_;  ///< By the number in PathKey.
+  std::map<std::size_t, HostPort> offered_;    ///< The same, of those that the Console offered.
   std::vector<std::size_t> in_force_;          ///< In the order of the list.
   std::vector<std::size_t> settled_;           ///< The same, when paths were retired last.
   std::size_t next_endpoint_ = 0;
   bool commanded_ = false;  ///< in_force_ is of a command, not of uplink.toml.
-  tunnel::Session session_;
+  TunnelPaths paths_;
   Streams streams_;
   tunnel::SnapshotFeed snapshots_;
   boost::asio::steady_timer timer_;
-  std::map<PathKey, std::unique_ptr<Connection>> connections_;
+  std::map<PathId, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  ///< Ended inside a callback; freed later.
   std::map<PathKey, unsigned> attempts_;
   std::set<std::string> proving_;  ///< Ports of a trial: their HELLOs are as large as their links.
-  /// Dialled with small segments until their port is gone: what vanished there may have been too
-  /// large.
-  std::set<PathKey> small_segments_;
   /// What was said of proxies and portals since the path worked last.
   std::map<PathKey, std::set<tunnel::PathFailure>> barriers_;
   std::map<PathKey, std::uint64_t> welcomes_;  ///< Outlives a port that moves.
@@ -185,14 +187,10 @@ class TunnelClient {
   std::map<PathId, std::string>
       labels_;  ///< Of attached paths; outlives them until the switch is told.
   Identities& identities_;
-  /// A connection that shows an identity for the first time, until its WELCOME.
-  std::unique_ptr<Connection> proof_;
+  Identities::Context proving_identity_;  ///< Shown for the first time by the next proof.
   std::function<void(ProofOutcome)> proof_done_;
-  std::uint32_t next_path_id_ = 1;
-  std::uint64_t next_attempt_ = 1;
   bool pumping_ = false;
   bool stopping_ = false;
-  bool held_ = false;
   MonoTime last_online_{};
 };
 

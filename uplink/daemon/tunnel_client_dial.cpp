@@ -36,9 +36,10 @@ std::shared_ptr<const tunnel::TlsContext> TunnelClient::tls(std::string& problem
   return identities_.context(clock_.options(config_.console.server_name), problem);
 }
 
-tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& key) const {
+tunnel::DialRequest TunnelClient::request_of(const Port& port, const DialOrder& order) const {
+  const PathKey& key = order.key;
   tunnel::DialRequest request;
-  request.endpoint = endpoints_.at(key.endpoint);
+  request.endpoint = *endpoint_of(key);
   request.binding.device = port.l3;
   if (port.lease_usable()) {
     request.binding.source4 = port.lease->address.address;
@@ -54,16 +55,15 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const PathKey& ke
   if (const auto& check = config_.tunnel.portal_check) {
     request.portal_check = {.at = check->at, .path = check->path};
   }
-  if (small_segments_.contains(key) && !proving_.contains(key.port)) {
+  if (order.small_segments && !proving_.contains(key.port)) {
     request.tcp.segment_bytes_max = small_segment_bytes;
   }
   return request;
 }
 
-tunnel::PathFacts TunnelClient::facts_of(const PathKey& key, PathId id) const {
+tunnel::PathFacts TunnelClient::facts_of(const PathKey& key) const {
   const Port* port = ports_.find(key.port);
   tunnel::PathFacts facts;
-  facts.wire_id = id.value;
   facts.label = path_name(key);
   facts.port = port == nullptr ? key.port : port->name;
   facts.endpoint = endpoint_name(key);
@@ -74,50 +74,52 @@ tunnel::PathFacts TunnelClient::facts_of(const PathKey& key, PathId id) const {
   return facts;
 }
 
-void TunnelClient::dial(const PathKey& key) {
+void TunnelClient::dial(const DialOrder& order) {
+  const PathKey& key = order.key;
   const Port* port = ports_.find(key.port);
-  if (port == nullptr || !endpoints_.contains(key.endpoint)) { return; }
-  drop(key);
+  if (port == nullptr || endpoint_of(key) == nullptr) {
+    const PathBreak gone{.step = Step::carrier, .text = "the port is gone"};
+    return paths_.on_dial_failed(order.path, {.why = gone}, mono_now());
+  }
   std::string problem;
-  const auto context = tls(problem);
+  const auto context = order.role == LinkRole::proof ? proving_identity_ : tls(problem);
   if (!context) {
-    engine_.on_dial_failed(key, {Step::tls, problem, true}, mono_now());
-    return;
+    const PathBreak none{.step = Step::tls, .text = problem, .lasting = true};
+    return paths_.on_dial_failed(order.path, {.why = none}, mono_now());
   }
-  clock_.before_dial(context->own_certificate());
-  if (const auto invalid = context->own_validity()) {
-    clock_.watch();
-    engine_.on_dial_failed(key, invalid_break(*invalid), mono_now());
-    identities_.reload();  // A new certificate may have been put there meanwhile.
-    return;
+  tunnel::DialRequest request = request_of(*port, order);
+  if (order.role != LinkRole::proof) {
+    clock_.before_dial(context->own_certificate());
+    if (const auto invalid = context->own_validity()) {
+      clock_.watch();
+      paths_.on_dial_failed(order.path, {.why = invalid_break(*invalid)}, mono_now());
+      identities_.reload();  // A new certificate may have been put there meanwhile.
+      return;
+    }
+    request.attempt = attempts_[key]++;
   }
-  auto connection = std::make_unique<Connection>(io_);
+  auto connection = std::make_unique<Connection>();
   connection->key = key;
-  connection->attempt = next_attempt_++;
+  connection->id = order.path;
+  connection->role = order.role;
   connection->tls = context;
-  tunnel::DialRequest request = request_of(*port, key);
-  request.attempt = attempts_[key]++;
   connection->source4 = request.binding.source4;
   connection->source6 = request.binding.source6;
   connection->dial = std::make_unique<tunnel::Dial>(
       io_.get_executor(), context, std::move(request),
-      [this, key, attempt = connection->attempt](tunnel::DialResult result) {
-        on_dialled(key, attempt, std::move(result));
-      });
-  connections_[key] = std::move(connection);
+      [this, id = order.path](tunnel::DialResult result) { on_dialled(id, std::move(result)); });
+  connections_[order.path] = std::move(connection);
 }
 
-void TunnelClient::fail_dial(const PathKey& key, const PathBreak& why) {
-  spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(key), to_string(why.step),
-               why.text);
-  drop(key);
+void TunnelClient::on_dial_failed(const DialFailed& failed) {
+  const PathBreak& why = failed.why;
+  spdlog::info("path.dial_failed path={} step={} cause=\"{}\"", path_name(failed.key),
+               to_string(why.step), why.text);
   if (why.step == Step::clock || why.step == Step::tls) { clock_.watch(); }
   if (why.step == Step::tcp || why.step == Step::dns || why.step == Step::proxy) {
-    ports_.probe_gateway(key.port);
+    ports_.probe_gateway(failed.key.port);
   }
-  engine_.on_dial_failed(key, why, mono_now());
   hooks_.on_change();
-  pump();
 }
 
 /// What somebody at the site has to mend, and no cable: said once, until the path works again.
@@ -128,28 +130,24 @@ void TunnelClient::tell_of_barrier(const PathKey& key, const tunnel::PathError& 
   events_.add("path." + step, {{"path", path_name(key)}, {"cause", error.text}});
 }
 
-void TunnelClient::on_dialled(const PathKey& key, std::uint64_t attempt,
-                              tunnel::DialResult result) {
-  const auto found = connections_.find(key);
-  if (found == connections_.end() || found->second->attempt != attempt) { return; }
+void TunnelClient::on_dialled(PathId id, tunnel::DialResult result) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) { return; }
+  Connection& c = *found->second;
+  const PathKey key = c.key;
   if (!result) {
-    tell_of_barrier(key, result.error().error);
-    // The SYN came through and the Console's certificate did not.
-    if (result.error().error.cause == tunnel::PathFailure::tls_timeout) {
-      small_segments_.insert(key);
-    }
-    end_dial(*found->second, result.error().error);
-    return;
+    const tunnel::PathError& error = result.error().error;
+    if (c.role != LinkRole::proof) { tell_of_barrier(key, error); }
+    return end_dial(c, error);
   }
   if (!result->dns_degraded.empty()) {
     spdlog::warn("path.dns_degraded path={} cause=\"{}\"", path_name(key), result->dns_degraded);
     events_.add("path.dns_degraded", {{"path", path_name(key)}, {"cause", result->dns_degraded}});
   }
-  start_stream(*found->second, std::move(*result));
+  start_stream(c, std::move(*result));
 }
 
 void TunnelClient::start_stream(Connection& c, tunnel::DialSuccess success) {
-  c.id = PathId{next_path_id_++};
   c.address = success.address;
   c.resolved = std::move(success.resolved);
   memory_.saw(c.key.endpoint, c.resolved);
@@ -157,176 +155,63 @@ void TunnelClient::start_stream(Connection& c, tunnel::DialSuccess success) {
   const PathId id = c.id;
   c.stream->start({.on_bytes =
                        [this, id](std::span<const std::byte> bytes) {
-                         if (Connection* alive = by_id(id); alive != nullptr) {
-                           on_bytes(*alive, bytes);
-                         }
+                         if (by_id(id) == nullptr) { return; }
+                         paths_.on_bytes(id, bytes, mono_now());
+                         pump();
                        },
                    .on_closed =
                        [this, id](const tunnel::PathError& error) {
                          Connection* alive = by_id(id);
                          if (alive == nullptr) { return; }
-                         if (!alive->attached) {
-                           end_dial(*alive, error);
-                           return;
-                         }
-                         if (proof_ && proof_->key == alive->key && proof_->stream) {
-                           alive->ended = error;  // Its place is about to be taken.
-                           return;
-                         }
-                         session_.on_path_lost(id, session_cause(error.cause), error.text,
-                                               mono_now());
+                         if (!paths_.attached(id)) { return end_dial(*alive, error); }
+                         paths_.on_lost(id, session_cause(error.cause), error.text, mono_now());
                          pump();
                        }});
   say_hello(c);
 }
 
 void TunnelClient::say_hello(Connection& c) {
-  const PathKey key = c.key;
-  const PathId id = c.id;
-  const Port* port = ports_.find(key.port);
-  std::string last_failure;
-  for (const auto& status : engine_.status()) {
-    if (status.key == key && status.last_failure) {
-      last_failure = status.last_failure->text.substr(0, 200);
-    }
-  }
-  auto hello = session_.hello(facts_of(key, id), wall_now(), last_failure);
-  hello.heartbeat = tunnel::heartbeat_of(hello.path, hello.heartbeat);
+  const Port* port = ports_.find(c.key.port);
+  Greeting greeting{
+      .facts = facts_of(c.key),
+      .wall = wall_now(),
+      .source = c.address.family == Family::v4 ? c.source4 : c.source6,
+  };
   // A resumed TLS handshake fits small packets, whatever MTU the change promised.
   const bool jumbo = port != nullptr && port->mtu > netmodel::mtu_low;
-  if (jumbo && proving_.contains(key.port)) { hello.fill = port->mtu; }
-  if (!c.stream->send(std::make_shared<const tunnel::Bytes>(tunnel::encode(hello)))) {
-    end_dial(c, {Step::tcp, "the connection ended before HELLO"});
-    return;
-  }
-  c.welcome_timer.expires_after(welcome_timeout);
-  c.welcome_timer.async_wait([this, id](boost::system::error_code ec) {
-    Connection* alive = by_id(id);
-    if (ec || alive == nullptr || alive->attached) { return; }
-    end_dial(*alive, {.step = Step::console,
-                      .text = fmt::format("no WELCOME within {} s", welcome_timeout.count())});
-  });
+  if (jumbo && proving_.contains(c.key.port)) { greeting.fill = port->mtu; }
+  paths_.greet(c.id, std::move(greeting), mono_now());
+  pump();
 }
 
-void TunnelClient::on_bytes(Connection& c, std::span<const std::byte> bytes) {
-  const PathId id = c.id;
-  std::vector<tunnel::Frame> frames;
-  const auto fed = c.decoder.feed(bytes, frames);
-  for (tunnel::Frame& frame : frames) {
-    Connection* alive = by_id(id);  // An earlier frame may have ended it.
-    if (alive == nullptr) { return; }
-    if (alive->attached) {
-      session_.on_frame(id, std::move(frame), mono_now());
-      pump();
-    } else {
-      on_handshake_frame(*alive, frame);
-    }
-  }
-  Connection* alive = by_id(id);
-  if (fed && frames.empty() && alive != nullptr && alive->attached) {
-    session_.on_bytes(id, mono_now());
-  }
-  if (fed || alive == nullptr) { return; }
-  if (alive->attached) {
-    session_.on_decode_error(id, fed.error(), mono_now());
-    pump();
-  } else {
-    end_dial(*alive,
-             {Step::console, "the Console does not speak our protocol: " + fed.error().what, true});
-  }
-}
-
-void TunnelClient::on_handshake_frame(Connection& c, const tunnel::Frame& frame) {
-  const PathKey key = c.key;
-  if (frame.header.type == tunnel::FrameType::welcome) {
-    const auto welcome = tunnel::decode_welcome(frame.payload);
-    if (welcome) {
-      on_welcome(c, *welcome);
-    } else {
-      end_dial(c, {Step::console, welcome.error().what, true});
-    }
-    return;
-  }
-  if (frame.header.type == tunnel::FrameType::error) {
-    const auto error = tunnel::decode_error(frame.payload);
-    const bool lasting = error && error->code != tunnel::ErrorCode::retry_later &&
-                         error->code != tunnel::ErrorCode::protocol;
-    const std::string why =
-        !error ? error.error().what
-        : error->code == tunnel::ErrorCode::revoked
-            ? error->what  // It says so itself.
-            : fmt::format("the Console refused: {} ({})", error->what, to_string(error->code));
-    end_dial(c, {.step = Step::console, .text = why, .lasting = lasting, .answered = true},
-             error && error->code == tunnel::ErrorCode::identity);
-    return;
-  }
-  if (frame.header.type == tunnel::FrameType::goaway) {
-    if (const auto goaway = tunnel::decode_goaway(frame.payload)) {
-      if (&c == proof_.get()) { return end_proof({.what = "the Console asked to come later"}); }
-      drop(key);
-      engine_.on_retry_later(key, goaway->reconnect_in, goaway->spread, mono_now());
-      pump();
-      return;
-    }
-  }
-  end_dial(c,
-           {Step::console, fmt::format("expected WELCOME, got {}", to_string(frame.header.type))});
-}
-
-/// False: the path does not stand. The time is all that is taken from a connection that was judged
-/// within bounds; the next one is judged by that time.
-bool TunnelClient::settle_clock(Connection& c, WallTime said) {
-  const PathKey key = c.key;
-  const ClockKeeper::Verdict verdict = clock_.on_welcome(c.stream->peer(), said);
+/// The time is all that is taken from a connection that was judged within bounds; the next one is
+/// judged by that time.
+WelcomeVerdict TunnelClient::judge(PathId id, const tunnel::Welcome& welcome) {
+  const ClockKeeper::Verdict verdict =
+      clock_.on_welcome(connections_.at(id)->stream->peer(), welcome.time);
   switch (verdict.kind) {
-    case ClockKeeper::Verdict::Kind::keep: return true;
+    case ClockKeeper::Verdict::Kind::keep: return {};
     case ClockKeeper::Verdict::Kind::redial:
-      if (&c == proof_.get()) {
-        end_proof({.what = "the time became known meanwhile"});
-        break;
-      }
-      dial(key);  // The engine is still waiting for the outcome of its dial.
-      pump();
-      break;
-    case ClockKeeper::Verdict::Kind::refuse:
-      end_dial(c, {.step = Step::clock, .text = verdict.why});
-      break;
+      return {.kind = WelcomeVerdict::Kind::dial_again, .why = {}};
+    case ClockKeeper::Verdict::Kind::refuse: break;
   }
-  hooks_.on_change();
-  return false;
+  return {.kind = WelcomeVerdict::Kind::refuse, .why = {.step = Step::clock, .text = verdict.why}};
 }
 
-void TunnelClient::on_welcome(Connection& c, const tunnel::Welcome& welcome) {
-  const PathKey key = c.key;
-  const PathId id = c.id;
-  c.welcome_timer.cancel();
-  if (!settle_clock(c, welcome.time)) { return; }
-  const tunnel::PathFacts facts = facts_of(key, id);
-  if (&c == proof_.get()) {
-    take_place(c);
-    if (!connections_.contains(key) || connections_.at(key).get() != &c) { return; }
-  }
-  c.attached = true;
-  const auto attached = session_.attach(id, facts, welcome, mono_now());
-  if (!attached) {
-    c.attached = false;
-    // Of a path that was up, when this was the proof of an identity.
-    engine_.on_closed(key, {Step::console, attached.error().what}, mono_now());
-    fail_dial(key, {Step::console, attached.error().what});
-    return;
-  }
-  identities_.welcomed(*c.tls);
-  labels_[id] = facts.label;
-  engine_.on_welcome(key, mono_now(), c.address.family == Family::v4 ? c.source4 : c.source6);
+void TunnelClient::on_path_up(const PathUp& up) {
+  const Connection* c = by_id(up.path);
+  if (c == nullptr) { return; }
+  const PathKey& key = up.key;
+  identities_.welcomed(*c->tls);
+  labels_[up.path] = path_name(key);
   barriers_.erase(key);
   welcomes_[key] = ++welcome_count_;
   const Port* port = ports_.find(key.port);
   if (port != nullptr && config_.proxy_of(port->name) == nullptr) {  // Else it is the proxy's.
-    memory_.keep_addresses(key, port->base_mac, facts.endpoint, c.address, c.resolved);
+    memory_.keep_addresses(key, port->base_mac, endpoint_name(key), c->address, c->resolved);
   }
-  events_.add("path.up", {{"path", facts.label}, {"address", edge::to_string(c.address)}});
+  events_.add("path.up", {{"path", path_name(key)}, {"address", edge::to_string(c->address)}});
   hooks_.on_change();
-  pump();
 }
 
 }  // namespace edge::uplink

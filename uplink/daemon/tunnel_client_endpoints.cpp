@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
 #include "uplink/daemon/clock.hpp"
@@ -12,6 +13,13 @@
 namespace edge::uplink {
 
 namespace json = boost::json;
+
+namespace {
+
+/// Of a GOAWAY that does not say for how long.
+constexpr std::chrono::minutes offer_tried_for{10};
+
+}  // namespace
 
 void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
   commanded_ = !list.empty();
@@ -35,29 +43,18 @@ void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
   for (const auto& [number, endpoint] : endpoints_) {
     if (!in_force({"", number})) { all.push_back(number); }
   }
-  engine_.set_endpoints(std::move(all), mono_now());
+  paths_.set_endpoints(std::move(all), mono_now());
   pump();
 }
 
 bool TunnelClient::retire_endpoints() {
   if (endpoints_.size() != in_force_.size()) {
-    engine_.set_endpoints(in_force_, mono_now());
+    paths_.set_endpoints(in_force_, mono_now());
     pump();
-    // The engine has closed what it holds for open; what a Console drains is open, too.
-    std::vector<PathKey> left;
-    for (const auto& [key, connection] : connections_) {
-      if (!in_force(key)) { left.push_back(key); }
-    }
-    for (const PathKey& key : left) {
-      run_path_action({PathAction::Kind::close,
-                       key,
-                       {.step = Step::none, .text = "the Console is not to be reached there"}});
-    }
     const auto gone = [this](const auto& item) { return !in_force(item.first); };
     std::erase_if(attempts_, gone);
     std::erase_if(barriers_, gone);
     std::erase_if(welcomes_, gone);
-    std::erase_if(small_segments_, [this](const PathKey& key) { return !in_force(key); });
     std::erase_if(endpoints_, [this](const auto& item) { return !in_force({"", item.first}); });
     memory_.forget_addresses([this](const PathKey& key) { return !in_force(key); });
     hooks_.on_change();
@@ -83,12 +80,55 @@ std::vector<std::string> TunnelClient::endpoint_names(const std::vector<HostPort
 }
 
 bool TunnelClient::in_force(const PathKey& key) const {
-  return std::ranges::find(in_force_, key.endpoint) != in_force_.end();
+  return std::ranges::find(in_force_, key.endpoint) != in_force_.end() ||
+         offered_.contains(key.endpoint);
+}
+
+const HostPort* TunnelClient::endpoint_of(const PathKey& key) const {
+  for (const auto* list : {&endpoints_, &offered_}) {
+    const auto found = list->find(key.endpoint);
+    if (found != list->end()) { return &found->second; }
+  }
+  return nullptr;
 }
 
 std::string TunnelClient::endpoint_name(const PathKey& key) const {
-  const auto found = endpoints_.find(key.endpoint);
-  return found == endpoints_.end() ? "gone" : edge::to_string(found->second);
+  const HostPort* endpoint = endpoint_of(key);
+  return endpoint == nullptr ? "gone" : edge::to_string(*endpoint);
+}
+
+/// It comes over each path; the first one draws the moments. What it names has to show the
+/// Console's certificate like any other address.
+void TunnelClient::on_goaway(const tunnel::Goaway& goaway) {
+  std::erase_if(offered_, [this](const auto& item) { return !engine().offered(item.first); });
+  std::vector<std::size_t> numbers;
+  json::array fresh;
+  for (const std::string& text : goaway.endpoints) {
+    const auto endpoint = parse_host_port(text);
+    if (!endpoint) {
+      spdlog::warn("console.offer_ignored endpoint=\"{}\" reason=\"{}\"", text,
+                   endpoint.error().what);
+      continue;
+    }
+    const auto is_it = [&](const auto& item) { return item.second == *endpoint; };
+    if (std::ranges::any_of(endpoints_, is_it)) { continue; }  // It has its own moment.
+    const auto known = std::ranges::find_if(offered_, is_it);
+    numbers.push_back(known == offered_.end() ? next_endpoint_++ : known->first);
+    if (known != offered_.end()) { continue; }
+    offered_.emplace(numbers.back(), *endpoint);
+    fresh.emplace_back(edge::to_string(*endpoint));
+  }
+  if (numbers.empty()) { return; }
+  const Duration try_for =
+      goaway.try_for.count() == 0
+          ? Duration(offer_tried_for)
+          : std::clamp<Duration>(goaway.try_for, std::chrono::seconds(1), std::chrono::hours(24));
+  const MonoTime now = mono_now();
+  engine().offer(numbers, goaway.reconnect_in, goaway.spread,
+                 now + goaway.reconnect_in + goaway.spread + try_for, now);
+  if (!fresh.empty()) {
+    events_.add("console.offered", {{"endpoints", std::move(fresh)}, {"reason", goaway.reason}});
+  }
 }
 
 }  // namespace edge::uplink

@@ -27,14 +27,16 @@ double loss_percent(const tunnel::TlsStream& stream) {
 
 std::set<IpAddress> TunnelClient::console_addresses() const {
   std::set<IpAddress> out;
-  for (const auto& [number, endpoint] : endpoints_) {
-    if (const auto address = parse_ip(endpoint.host)) { out.insert(*address); }
+  for (const auto* list : {&endpoints_, &offered_}) {
+    for (const auto& [number, endpoint] : *list) {
+      if (const auto address = parse_ip(endpoint.host)) { out.insert(*address); }
+    }
   }
-  for (const PathStatus& status : engine_.status()) {
+  for (const PathStatus& status : engine().status()) {
     const std::vector<IpAddress> good = memory_.addresses(status.key);
     out.insert(good.begin(), good.end());
   }
-  for (const auto& [key, connection] : connections_) {
+  for (const auto& [id, connection] : connections_) {
     if (!connection->stream) { continue; }
     out.insert(connection->address);
     out.insert(connection->resolved.begin(), connection->resolved.end());
@@ -51,14 +53,13 @@ std::set<IpAddress> TunnelClient::console_addresses_seen() const {
 json::array TunnelClient::paths_json() const {
   const MonoTime now = mono_now();
   std::map<PathKey, tunnel::PathView> views;
-  for (const auto& view : session_.paths(now)) {
-    for (const auto& [key, connection] : connections_) {
-      if (connection->id == view.path && connection->attached) { views.emplace(key, view); }
-    }
+  for (const auto& view : session().paths(now)) {
+    const auto found = connections_.find(view.path);
+    if (found != connections_.end()) { views.emplace(found->second->key, view); }
   }
   const auto active = active_path();
   json::array out;
-  for (const PathStatus& status : engine_.status()) {
+  for (const PathStatus& status : engine().status()) {
     const Port* port = ports_.find(status.key.port);
     json::object row{{"path", path_name(status.key)},
                      {"port", port == nullptr ? status.key.port : port->name},
@@ -78,9 +79,9 @@ json::array TunnelClient::paths_json() const {
         row["rtt_ms"] = std::floor(static_cast<double>(view->second.srtt->count()) / 1e4) / 100.0;
       }
       row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
-      if (const double loss = loss_percent(*connections_.at(status.key)->stream); loss > 0) {
-        row["loss_percent"] = loss;
-      }
+      const Connection* c = main_connection(status.key);
+      const double loss = c == nullptr ? 0 : loss_percent(*c->stream);
+      if (loss > 0) { row["loss_percent"] = loss; }
       row["class"] = std::string(to_string(view->second.facts.path_class));
       row["heartbeat_ms"] = view->second.heartbeat / std::chrono::milliseconds(1);
     } else {
@@ -106,7 +107,7 @@ json::array TunnelClient::paths_json() const {
 
 std::vector<PathSight> TunnelClient::sights() const {
   std::vector<PathSight> out;
-  for (const PathStatus& status : engine_.status()) {
+  for (const PathStatus& status : engine().status()) {
     out.push_back({.key = status.key,
                    .name = path_name(status.key),
                    .broken = status.broken,
@@ -120,37 +121,29 @@ std::vector<PathSight> TunnelClient::sights() const {
   return out;
 }
 
-std::optional<PathKey> TunnelClient::active_path() const {
-  const auto active = session_.active();
-  for (const auto& [key, connection] : connections_) {
-    if (active && connection->id == *active) { return key; }
-  }
-  return std::nullopt;
-}
-
 std::vector<Way> TunnelClient::ways() const {
   std::vector<Way> out;
-  for (const PathId id : session_.succession()) {
-    for (const auto& [key, connection] : connections_) {
-      if (connection->id != id || !connection->attached || !in_force(key)) { continue; }
-      const Port* port = ports_.find(key.port);
-      out.push_back({.port_key = key.port,
-                     .port = port == nullptr ? key.port : port->name,
-                     .endpoint = endpoint_name(key),
-                     .address = connection->address});
-    }
+  for (const PathId id : session().succession()) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || !in_force(found->second->key)) { continue; }
+    const PathKey& key = found->second->key;
+    const Port* port = ports_.find(key.port);
+    out.push_back({.port_key = key.port,
+                   .port = port == nullptr ? key.port : port->name,
+                   .endpoint = endpoint_name(key),
+                   .address = found->second->address});
   }
   return out;
 }
 
 json::object TunnelClient::console_json() const {
   json::object out{{"state", online() ? "online" : "offline"},
-                   {"session", tunnel::to_hex(session_.id())},
-                   {"server_side", engine_.server_side()},
+                   {"session", tunnel::to_hex(session().id())},
+                   {"server_side", engine().server_side()},
                    {"active_path", nullptr}};
   if (const auto active = active_path()) { out["active_path"] = path_name(*active); }
   for (auto& [name, value] : endpoints_json()) { out[name] = std::move(value); }
-  const auto& stats = session_.stats();
+  const auto& stats = session().stats();
   out["frames"] = json::object{{"sent", stats.sent},           {"mirrored", stats.mirrored},
                                {"copied", stats.copied},       {"resent", stats.resent},
                                {"delivered", stats.delivered}, {"duplicates", stats.duplicates}};
@@ -173,7 +166,7 @@ std::string TunnelClient::path_state(const std::string& port_key) const {
 
 std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key) const {
   std::optional<PathStatus> worst;
-  for (const PathStatus& status : engine_.status()) {
+  for (const PathStatus& status : engine().status()) {
     if (status.key.port != port_key) { continue; }
     if (!worst || (status.broken != Step::none &&
                    (worst->broken == Step::none || status.broken < worst->broken))) {
@@ -182,7 +175,5 @@ std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key
   }
   return worst;
 }
-
-std::size_t TunnelClient::path_count() const { return engine_.status().size(); }
 
 }  // namespace edge::uplink

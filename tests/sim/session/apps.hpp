@@ -29,13 +29,13 @@ struct Message {
   std::uint64_t counter = 0;  ///< Counts the messages of one channel within one session.
 };
 
-/// A Session and the check of its promise: per channel in order, once, nothing missing.
+/// The user of a Session and the check of its promise: per channel in order, once, nothing missing.
 class Endpoint {
  public:
-  Endpoint(tunnel::SessionOptions options, std::uint64_t seed, const Report& report)
-      : streams_(options.role, options.streams, seed, report),
-        session_(std::move(options), Random(seed)),
-        report_(report) {}
+  /// Pre: `session` outlives it.
+  Endpoint(tunnel::Session& session, const tunnel::SessionOptions& options, std::uint64_t seed,
+           const Report& report)
+      : streams_(options.role, options.streams, seed, report), session_(session), report_(report) {}
 
   tunnel::Session& session() { return session_; }
   const tunnel::Session& session() const { return session_; }
@@ -49,7 +49,7 @@ class Endpoint {
 
  private:
   StreamApp streams_;
-  tunnel::Session session_;
+  tunnel::Session& session_;
   const Report& report_;
   std::array<std::uint64_t, tunnel::channel_count> sent_{};
   std::array<std::uint64_t, tunnel::channel_count> received_{};

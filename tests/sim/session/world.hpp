@@ -93,6 +93,7 @@ class World {
     }
   };
   struct Process {
+    std::unique_ptr<tunnel::Session> session;
     std::unique_ptr<Endpoint> endpoint;  ///< Null while it is down.
     std::uint64_t generation = 0;
     MonoTime frozen_until{};

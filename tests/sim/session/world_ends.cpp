@@ -39,7 +39,9 @@ void World::start(End end) {
   options.install_id = "install-1";
   options.boot_id = "boot-1";
   ++starting.generation;
-  starting.endpoint = std::make_unique<Endpoint>(options, random_.next(), report_);
+  const std::uint64_t seed = random_.next();
+  starting.session = std::make_unique<tunnel::Session>(options, Random(seed));
+  starting.endpoint = std::make_unique<Endpoint>(*starting.session, options, seed, report_);
   starting.timer_at.reset();
   if (end == End::console) { return; }
   for (const auto& [known, at] : reputations_) {

@@ -33,6 +33,7 @@ TEST(ConsoleConfig, ReadsAllAndResolvesFileNames) {
   EXPECT_EQ(config->timers.dead_after, 3U);
   EXPECT_EQ(config->limits.handshakes_per_s, 400U);
   EXPECT_EQ(config->limits.memory_mib, 0U);
+  EXPECT_EQ(config->limits.queued_mib, 512U);
 }
 
 TEST(ConsoleConfig, ListsEveryProblemWithItsLine) {

@@ -224,6 +224,35 @@ TEST_F(HostileHostTest, WhenMemoryIsFullNewHostsAreToldToComeLaterAndOldOnesGoOn
   welcomed(1);
 }
 
+TEST_F(HostileHostTest, WhenTooMuchWaitsForAllHostsNewOnesAreToldToComeLater) {
+  HostOptions options;
+  options.queued_bytes_max = 4000;
+  start(0, options);
+  FakeHost good(io, ca, "hv-01");
+  good.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(good));
+  console->fleet().count_queued();
+  EXPECT_FALSE(console->fleet().pace().crowded) << console->fleet().queued_bytes();
+  CommandRow large;
+  large.seq = 1;
+  large.host = "hv-01";
+  large.id = "large";
+  large.message = std::string(5000, ' ');
+  console->host("hv-01")->submit(std::move(large));
+  console->fleet().count_queued();
+  EXPECT_TRUE(console->fleet().pace().crowded);
+  Rude& late = barge_in();
+  ASSERT_TRUE(run_until([&] { return late.closed; }));
+  EXPECT_TRUE(tunnel::decode_goaway(late.payload(FrameType::goaway)));
+  EXPECT_EQ(console->host("hv-66"), nullptr);
+  good.connect(console->port(), "eth1");
+  EXPECT_TRUE(joined(good, 2)) << "who is there may have another path";
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->waiting_bytes() < 3000; }));
+  console->fleet().count_queued();
+  EXPECT_FALSE(console->fleet().pace().crowded);
+  welcomed(1);
+}
+
 TEST_F(HostileHostTest, AFleetBeyondTheBudgetIsOfferedSlowerHeartbeats) {
   HostOptions options;
   options.heartbeats_per_s = 5;  // One host's worth.

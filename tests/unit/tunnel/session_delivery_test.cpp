@@ -84,19 +84,32 @@ TEST_F(DeliveryTest, SmallFramesOfChannels0And1GoOverBothPaths_OthersOverOne) {
   EXPECT_EQ(host().stats().mirrored, 3U);
 }
 
-TEST_F(DeliveryTest, MirroringNeedsADisjointPathThatDoesNotDrain) {
+TEST_F(DeliveryTest, MirroringNeedsADisjointPath_OneThatDrainsIsOneWhileItLasts) {
   connect(1, "eth0");
   connect(2, "eth1");
   host().drain(PathId{2}, true, now);
   forget();
   send(kHost, Channel::commands, "drained");
   run();
-  EXPECT_EQ(data_on(kHost, 2), "");
+  EXPECT_EQ(data_on(kHost, 2), "drained ");
   host().drain(PathId{2}, false, now);
   host().on_path_lost(PathId{2}, PathCause::eof, {}, now);
   send(kHost, Channel::commands, "alone");
   run();
   EXPECT_EQ(data_on(kHost, 1), "drained alone ");
+}
+
+TEST_F(DeliveryTest, AMirroredFrameThatLosesOneOfItsPathsGetsAnotherAtOnce_TheOneLeftMayBeDying) {
+  two_paths();
+  connect(3, "eth2");
+  cut(1);
+  cut(2);
+  send(kHost, Channel::commands, "both");
+  run();
+  EXPECT_EQ(ends[kConsole].got(Channel::commands), "");
+  host().on_path_lost(PathId{2}, PathCause::eof, {}, now);
+  run();
+  EXPECT_EQ(ends[kConsole].got(Channel::commands), "both ") << "over 3, without any wait";
 }
 
 TEST_F(DeliveryTest, NothingIsMirroredOrAcknowledgedOverAMeteredPath) {
