@@ -64,7 +64,7 @@ struct Pattern {
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 22> kPatterns{{
+constexpr std::array<Pattern, 23> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
@@ -87,6 +87,7 @@ constexpr std::array<Pattern, 22> kPatterns{{
     {"POST", "/api/v1/hosts/{host}/commands/{id}/abort", Call::abort, ""},
     {"GET", "/api/v1/hosts/{host}/revisions", Call::revisions, "limit"},
     {"GET", "/api/v1/hosts/{host}/revisions/{n}", Call::revision, ""},
+    {"GET", "/api/v1/hosts/{host}/former", Call::former, ""},
 }};
 
 bool matches(const Pattern& pattern, const std::vector<std::string_view>& segments, Route& out) {
