@@ -1,4 +1,5 @@
-// Host: the end of a trial on demand, and questions that the host answers; what it had before it lost its store.
+// Host: the end of a trial on demand, and questions that the host answers; what it had before it
+// lost its store.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
