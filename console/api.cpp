@@ -174,6 +174,7 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
     }
     case Call::revisions: out = co_await list_revisions(std::move(route)); co_return out;
     case Call::revision: out = co_await show_revision(std::move(route)); co_return out;
+    case Call::former: out = co_await list_former(std::move(route)); co_return out;
     case Call::post_forward:
       out = co_await post_forward(std::move(route), std::move(body));
       co_return out;

@@ -63,6 +63,7 @@ class Api {
   boost::asio::awaitable<HttpResponse> list_revisions(Route route);
   boost::asio::awaitable<HttpResponse> show_revision(Route route);
   HttpResponse kept_revisions(const Route& route) const;
+  boost::asio::awaitable<HttpResponse> list_former(Route route);
   boost::asio::awaitable<HttpResponse> post_forward(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> delete_forward(Route route);
   HttpResponse show_forward(const Route& route) const;

@@ -85,4 +85,23 @@ asio::awaitable<HttpResponse> Api::show_revision(Route route) {
                         : fmt::format("host {} keeps no revision {}", route.host, route.revision));
 }
 
+/// What it had before it lost its store, ready to be sent again.
+asio::awaitable<HttpResponse> Api::list_former(Route route) {
+  auto read = [host = route.host](ConsoleDb& db) { return db.former(host); };
+  const auto rows = co_await db_.call(std::move(read));
+  if (!rows) { co_return said_no(503, rows.error().what); }
+  json::array list;
+  for (const FormerRow& row : *rows) {
+    boost::system::error_code ec;
+    json::value model = json::parse(row.model, ec);
+    if (ec) { continue; }
+    json::array operations{json::object{{"op", "model.replace"}, {"model", std::move(model)}}};
+    list.push_back(json::object{{"install_id", row.install_id},
+                                {"revision", row.revision},
+                                {"as_of", to_iso8601(row.time)},
+                                {"operations", std::move(operations)}});
+  }
+  co_return json_200(json::object{{"former", std::move(list)}});
+}
+
 }  // namespace edge::console

@@ -92,6 +92,7 @@ constexpr std::array<Pattern, 23> kPatterns{{
     {"POST", "/api/v1/hosts/{host}/commands/{id}/abort", Call::abort, ""},
     {"GET", "/api/v1/hosts/{host}/revisions", Call::revisions, "limit"},
     {"GET", "/api/v1/hosts/{host}/revisions/{n}", Call::revision, ""},
+    {"GET", "/api/v1/hosts/{host}/former", Call::former, ""},
 }};
 
 bool matches(const Pattern& pattern, const std::vector<std::string_view>& segments, Route& out) {

@@ -35,6 +35,7 @@ enum class Call : std::uint8_t {
   abort,
   revisions,
   revision,
+  former,
   host_events,
   event_stream,
   metrics,

@@ -38,6 +38,11 @@ constexpr const char* kMigrations[] = {
      " serial TEXT NOT NULL UNIQUE, issuer TEXT NOT NULL, not_before INTEGER NOT NULL,"
      " not_after INTEGER NOT NULL, issued INTEGER NOT NULL);"
      "CREATE INDEX issued_host ON issued(host,seq);"),
+    // 6
+    ("CREATE TABLE former(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL,"
+     " install_id TEXT NOT NULL, revision INTEGER NOT NULL, model TEXT NOT NULL,"
+     " time INTEGER NOT NULL);"
+     "CREATE INDEX former_host ON former(host,seq);"),
 };
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
@@ -305,6 +310,33 @@ Result<std::vector<IssuedRow>> ConsoleDb::issued(std::string_view host, std::siz
                      .not_before = from_ms(row.integer(3)),
                      .not_after = from_ms(row.integer(4)),
                      .issued = from_ms(row.integer(5))};
+  });
+}
+
+Result<void> ConsoleDb::add_former(const FormerRow& row) {
+  return database_.transaction([&]() -> Result<void> {
+    EDGE_ASSIGN(const auto known, former(row.host));
+    if (!known.empty() && same_json(known.front().model, row.model)) { return {}; }
+    EDGE_ASSIGN(Query old, database_.query("DELETE FROM former WHERE host=?1 AND seq NOT IN (SELECT"
+                                           " seq FROM former WHERE host=?1 ORDER BY seq DESC"
+                                           " LIMIT ?2)"));
+    EDGE_TRY(old.bind(row.host, limits_.former_per_host_max - 1).run());
+    EDGE_ASSIGN(Query add, database_.query("INSERT INTO former(host,install_id,revision,model,time)"
+                                           " VALUES(?1,?2,?3,?4,?5)"));
+    return add.bind(row.host, row.install_id, row.revision, row.model, to_ms(row.time)).run();
+  });
+}
+
+Result<std::vector<FormerRow>> ConsoleDb::former(std::string_view host) {
+  EDGE_ASSIGN(Query rows, database_.query("SELECT host,install_id,revision,model,time FROM former"
+                                          " WHERE host=?1 ORDER BY seq DESC"));
+  rows.bind(host);
+  return all_rows(std::move(rows), [](Query& row) {
+    return FormerRow{.host = row.text(0),
+                     .install_id = row.text(1),
+                     .revision = row.integer(2),
+                     .model = row.text(3),
+                     .time = from_ms(row.integer(4))};
   });
 }
 

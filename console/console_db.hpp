@@ -28,6 +28,7 @@ struct AddOutcome {
 struct DbLimits {
   std::int64_t events_per_host_max = 20'000;
   std::int64_t issued_per_host_max = 200;
+  std::int64_t former_per_host_max = 3;
   std::int64_t commands_max = 500'000;    ///< Finished ones beyond go, oldest first.
   std::int64_t own_per_host_max = 1'000;  ///< Of those, commands of a host's own.
 };
@@ -76,6 +77,11 @@ class ConsoleDb {
   Result<void> add_issued(const IssuedRow& row);
   /// Newest first.
   Result<std::vector<IssuedRow>> issued(std::string_view host, std::size_t limit);
+
+  /// One that is as the newest on record is not added; the newest former_per_host_max stay.
+  Result<void> add_former(const FormerRow& row);
+  /// Newest first.
+  Result<std::vector<FormerRow>> former(std::string_view host);
 
   /// Keeps the tables within their limits. Returns rows dropped.
   Result<std::int64_t> prune();

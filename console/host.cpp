@@ -113,6 +113,7 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
     spdlog::warn("host.reinstalled host={} install_id={} was={}", row_.id, hello.install_id,
                  row_.install_id);
     row_.event_base = event_seen_;  // It counts its events from 1 again.
+    keep_former_model();
   }
   if (row_.install_id != hello.install_id || row_.boot_id != hello.boot_id ||
       row_.software != hello.software) {

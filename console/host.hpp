@@ -216,6 +216,7 @@ class Host final : public ConnectionOwner {
   void saw_revision(const boost::json::object& message);
   boost::json::object snapshot_object() const;
   void store_snapshot();
+  void keep_former_model();
   void flush_events();
   void flush_outgoing();
   void set_state(Pending& pending, CommandState state);

@@ -1,7 +1,10 @@
-// Host: the end of a trial on demand, and questions that the host answers.
+// Host: the end of a trial on demand, and questions that the host answers; what it had before it
+// lost its store.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "console/clock.hpp"
 #include "console/host.hpp"
 
 namespace edge::console {
@@ -52,6 +55,25 @@ void Host::on_answer(const std::string& id, const json::object& message) {
   asked->second->said = message;
   asked->second->timer.cancel();
   questions_.erase(asked);
+}
+
+/// What it had is known here alone from now on: its next snapshot tells of another store.
+void Host::keep_former_model() {
+  const json::object last = snapshot_object();
+  const json::value* model = last.if_contains("model");
+  const json::value* revision = last.if_contains("revision");
+  if (model == nullptr || !model->is_object()) { return; }
+  FormerRow row{.host = row_.id,
+                .install_id = row_.install_id,
+                .revision = revision != nullptr && revision->is_int64() ? revision->get_int64() : 0,
+                .model = json::serialize(*model),
+                .time = snapshot_time_.value_or(wall_now())};
+  db_.run([row = std::move(row)](ConsoleDb& db) { return db.add_former(row); },
+          [id = row_.id](const Result<void>& kept) {
+            if (!kept) {
+              spdlog::error("host.former_not_kept host={} reason=\"{}\"", id, kept.error().what);
+            }
+          });
 }
 
 }  // namespace edge::console

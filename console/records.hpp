@@ -77,6 +77,15 @@ struct IssuedRow {
   WallTime issued{};
 };
 
+/// What a host had before it lost its store: its own record of it is gone.
+struct FormerRow {
+  std::string host;
+  std::string install_id;  ///< Of the installation that had it.
+  std::int64_t revision = 0;
+  std::string model;  ///< JSON, as model.replace takes it.
+  WallTime time{};    ///< Of the snapshot that told it.
+};
+
 struct HostRow {
   std::string id;
   std::string install_id;  ///< Of the installation whose events are counted now.

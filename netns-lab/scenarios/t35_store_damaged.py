@@ -1,6 +1,6 @@
 """T35. The store is damaged or gone: the daemon starts, keeps the network and the routing tables, sets the file aside, says
 so, and does not run again what the Console repeats. Header, a page in the middle, half the file, WAL, no file; and once
-without the file of the last known model: then the kernel tells."""
+without the file of the last known model: then the kernel tells, and the Console has kept the model that was lost."""
 import shutil
 import uuid
 
@@ -83,6 +83,7 @@ def run(lab):
 
     lab.step("no store and no last known model: the kernel tells")
     before, tables = wait_picture(lab), port_tables(lab)
+    lab.expect(10, "the Console knows what it has", lambda: lab.console.host()["model"] == model)
     rules = len(lab.host.ctl("gateway"))
     lab.host.kill()
     shutil.rmtree(lab.host.state)
@@ -98,8 +99,11 @@ def run(lab):
     data = [e for e in lab.host.events() if e["kind"] == "store.lost"][-1]["data"]
     lab.check("it says what to do", data["rebuilt_from"] == "kernel" and "model.replace" in data["next"], data)
     lab.expect(15, "settled", lambda: not lab.host.ctl("status")["store"].get("settling"), 0.2)
-    lab.step("the Console says how it shall be")
-    lab.console.must({"op": "model.replace", "model": model})
+    lab.step("the Console says how it shall be: as it was told last by the store that is lost")
+    former = lab.console.get(f"/api/v1/hosts/{HOST_ID}/former")["former"]
+    lab.check("it has what that store had, and at most three", 1 <= len(former) <= 3
+              and former[0]["operations"] == [{"op": "model.replace", "model": model}], former)
+    lab.console.must(former[0]["operations"])
     lab.check("every name is back", lab.host.ctl("export") == model, [lab.host.ctl("export"), model])
 
 

@@ -12,6 +12,10 @@ BAD = {
         [{"op": "host.set", "management": {"adapter": "eth0", "address": "10.77.0.5/24", "gateway": "10.77.0.1"}}],
     "static address with a gateway that is nobody":
         [{"op": "host.set", "management": {"adapter": "eth0", "address": "192.168.1.77/24", "gateway": "192.168.1.66"}}],
+    "static address in the subnet that the other port is in":
+        [{"op": "host.set", "management": {"adapter": "eth0", "address": "192.168.2.77/24", "gateway": "192.168.2.1"}}],
+    "static address in the subnet of the default network of guests":
+        [{"op": "host.set", "management": {"adapter": "eth0", "address": "192.168.122.77/24", "gateway": "192.168.122.78"}}],
     "the port is switched to a static address that the router has":
         [{"op": "host.set", "management": {"adapter": "eth0", "address": "192.168.1.1/24", "gateway": "192.168.1.254"}}],
 }
@@ -22,9 +26,11 @@ def run(lab):
     lab.wait_paths()
     lab.nat_interface()
     before = lab.host.picture()
+    dials = lab.host.path("eth1")["dials"]
     for name, operations in BAD.items():
         names_the_step(lab, tried(lab, f"{name}, one of two paths", operations))
         as_before(lab, before)
+        lab.check("the other path never fell", lab.host.path("eth1")["dials"] == dials, lab.host.path("eth1"))
     lab.pull("eth1")
     lab.expect(5, "eth0 is the only path", lambda: lab.host.path_states() == {"eth0": "active", "eth1": "down"})
     lab.expect(10, "eth1 has no routes left", lambda: not [

@@ -1,13 +1,18 @@
 """U45. The power goes in a trial, in its confirm and while it is taken back, at several moments of each: the disk has what was
 synced, the kernel nothing, the boot another id. The host comes up at exactly one of the two revisions, whole, in store and
 kernel, as the Console is told."""
+import shutil
+import sqlite3
 import threading
 
 from lablib.power import Power
 from lablib.trial import answer, begin, end, mtu
 
 TOPOLOGY = "one"
-MOMENTS_MS = (0, 5, 20)          # After the word that ends the trial has been sent.
+TIMEOUT_S = 300
+MOMENTS_MS = (0, 5, 20)          # After the word that ends the trial has been sent; later ones until each state was met.
+MOMENT_MAX_MS = 3000
+MET = {"confirm": {"confirming", "done"}, "abort": {"confirming", "rolled_back"}}      # On disk when the power goes.
 SIZES = (2000, 3000)
 
 
@@ -17,8 +22,19 @@ def larger(lab):
     return (SIZES[1] if now == SIZES[0] else SIZES[0]), now
 
 
+def on_disk(lab, id):
+    """The command's state in what the disk has. Pre: the daemon is dead."""
+    copy = lab.dir / "looked-at"
+    shutil.copytree(lab.host.state, copy)
+    with sqlite3.connect(copy / "uplink.db") as store:
+        found, = store.execute("SELECT state FROM journal WHERE id=?", [id]).fetchone()
+    shutil.rmtree(copy)
+    return found
+
+
 def cut_in(lab, power, word, after_ms):
-    """One trial, its end begun by `word`, the power cut so much later; the state in which the Console sees it end."""
+    """One trial, its end begun by `word`, the power cut so much later; its state on disk then, and that in which the Console
+    sees it end."""
     wanted, before = larger(lab)
     revision = lab.host.ctl("status")["revision"]
     id = begin(lab, [{"op": "adapter.set", "adapter": "eth0", "mtu": wanted},
@@ -30,13 +46,15 @@ def cut_in(lab, power, word, after_ms):
         saying.start()
         lab.lasts(after_ms / 1000)
     power.cut()
+    met = on_disk(lab, id)
     lab.check("the kernel knows nothing of it", mtu(lab, "eth0") == 1500 and not lab.host.kernel("link", "show", "type", "bridge"))
     if word:
         saying.join()
     lab.host.start()
     record = end(lab, id, 30)
     kept = record["state"] == "done"
-    lab.check("kept or taken back", kept or record["state"] == "rolled_back", record)
+    lab.check("kept where the disk has it, taken back else", record["state"] == ("done" if met == "done" else "rolled_back"),
+              [met, record])
     now = lab.host.ctl("status")["revision"]
     lab.check("the store has the revision that was answered", now > revision if kept else now == revision, [now, revision, record])
     lab.expect(10, "the kernel shows it, whole", lambda: mtu(lab, "eth0") == (wanted if kept else before))
@@ -44,7 +62,7 @@ def cut_in(lab, power, word, after_ms):
     lab.check("as does the model", (f"n{wanted}" in names) == kept and (f"n{before}" in names) != kept, names)
     lab.expect(10, "nothing is left to be written", lambda: lab.host.ctl("plan")["plan"] == [])
     lab.wait_paths()
-    return record["state"]
+    return met, record["state"]
 
 
 def run(lab):
@@ -54,8 +72,12 @@ def run(lab):
     lab.console.must([{"op": "adapter.set", "adapter": "eth0", "mtu": SIZES[0]},
                       {"op": "network.create", "network": f"n{SIZES[0]}", "kind": "nat"}])
     lab.step("in the trial")
-    lab.check("taken back", cut_in(lab, power, None, 0) == "rolled_back")
+    lab.check("taken back", cut_in(lab, power, None, 0) == ("confirming", "rolled_back"))
     for word in ("confirm", "abort"):
-        ended = [cut_in(lab, power, word, ms) for ms in MOMENTS_MS]
+        ended = {ms: cut_in(lab, power, word, ms) for ms in MOMENTS_MS}
+        while not MET[word] <= {met for met, _ in ended.values()} and max(ended) < MOMENT_MAX_MS:
+            later = 4 * max(ended)
+            ended[later] = cut_in(lab, power, word, later)
         lab.step(f"in its {word}: {ended}")
-        lab.check("an abort never keeps it", word == "confirm" or "done" not in ended, ended)
+        lab.check(f"cut before its {word} was on disk, and after it", MET[word] <= {met for met, _ in ended.values()}, ended)
+        lab.check("an abort never keeps it", word == "confirm" or "done" not in [end for _, end in ended.values()], ended)

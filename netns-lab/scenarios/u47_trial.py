@@ -54,14 +54,21 @@ def run(lab):
     active = lab.host.active_port()
     lab.cut(active)
     lab.expect(5, "the tunnel fails over", lambda: lab.host.active_port() not in (active, None))
+    lab.check("the same session, the same trial", lab.host.session() == session
+              and lab.host.ctl("status")["trial"]["command"] == id, [lab.host.session(), session, lab.host.ctl("status")])
     lab.heal(active)
     lab.expect(40, "both are up again", lambda: all(s in USABLE for s in lab.host.path_states().values()))
     lab.check("the confirm is taken", answer(lab, id, "confirm") == 202)
     lab.expect(10, "it is kept", lambda: state(lab, id) == "done")
+    lab.check("still the same session", lab.host.session() == session, [lab.host.session(), session])
 
-    lab.step("T37: nobody confirms")
-    id = push(lab, larger(4000), confirm="manual", confirm_within_s=5)
+    lab.step("T37: nobody confirms, and the tunnel fails over meanwhile")
+    active = lab.host.active_port()
+    id = begin(lab, larger(4000), confirm_within_s=5)
+    lab.cut(active)
     lab.expect(15, "it is taken back", lambda: state(lab, id) == "rolled_back")
+    lab.heal(active)
+    lab.wait_paths()
     lab.check("the kernel shows the one before", mtu(lab, "eth0") == 3000)
     lab.check("a late confirm is refused", answer(lab, id, "confirm") == 409)
 

@@ -22,6 +22,12 @@ def out_of_the_way(lab, *names):
         lab.host.node.ip("link", "delete", name)
 
 
+def addresses(lab):
+    """IPv4, of eth0's port."""
+    shown = lab.host.kernel("addr", "show", "dev", lab.host.bridge("eth0"))[0]
+    return {f"{a['local']}/{a['prefixlen']}" for a in shown["addr_info"] if a["family"] == "inet"}
+
+
 def landed(lab, id, where):
     lab.expect(30, "the Console has its end", lambda: state(lab, id) == "rolled_back")
     record = lab.console.command_state(id)
@@ -46,6 +52,26 @@ def run(lab):
     lab.host.uplinkctl("rollback")       # A person ends the trial at once.
     landed(lab, id, f"the model of revision {first}")
     out_of_the_way(lab, "n-blue")
+
+    lab.step("the same from a static address: the older revision has its lease again")
+    leased = addresses(lab)
+    static = {"adapter": "eth0", "address": "192.168.1.77/24", "gateway": "192.168.1.1"}
+    lab.console.must([{"op": "host.set", "management": static}])
+    lab.wait_paths()
+    lab.console.must([{"op": "network.create", "network": "green", "kind": "nat", "subnet": "10.52.0.0/24"}])
+    lab.check("it stands on it", addresses(lab) == {"192.168.1.77/24"}, addresses(lab))
+    id = trial(lab, [{"op": "network.delete", "network": "green"}])
+    in_the_way(lab, "n-green")
+    lab.host.uplinkctl("rollback")
+    landed(lab, id, "the model of revision")
+    lab.check("the address is that of the revision that it landed at", addresses(lab) == {"192.168.1.77/24"}, addresses(lab))
+    out_of_the_way(lab, "n-green")
+    id = trial(lab, [{"op": "host.set", "management": None}, {"op": "network.create", "network": "grey", "kind": "nat"}], within=5)
+    lab.expect(30, "nobody confirms: taken back", lambda: state(lab, id) == "rolled_back")
+    lab.expect(10, "the static address is back", lambda: addresses(lab) == {"192.168.1.77/24"})
+    lab.console.must([{"op": "host.set", "management": None}])
+    lab.expect(10, "the lease is back", lambda: addresses(lab) == leased)
+    lab.wait_paths()
 
     lab.step("the rescue state")
     tap = [{"op": "network.delete", "network": "default"},

@@ -58,6 +58,7 @@ class FakeKernel final : public Kernel {
   // Injected failures.
   /// The n-th apply() from now (1: the next) fails with this errno and does nothing.
   void fail_apply(std::uint64_t nth, int os_errno);
+  void forget_failures() { apply_failures_.clear(); }
   /// Every operation whose text holds these words fails with EINVAL from now on; empty: none.
   void refuse(std::string words) { refused_words_ = std::move(words); }
   /// The next `times` operations whose text holds these words succeed and change nothing.

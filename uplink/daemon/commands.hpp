@@ -61,9 +61,9 @@ class Commands {
     std::function<bool(const boost::json::object&)> elsewhere{};
     /// Over what the Console stays reachable when `wanted` is tried out on these terms.
     std::function<WaysAfter(const netmodel::Model& wanted, const TrialTerms& terms)> ways{};
+    /// A disk that did not take a command's end is asked again so often.
+    std::chrono::milliseconds disk_period{2000};
   };
-  /// A disk that did not take a command's end is asked again so often.
-  static constexpr std::chrono::seconds disk_period{2};
   static constexpr std::chrono::seconds retry{1};
   static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;

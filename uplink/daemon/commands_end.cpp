@@ -258,7 +258,7 @@ asio::awaitable<void> Commands::show_stored() {
 asio::awaitable<void> Commands::disk_healed() {
   boost::system::error_code ec;
   while (!stopped_) {
-    disk_timer_.expires_after(disk_period);
+    disk_timer_.expires_after(hooks_.disk_period);
     co_await disk_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
     if (stopped_) { break; }
     auto mark = [now = wall_now()](store::Store& s) { return s.probe(now); };

@@ -291,7 +291,8 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
   co_return Landing{std::move(where), std::move(rescue)};
 }
 
-/// Who else writes may hold up the proof for some turns; that alone is no reason to show less.
+/// Who else writes may hold up the proof for some turns; that alone is no reason to show less. Nor
+/// is one refusal: a kernel that was busy takes it when it is asked again.
 asio::awaitable<Commands::Shown> Commands::shows(netmodel::Model model,
                                                  const std::vector<std::string>& known) {
   reconciler_.set_model(std::move(model));
@@ -301,7 +302,7 @@ asio::awaitable<Commands::Shown> Commands::shows(netmodel::Model model,
     const TurnResult turn = co_await reconciler_.converge(std::move(why));
     shown.refused = turn.trouble_beside(known);
     shown.proven = turn.shows_but(known);
-    if (shown.proven || !shown.refused.empty()) { break; }
+    if (shown.proven || (!shown.refused.empty() && i > 0)) { break; }
   }
   co_return shown;
 }

@@ -35,6 +35,7 @@ TEST(ApiRoute, FindsEachCallOfTheInterface) {
             Call::abort);
   EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/revisions?limit=5")->call, Call::revisions);
   EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/revisions/12")->revision, 12);
+  EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01/former")->call, Call::former);
   const std::string one = "/api/v1/hosts/hv-01/forwards/" + std::string(kId);
   EXPECT_EQ(route("GET", one)->call, Call::forward);
   EXPECT_EQ(route("DELETE", one)->call, Call::delete_forward);

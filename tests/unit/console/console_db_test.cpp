@@ -228,9 +228,41 @@ constexpr const char* kSchema4 =
     "ALTER TABLE hosts ADD COLUMN revoked INTEGER;"
     "ALTER TABLE hosts ADD COLUMN revoked_reason TEXT NOT NULL DEFAULT '';"
     "PRAGMA user_version=4";
+constexpr const char* kSchema5 =
+    "CREATE TABLE issued(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL,"
+    " serial TEXT NOT NULL UNIQUE, issuer TEXT NOT NULL, not_before INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL, issued INTEGER NOT NULL);"
+    "CREATE INDEX issued_host ON issued(host,seq);"
+    "INSERT INTO issued(host,serial,issuer,not_before,not_after,issued) "
+    "VALUES('hv-01','aa','CN=ca',1,2,3);"
+    "PRAGMA user_version=5";
+
+TEST(ConsoleDbFormer, TheNewestModelsOfAHostThatLostItsStoreStayAndNoneTwiceInARow) {
+  store::TempFolder folder;
+  auto db = ConsoleDb::open(folder.file("console.db"), {.former_per_host_max = 2}).value();
+  const auto had = [&](const char* install_id, std::int64_t revision, const char* model) {
+    return db.add_former({.host = "hv-01",
+                          .install_id = install_id,
+                          .revision = revision,
+                          .model = model,
+                          .time = kNow});
+  };
+  ASSERT_TRUE(had("i-1", 5, R"({"networks":[],"host":{}})"));
+  ASSERT_TRUE(had("i-2", 6, R"({"host":{}, "networks":[]})"));
+  ASSERT_EQ(db.former("hv-01")->size(), 1U);
+  EXPECT_EQ(db.former("hv-01")->front().install_id, "i-1");
+  ASSERT_TRUE(had("i-3", 7, R"({"networks":[1]})"));
+  ASSERT_TRUE(had("i-4", 8, R"({"networks":[2]})"));
+  const auto rows = db.former("hv-01").value();
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].revision, 8);
+  EXPECT_EQ(rows[0].time, kNow);
+  EXPECT_EQ(rows[1].model, R"({"networks":[1]})");
+  EXPECT_TRUE(db.former("hv-02")->empty());
+}
 
 class ConsoleDbUpgrade : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3, 4, 5));
 
 TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
   store::TempFolder folder;
@@ -241,6 +273,7 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     if (GetParam() >= 2) { ASSERT_TRUE(old.execute(kSchema2)); }
     if (GetParam() >= 3) { ASSERT_TRUE(old.execute(kSchema3)); }
     if (GetParam() >= 4) { ASSERT_TRUE(old.execute(kSchema4)); }
+    if (GetParam() >= 5) { ASSERT_TRUE(old.execute(kSchema5)); }
   }
   {
     auto db = ConsoleDb::open(path).value();
@@ -257,7 +290,8 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     EXPECT_EQ(db.command("hv-01", kCommand).value()->message, "{\"a\":1}");
     EXPECT_EQ(db.events_of("hv-01", 0, 10)->size(), 1U);
     EXPECT_EQ(db.forwards()->size(), GetParam() >= 2 ? 1U : 0U);
-    EXPECT_TRUE(db.issued("hv-01", 10)->empty());
+    EXPECT_EQ(db.issued("hv-01", 10)->size(), GetParam() >= 5 ? 1U : 0U);
+    EXPECT_TRUE(db.former("hv-01")->empty());
     ASSERT_TRUE(db.add_forward({.id = "g",
                                 .host = "hv-01",
                                 .listen = "127.0.0.1:2",
@@ -277,7 +311,7 @@ TEST(ConsoleDbFile, ANewerOneIsRefusedInOneLineAndLeftAlone) {
   const auto newer = ConsoleDb::open(path);
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code, Errc::unsupported);
-  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..5"), std::string::npos)
+  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..6"), std::string::npos)
       << newer.error().what;
   EXPECT_EQ(newer.error().what.find('\n'), std::string::npos);
   EXPECT_EQ(store::Database::open(path)->integer("PRAGMA user_version").value(), 77);

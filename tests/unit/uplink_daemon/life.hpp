@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,9 +94,25 @@ inline const std::string make_red =
     R"({"op":"network.create","network":"red","kind":"nat","subnet":"10.51.0.0/24"})";
 inline const std::string jumbo = R"({"op":"adapter.set","adapter":"eth0","mtu":9000})";
 
-/// What stays when the daemon goes: a machine with one adapter, and the disk.
+/// What stays when the daemon goes: a machine with one adapter or two, and the disk.
 struct Machine {
   Machine() { kernel.plug_adapter("eth0", eth0); }
+  /// Another one in the same state. Pre: no life of `other` is under way; nothing foreign is in it.
+  Machine(const Machine& other) : boot(other.boot), limits(other.limits), needed(other.needed) {
+    kernel.plug_adapter("eth0", eth0);
+    if (other.two) { add_eth1(); }
+    for (const netmodel::Operation& operation : other.kernel.applied()) {
+      EXPECT_TRUE(kernel.apply(operation));
+    }
+    std::filesystem::copy(other.disk.path(), disk.path(), std::filesystem::copy_options::recursive);
+  }
+  Machine& operator=(const Machine&) = delete;
+  ~Machine() = default;
+
+  void add_eth1() {
+    two = true;
+    kernel.plug_adapter("eth1", eth1);
+  }
 
   bool has_link(const std::string& name) const { return kernel.state().find_link(name) != nullptr; }
   std::uint32_t mtu() const { return kernel.state().find_link("eth0")->link.mtu.value_or(0); }
@@ -112,32 +129,47 @@ struct Machine {
     std::destroy_at(&kernel);
     std::construct_at(&kernel);
     kernel.plug_adapter("eth0", eth0);
+    if (two) { kernel.plug_adapter("eth1", eth1); }
     boot = "boot-2";
   }
 
   std::string boot = "boot-1";
+  bool two = false;  ///< There is an eth1.
   MacAddress eth0 = parse_mac("02:00:00:00:00:01").value();
+  MacAddress eth1 = parse_mac("02:00:00:00:00:02").value();
   netmodel::FakeKernel kernel;
   store::TempFolder disk;
   store::StoreLimits limits;                    ///< Of its store.
   std::vector<netmodel::NeededAddress> needed;  ///< What its paths need.
 
   netmodel::RenderFacts facts() const {
-    netmodel::AdapterFacts adapter;
-    adapter.name = "eth0";
-    adapter.base_mac = eth0;
-    adapter.table = 20001;
-    adapter.mtu_max = 9000;
-    adapter.carrier = true;
-    netmodel::LeaseFacts lease;
-    lease.address = parse_prefix("192.168.1.50/24").value();
-    lease.routers = {parse_ip("192.168.1.1").value()};
-    adapter.lease = lease;
     netmodel::RenderFacts out;
     out.host_id = "hv-01";
     out.needed = needed;
-    out.adapters = {adapter};
+    out.adapters = {facts_of("eth0", eth0, 1)};
+    if (two) { out.adapters.push_back(facts_of("eth1", eth1, 2)); }
     return out;
+  }
+  std::vector<netmodel::KnownAdapter> ranges() const {
+    std::vector<netmodel::KnownAdapter> out{{eth0, "eth0", 68, 9000}};
+    if (two) { out.push_back({eth1, "eth1", 68, 9000}); }
+    return out;
+  }
+
+ private:
+  static netmodel::AdapterFacts facts_of(const std::string& name, const MacAddress& mac,
+                                         int number) {
+    netmodel::AdapterFacts adapter;
+    adapter.name = name;
+    adapter.base_mac = mac;
+    adapter.table = static_cast<std::uint32_t>(20000 + number);
+    adapter.mtu_max = 9000;
+    adapter.carrier = true;
+    netmodel::LeaseFacts lease;
+    lease.address = parse_prefix(fmt::format("192.168.{}.50/24", number)).value();
+    lease.routers = {parse_ip(fmt::format("192.168.{}.1", number)).value()};
+    adapter.lease = lease;
+    return adapter;
   }
 };
 
@@ -168,7 +200,7 @@ class Life {
                          netmodel::ModelFacts facts;
                          facts.host_id = "hv-01";
                          facts.needed = machine_.needed;
-                         facts.adapters = {{machine_.eth0, "eth0", 68, 9000}};
+                         facts.adapters = machine_.ranges();
                          return facts;
                        },
                    .act =
@@ -201,7 +233,8 @@ class Life {
                          }
                          return ways_after(up,
                                            {.leaving = terms.leaving, .affected = terms.affected});
-                       }},
+                       },
+                   .disk_period = std::chrono::milliseconds(20)},
                   machine.boot, {.revision = revision_, .highest = highest_}) {}
   /// As kill -9: what waits is never done.
   ~Life() {
@@ -223,14 +256,21 @@ class Life {
   Trials& trials() { return trials_; }
   void confirm_if_asked(const boost::json::object& message) {
     const auto* state = message.if_contains("state");
-    if (!confirms || state == nullptr || state->as_string() != "confirming") { return; }
+    if (!(confirms || aborts) || state == nullptr || state->as_string() != "confirming") { return; }
     boost::asio::post(io_, [this, id = std::string(message.at("id").as_string())] {
-      commands_.on_message(fmt::format(R"({{"type":"confirm","id":"{}"}})", id));
+      commands_.on_message(
+          fmt::format(R"({{"type":"{}","id":"{}"}})", confirms ? "confirm" : "abort", id));
     });
   }
 
   void recover() { commands_.recover(std::move(unfinished_)); }
-  bool has_unfinished() const { return !unfinished_.empty(); }
+  /// The Console's acknowledgements are on disk too.
+  bool settled() {
+    std::optional<bool> rest;
+    store_.run([](store::Store& s) { return s.unacked_results(1); },
+               [&rest](const auto& records) { rest = records && records->empty(); });
+    return until([&] { return rest.has_value(); }) && *rest;
+  }
   /// As the daemon starts: first the network of the stored revision, then what was interrupted.
   bool start() {
     reconciler_.request("start");
@@ -275,7 +315,7 @@ class Life {
     while (!predicate()) {
       if (std::chrono::steady_clock::now() > deadline) { return false; }
       io_.restart();
-      io_.run_one_for(std::chrono::milliseconds(100));
+      io_.run_one_for(std::chrono::milliseconds(20));
     }
     return true;
   }
@@ -314,6 +354,7 @@ class Life {
   int undone = 0;
   std::vector<PathSight> paths;
   bool confirms = false;  ///< The Console, what it hears of.
+  bool aborts = false;    ///< The same.
   bool answers = true;    ///< The Console, to a path that is dialled anew.
 
  private:
