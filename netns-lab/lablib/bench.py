@@ -7,7 +7,7 @@ import sys
 from .bench_gaps import FAULTS, PROBES, STREAM_FAULTS, build_probes, measure_gaps, measure_stream_gaps
 from .bench_figures import progress
 from .bench_rest import (measure_commands, measure_dhcp, measure_goodput, measure_idle, measure_sixteen, measure_start,
-                         measure_vlans)
+                         measure_thousand, measure_vlans)
 from .ns import LabError
 from .product import REPOSITORY
 from .scenario import NotMet
@@ -21,11 +21,12 @@ def measure_failover(programs, runs):
 
 VLANS = ("vlan.create_1000", "vlan.create_4093", "vlan.add_one", "vlan.delete_one", "vlan.dump_1000",
          "vlan.delete_4093_others_wait", "vlan.create_100_against_bridges")
-ON_DEMAND = ("failover", *VLANS)   # minutes, or another kernel: only when they are named
+ON_DEMAND = ("failover", "thousand", *VLANS)   # minutes, or another kernel: only when they are named
 OTHERS = {"failover": (measure_failover, 20), "start.first_welcome": (measure_start, 10),     # what measures it, runs at most
           "start.sixteen_ports": (measure_sixteen, 3), "dhcp.carrier_to_address": (measure_dhcp, 7),
           "commands.rate": (measure_commands, 3), "tunnel.goodput": (measure_goodput, 3),
-          "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1), **{name: (measure_vlans, 1) for name in VLANS}}
+          "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1), "thousand": (measure_thousand, 1),
+          **{name: (measure_vlans, 1) for name in VLANS}}
 
 
 def run_programs(programs, wanted):
