@@ -209,12 +209,13 @@ void PlanBuilder::release_members(const ObservedLink& bond) {
 }
 
 /// Adapters that are still in a bond of ours and belong there no more: they would carry its traffic
-/// to wherever their cable goes now.
+/// to wherever their cable goes now. One that is down carries none: a person has set it down, and
+/// it is not wanted for as long as that lasts.
 void PlanBuilder::release_strays() {
   for (const ObservedLink& member : observed_.links) {
     const Link* bond = wanted_link(member.link.master);
     const bool stray = bond != nullptr && bond->kind == LinkKind::bond && !member.ours() &&
-                       wanted_link(member.link.name) == nullptr;
+                       member.link.admin_up && wanted_link(member.link.name) == nullptr;
     if (stray && standing(bond->name) != nullptr) { release(member.link.name); }
   }
 }
