@@ -27,11 +27,26 @@ class Applier {
 
   void apply(const ModelOperation& operation, std::size_t index) {
     op_ = index;
-    std::visit([&](const auto& o) { on(o); }, operation);
+    std::visit(
+        [&](const auto& o) {
+          pending_ = may_come_later(o);
+          on(o);
+        },
+        operation);
   }
   ApplyOutcome finish();
 
  private:
+  /// Whether an operation accepts adapters that come later; nullopt: it cannot be asked to.
+  static std::optional<bool> may_come_later(const auto& op) {
+    if constexpr (requires { op.allow_pending; }) {
+      return op.allow_pending;
+    } else if constexpr (requires { op.fields.allow_pending; }) {
+      return op.fields.allow_pending;
+    } else {
+      return std::nullopt;
+    }
+  }
   void check_foreign_ports();
   void on(const AdapterSet& op);
   void on(const GroupCreate& op) { create(op.fields); }
@@ -79,7 +94,7 @@ class Applier {
   Findings findings_;
   std::vector<HostAction> actions_;
   std::size_t op_ = 0;
-  bool pending_ = false;  ///< The operation at hand accepts adapters that come later.
+  std::optional<bool> pending_;  ///< The operation at hand accepts adapters that come later.
 };
 
 }  // namespace edge::netmodel

@@ -28,15 +28,19 @@ std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subjec
   }
   findings_.add(
       subject, id, field,
-      fmt::format("there is no adapter \"{}\"; present: {}", ref,
-                  present.empty() ? "none" : fmt::format("{}", fmt::join(present, ", "))));
+      fmt::format("there is no adapter \"{}\"; present: {}{}", ref,
+                  present.empty() ? "none" : fmt::format("{}", fmt::join(present, ", ")),
+                  mac && pending_ ? R"(; for a card that comes later set "allow_pending")" : ""));
   return std::nullopt;
 }
 
-/// Asked for, or known from before.
+/// Asked for, or known from before or from an operation before this one.
 bool Applier::may_be_away(const MacAddress& mac) const {
-  return pending_ || facts_.allow_pending_adapters || before_.adapters.contains(mac) ||
-         !group_of(before_, mac).empty();
+  const auto knows = [&](const Model& model) {
+    return model.adapters.contains(mac) || !group_of(model, mac).empty();
+  };
+  return pending_.value_or(false) || facts_.allow_pending_adapters || knows(before_) ||
+         knows(model_);
 }
 
 std::vector<MacAddress> Applier::resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
@@ -65,7 +69,8 @@ void Applier::on(const AdapterSet& op) {
 
 NamedAdapters Applier::adapters_of(const GroupFields& fields) {
   NamedAdapters named;
-  pending_ = fields.allow_pending;
+  const auto of_operation = pending_;
+  pending_ = pending_.value_or(false) || fields.allow_pending;  // Also one group of a whole model.
   if (fields.adapters) {
     named.adapters = resolve_all(*fields.adapters, Subject::group, fields.group, "adapters");
     named.complete = named.adapters->size() == fields.adapters->size();
@@ -74,7 +79,7 @@ NamedAdapters Applier::adapters_of(const GroupFields& fields) {
     named.primary = resolve(*fields.primary, Subject::group, fields.group, "primary");
     named.complete = named.complete && named.primary;
   }
-  pending_ = false;
+  pending_ = of_operation;
   return named;
 }
 

@@ -26,10 +26,12 @@ inline constexpr std::size_t operations_max = 10'000;
 /// apply_operations.
 using AdapterRef = std::string;
 
+/// allow_pending, here and below: base MACs of cards that come later are accepted.
 struct AdapterSet {
   AdapterRef adapter{};
   std::optional<std::uint32_t> mtu{};
   std::optional<bool> enabled{};
+  bool allow_pending = false;
 };
 
 /// Fields of a group; in an update only those that are set change.
@@ -42,7 +44,7 @@ struct GroupFields {
   std::optional<GroupRole> role{};
   std::optional<bool> allow_single{};
   std::optional<std::uint16_t> management_vlan{};  ///< 0 (JSON null): untagged again.
-  bool allow_pending = false;  ///< Base MACs of cards that come later are accepted.
+  bool allow_pending = false;
 };
 struct GroupCreate {
   GroupFields fields;
@@ -72,6 +74,7 @@ struct NetworkFields {
   std::optional<Subnet6Field> subnet6{};
   std::optional<DhcpSettings> dhcp{};
   std::optional<std::vector<IpAddress>> dns{};
+  bool allow_pending = false;
 };
 struct NetworkCreate {
   NetworkFields fields;
@@ -113,6 +116,7 @@ struct GatewayPublish {
   std::optional<std::uint16_t> to_port{};
   std::vector<IpPrefix> sources{};
   std::vector<AdapterRef> adapters{};
+  bool allow_pending = false;
 };
 struct GatewayWithdraw {
   std::string rule{};
@@ -136,6 +140,7 @@ struct HostSet {
   bool no_management = false;  ///< JSON null: goes.
   bool no_virtual_ip = false;
   bool no_cluster = false;
+  bool allow_pending = false;
 };
 
 /// The whole desired model: what is not in it goes away.
@@ -146,7 +151,7 @@ struct ModelReplace {
   std::vector<InterfaceFields> interfaces{};
   std::vector<GatewayPublish> gateway{};
   HostSet host;
-  bool allow_pending = false;  ///< As in GroupFields, for the whole model.
+  bool allow_pending = false;  ///< For the whole model.
 };
 
 struct PathDrain {

@@ -121,6 +121,7 @@ HostSet parse_host(const json::object& object, ParseScope scope) {
   if (const auto* cluster = section(reader, "cluster", out.no_cluster)) {
     out.cluster = parse_cluster(*cluster, scope);
   }
+  out.allow_pending = reader.boolean("allow_pending").value_or(false);
   reader.finish();
   return out;
 }

@@ -163,6 +163,7 @@ AdapterSet parse_adapter(const json::object& object, ParseScope scope) {
   out.adapter = reader.adapter("adapter").value_or("");
   out.mtu = mtu_field(reader);
   out.enabled = reader.boolean("enabled");
+  out.allow_pending = reader.boolean("allow_pending").value_or(false);
   reader.finish();
   return out;
 }
@@ -182,6 +183,7 @@ NetworkFields parse_network(const json::object& object, ParseScope scope, Presen
   out.subnet6 = parse_subnet6(reader);
   out.dhcp = parse_dhcp(reader);
   out.dns = reader.ip_list("dns", 16);
+  out.allow_pending = reader.boolean("allow_pending").value_or(false);
   reader.finish();
   return out;
 }
@@ -229,6 +231,7 @@ GatewayPublish parse_publish(const json::object& object, ParseScope scope) {
   if (to_port) { out.to_port = static_cast<std::uint16_t>(*to_port); }
   out.sources = reader.prefix_list("sources", list_max).value_or(std::vector<IpPrefix>{});
   out.adapters = reader.adapter_list("adapters", list_max).value_or(std::vector<AdapterRef>{});
+  out.allow_pending = reader.boolean("allow_pending").value_or(false);
   reader.finish();
   return out;
 }

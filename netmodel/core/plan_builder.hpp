@@ -64,7 +64,7 @@ class PlanBuilder {
   void move_route(const Route& route, const std::string& bridge);
   void hand_back(const std::string& bridge, const std::string& adapter);
   void release(const std::string& adapter);
-  void release_ports(const std::string& bridge);
+  void release_ports(const ObservedLink& bridge);
   void release_members(const ObservedLink& bond);
   void release_strays();
   void stale_links();

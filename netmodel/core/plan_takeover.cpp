@@ -164,14 +164,21 @@ void PlanBuilder::release(const std::string& adapter) {
   emit(SetSysctl{{fmt::format("net/ipv6/conf/{}/disable_ipv6", adapter), "0"}});
 }
 
-/// Ports of a bridge that goes: taps of ours go as well, adapters are released and up.
-void PlanBuilder::release_ports(const std::string& bridge) {
+/// Ports of a bridge that goes: taps of ours go as well, the adapter is released and up. What
+/// somebody else put there, a VM manager its tap, is let go as it is, by a write of its own: so the
+/// plan names it. The adapter is the port whose MAC address the bridge has.
+void PlanBuilder::release_ports(const ObservedLink& bridge) {
   for (const ObservedLink& port : observed_.links) {
-    if (port.link.master != bridge || port.ours()) { continue; }
+    if (port.link.master != bridge.link.name || port.ours()) { continue; }
     const Link* wanted = wanted_link(port.link.name);
     // It has moved to another bridge already.
-    if (wanted != nullptr && wanted->master != bridge) { continue; }
-    hand_back(bridge, port.link.name);
+    if (wanted != nullptr && wanted->master != bridge.link.name) { continue; }
+    const bool adapter = port.permanent_mac == bridge.link.mac || port.link.mac == bridge.link.mac;
+    if (wanted != nullptr || adapter) {
+      hand_back(bridge.link.name, port.link.name);
+    } else {
+      emit(ChangeLink{.name = port.link.name, .master = std::string()});
+    }
   }
 }
 
@@ -202,12 +209,13 @@ void PlanBuilder::release_members(const ObservedLink& bond) {
 }
 
 /// Adapters that are still in a bond of ours and belong there no more: they would carry its traffic
-/// to wherever their cable goes now.
+/// to wherever their cable goes now. One that is down carries none: a person has set it down, and
+/// it is not wanted for as long as that lasts.
 void PlanBuilder::release_strays() {
   for (const ObservedLink& member : observed_.links) {
     const Link* bond = wanted_link(member.link.master);
     const bool stray = bond != nullptr && bond->kind == LinkKind::bond && !member.ours() &&
-                       wanted_link(member.link.name) == nullptr;
+                       member.link.admin_up && wanted_link(member.link.name) == nullptr;
     if (stray && standing(bond->name) != nullptr) { release(member.link.name); }
   }
 }
@@ -238,7 +246,7 @@ void PlanBuilder::stale_links() {
     return l->link.kind != LinkKind::bridge && l->link.kind != LinkKind::bond;
   });
   for (const ObservedLink* link : gone) {
-    if (link->link.kind == LinkKind::bridge) { release_ports(link->link.name); }
+    if (link->link.kind == LinkKind::bridge) { release_ports(*link); }
     if (link->link.kind == LinkKind::bond) { release_members(*link); }
     if (link->link.kind == LinkKind::vlan) { forget_management(*link); }
     emit(DeleteLink{link->link.name});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -38,6 +39,8 @@ struct BridgeVlan {
 enum class BondMode : std::uint8_t { active_backup = 1, balance_xor = 2, lacp = 4, other = 255 };
 /// Values: BOND_PRI_RESELECT_ of linux/if_bonding.h.
 enum class BondReselect : std::uint8_t { always = 0, better = 1, failure = 2 };
+/// In the kernel's words. failure: the primary carries again only once the present one fails.
+std::string_view to_string(BondReselect reselect);
 
 /// Source: Documentation/networking/bonding.rst. Mode, miimon and fail_over_mac are set before the
 /// first member joins (facts/netmodel.md T7); ARP monitoring is never used.

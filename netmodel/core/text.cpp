@@ -36,15 +36,6 @@ std::string_view mode_word(BondMode mode) {
   return "other";
 }
 
-std::string_view reselect_word(BondReselect reselect) {
-  switch (reselect) {
-    case BondReselect::always: return "always";
-    case BondReselect::better: return "better";
-    case BondReselect::failure: return "failure";
-  }
-  return "failure";
-}
-
 /// BOND_XMIT_POLICY_ of linux/if_bonding.h, in the words of ip.
 std::string hash_word(std::uint8_t policy) {
   switch (policy) {
@@ -60,7 +51,7 @@ std::string live_bond_words(const BondAttributes& bond) {
   std::string out = fmt::format("miimon {}", bond.miimon_ms);
   if (bond.mode == BondMode::active_backup) {
     if (!bond.primary.empty()) { out += " primary " + bond.primary; }
-    out += fmt::format(" primary_reselect {}", reselect_word(bond.reselect));
+    out += fmt::format(" primary_reselect {}", to_string(bond.reselect));
   } else {
     out += " xmit_hash_policy " + hash_word(bond.xmit_hash_policy);
   }

@@ -8,7 +8,8 @@ from . import bench_dhcp as dhcp
 from .bench_figures import progress
 from .bench_gaps import (EFFECTS, FAULTS, PROBES, STREAM_FAULTS, build_probes, measure_effects, measure_gaps,
                          measure_stream_gaps)
-from .bench_rest import (measure_commands, measure_goodput, measure_idle, measure_sixteen, measure_start, measure_vlans)
+from .bench_rest import (measure_commands, measure_goodput, measure_idle, measure_sixteen, measure_start,
+                         measure_thousand, measure_vlans)
 from .ns import LabError
 from .product import REPOSITORY
 from .scenario import NotMet
@@ -22,13 +23,14 @@ def measure_failover(programs, runs):
 
 VLANS = ("vlan.create_1000", "vlan.create_4093", "vlan.add_one", "vlan.delete_one", "vlan.dump_1000",
          "vlan.delete_4093_others_wait", "vlan.create_100_against_bridges")
-ON_DEMAND = ("failover", *VLANS)   # minutes, or another kernel: only when they are named
+ON_DEMAND = ("failover", "thousand", *VLANS)   # minutes, or another kernel: only when they are named
 OTHERS = {"failover": (measure_failover, 20), EFFECTS: (measure_effects, 4),     # what measures it, runs at most
           "start.first_welcome": (measure_start, 10), "start.sixteen_ports": (measure_sixteen, 3), "dhcp.carrier_to_address": (dhcp.measure_carrier, 7),
           "dhcp.replug_server_dead": (dhcp.measure_replug, 7), "dhcp.server_returns": (dhcp.measure_return, 7),
           "dhcp.sixteen_leases": (dhcp.measure_sixteen_leases, 7),
           "commands.rate": (measure_commands, 3), "tunnel.goodput": (measure_goodput, 3),
-          "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1), **{name: (measure_vlans, 1) for name in VLANS}}
+          "idle.rss": (measure_idle, 1), "idle.cpu": (measure_idle, 1), "thousand": (measure_thousand, 1),
+          **{name: (measure_vlans, 1) for name in VLANS}}
 
 
 def run_programs(programs, wanted):

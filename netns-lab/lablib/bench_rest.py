@@ -182,6 +182,17 @@ def measure_idle(programs, _):
 VM_PROGRAM = "vm_bench_vlan"
 
 
+def measure_thousand(programs, _):
+    """A thousand VLAN networks end to end, by the scenario that makes them under Debian's kernel. Errors: LabError."""
+    from . import kernels
+    [result] = kernels.run_emulated(["vlan_thousand"], programs, 1, False)
+    if result["result"] != "passed":
+        raise LabError(f"vlan_thousand: {result['reason']}")
+    return [{**figure(name, made["unit"], [made["value"]], made.get("target"),
+                      better="more" if name == "thousand.create_bridges_ratio" else "less"), "kernel": result["kernel"]}
+            for name, made in result["figures"].items()]
+
+
 def measure_vlans(programs, _):
     """VLANs of a bridge's port, read, written and deleted, under Debian's kernel. Emulated: only the ratios mean something."""
     from . import machine

@@ -69,8 +69,8 @@ class Host(Program):
         return self.ctl("status")
 
     def purge(self):
-        """uplinkd --purge: everything that is marked ours goes. Pre: the daemon does not run."""
-        self.node.run([self.programs / "uplinkd", "--config", self.config_file, "--purge"])
+        """uplinkd --purge: everything that is marked ours goes; what it says. Pre: the daemon does not run."""
+        return self.node.run([self.programs / "uplinkd", "--config", self.config_file, "--purge"])
 
     def ctl(self, command, **args):
         """One question on the control socket; its data. Errors: LabError with the daemon's words, OSError if absent."""

@@ -11,6 +11,8 @@ from .ns import LabError
 NETLINK_ROUTE, RTM_SETLINK, RTM_DELLINK, NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 0, 19, 17, 1, 4, 2    # linux/rtnetlink.h
 AF_BRIDGE, IFLA_AF_SPEC, IFLA_BRIDGE_VLAN_INFO = 7, 26, 2                                              # linux/if_bridge.h
 RANGE_BEGIN, RANGE_END = 8, 16
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE, NLM_F_DUMP, NLMSG_DONE = 18, 22, 26, 34, 0x300, 3
+IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED, RTEXT_FILTER_SKIP_STATS = 29, 4, 8
 
 
 class Rtnl:
@@ -34,6 +36,30 @@ class Rtnl:
         _, kind, _, _, _, error = struct.unpack_from("=IHHIIi", answer)
         if kind != NLMSG_ERROR or error:
             raise LabError(f"VLANs {first}..{last} of link {index}: error {-error}")
+
+
+    def dump(self, kind, family=0, mask=0):
+        """Reads a whole dump of one kind, unread: (messages in bytes). mask: of IFLA_EXT_MASK, for links."""
+        body = struct.pack("=BxHiII", family, 0, 0, 0, 0) + (struct.pack("=HHI", 8, IFLA_EXT_MASK, mask) if mask else b"")
+        self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
+        total = 0
+        while True:
+            data = self._socket.recv(1 << 18)
+            total += len(data)
+            at = 0
+            while at < len(data):
+                length, message = struct.unpack_from("=IH", data, at)
+                if message in (NLMSG_ERROR, NLMSG_DONE):
+                    return total
+                at += (length + 3) & ~3
+
+    def dump_all(self):
+        """What a turn that finds nothing to do has to read at least: links, VLANs, addresses, routes, rules."""
+        self.dump(RTM_GETLINK, mask=RTEXT_FILTER_SKIP_STATS)
+        self.dump(RTM_GETLINK, AF_BRIDGE, RTEXT_FILTER_BRVLAN_COMPRESSED)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for kind in (RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE):
+                self.dump(kind, family)
 
 
 @contextlib.contextmanager

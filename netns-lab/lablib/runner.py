@@ -198,7 +198,8 @@ def run_many(chosen, programs, jobs=2, verbose=False, on_result=lambda results: 
 
 def report(result, output, verbose):
     """One line per scenario; below a failed one why, its steps and where the logs are."""
-    figures = "  ".join(f"{key} {value['value']:g} {value['unit']}" for key, value in result["figures"].items())
+    figures = "  ".join(f"{key} {value['value']:g} {value['unit']}" + (f" (target {value['target']:g})" if "target" in value else "")
+                        for key, value in result["figures"].items())
     word = "PASS" if result["result"] == "passed" else "FAIL"
     print(f"{word} {result['name']:<26} {result['seconds']:6.1f} s  "
           f"[{result['kernel']}] {result['title'][:100]}", flush=True)

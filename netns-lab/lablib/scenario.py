@@ -99,9 +99,9 @@ class Lab(Network):
         if not condition:
             raise NotMet(f"does not hold: {text}" + ("" if seen is None else f" (seen: {seen!r})"))
 
-    def figure(self, name, value, unit="ms"):
-        """A measured number for the result line and the JSON."""
-        self.figures[name] = {"value": round(value, 3), "unit": unit}
+    def figure(self, name, value, unit="ms", target=None):
+        """A measured number for the result line and the JSON; beside it what is to be reached, which is not checked."""
+        self.figures[name] = {"value": round(value, 3), "unit": unit} | ({} if target is None else {"target": target})
 
     # -- things scenarios do often -----------------------------------------------------------------------------------
     def nat_network(self, network="lan", subnet="10.99.0.0/24", interface="web"):

@@ -1,5 +1,6 @@
 """The outside of groups: switches that know VLANs, aggregates at their end, captures that show tags."""
 import contextlib
+import json
 import pathlib
 import select
 import socket
@@ -48,11 +49,22 @@ def aggregate(lab, uplink, ports, mode, hash="layer2+3"):
     return name
 
 
-class TaggedCapture:
-    """Frames that enter or leave a node's links, each as (link, VLAN id or None, frame without its tag)."""
+def dissolve(lab, uplink, ports):
+    """The way back: each port is a socket of the switch by itself, with the VLANs that the aggregate had."""
+    name, switch = f"lag-{uplink}", lab.node("sw")
+    vlans = [row["vlan"] for row in json.loads(switch.run(["bridge", "-j", "vlan", "show", "dev", name]))[0]["vlans"]]
+    for port in ports:
+        ip_batch([f"link set p-{port} nomaster", f"link set p-{port} master sw-{uplink} up"], switch.netns)
+        trunk(lab, f"p-{port}", *(vlan for vlan in vlans if vlan != 1))
+    switch.ip("link", "del", name)
 
-    def __init__(self, node, links):
+
+class TaggedCapture:
+    """Frames that enter or leave a node's links, each as (link, VLAN id or None, frame without its tag). entering: only those."""
+
+    def __init__(self, node, links, entering=False):
         self.frames, self._sockets, self._stop = [], {}, threading.Event()
+        self._entering = entering
         with node.inside():
             for link in links:
                 made = self._sockets[link] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
@@ -72,12 +84,13 @@ class TaggedCapture:
             ended = self._stop.is_set()
             source.settimeout(0 if ended else 0.05)
             try:
-                data, extra, _, _ = source.recvmsg(65535, 256)
+                data, extra, _, address = source.recvmsg(65535, 256)
             except OSError:
                 if ended:
                     return
                 continue
-            self.frames.append((link, *tag_of(data, extra)))
+            if not self._entering or address[2] != socket.PACKET_OUTGOING:
+                self.frames.append((link, *tag_of(data, extra)))
 
     def __exit__(self, *exception):
         self._stop.set()

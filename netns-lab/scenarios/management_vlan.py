@@ -1,5 +1,5 @@
 """A management VLAN: DHCP and the path of a group are on its VLAN, tagged on the wire; guests stay on the untagged one and
-do not hear it. Set and taken away under a running tunnel; a network with that id is refused."""
+do not hear it. Its device has the port's MAC (N20). Set and taken away under a running tunnel; a network with that id is refused."""
 from lablib.wires import TaggedCapture, access, answers, switch_knows_vlans, trunk
 
 TOPOLOGY = "two"
@@ -29,6 +29,7 @@ def run(lab):
     link = next(g for g in host.ctl("groups") if g["group"] == "lan")["link"]
     lab.check("the lease is on the VLAN's device", addresses(lab, link) == [host.address("eth0")]
               and not host.kernel_addresses("eth0"), host.kernel("-4", "addr"))
+    lab.check("the device has the MAC of its port", host.kernel("link", "show", "dev", link)[0]["address"] == host_mac(lab))
     lab.check("the same address", host.address("eth0") == address, host.address("eth0"))
     lab.check("the same session", host.session() == session)
     with TaggedCapture(host.node, ["eth0"]) as wire, TaggedCapture(vm.node, ["eth0"]) as heard:

@@ -76,6 +76,7 @@ def run(lab):
         if not any(all(word in problem for word in words) for problem in problems):
             unclear.append((operations[-1], words, problems))
     lab.check("each refusal has one line that names the thing, the value and what is allowed", not unclear, unclear)
+    every_problem(lab, mac)
     lab.step("cards that come later are accepted when asked for")
     lab.console.must([{"op": "group.create", "group": "later", "adapters": ["02:00:00:00:77:77"], "allow_pending": True}])
     lab.console.must({"op": "group.delete", "group": "later"})
@@ -88,6 +89,32 @@ def run(lab):
     lab.check("the model is what it was", lab.host.uplinkctl("export")[1] == export)
     lab.check("so is the kernel", lab.host.picture() == kernel)
     lab.check("only the two good commands made revisions", lab.host.ctl("status")["revision"] == before + 2)
+
+
+def every_problem(lab, mac):
+    """All of a command's problems are told, each with its operation, and none twice: those of its form, then those of its sense."""
+    form = [([vlan(0, "a")], "0 is out of range 2..4094"), ([vlan(4095, "b")], "4095 is out of range 2..4094"),
+            ([{"op": "adapter.set", "adapter": "eth0", "mtu": 1499}], "1500..9000"),
+            ([{"op": "group.create", "group": "g", "adapters": ["eth0"], "mode": "broadcast"}], "breaks bridged VMs"),
+            ([lab.publish("r1", port=0)], "port 0"), ([lab.publish("r2", port="90-80")], "90-80"),
+            ([network("a" * 33, subnet="10.50.0.0/24")], "a" * 33), ([attach("i", mac="nonsense")], "nonsense")]
+    sense = [([network("n1", subnet="192.168.1.128/25")], "192.168.1.128/25"),
+             ([network("n2", subnet="10.99.0.0/16")], "10.99.0.0/16"),
+             ([network("n3", subnet="10.50.0.0/24", dhcp={"from": "10.51.0.10", "to": "10.50.0.20"})], "10.51.0.10"),
+             ([network("n4", "untagged", group="none")], "none"),
+             ([{"op": "group.create", "group": "g1", "adapters": ["eth0"]},
+               {"op": "group.create", "group": "g2", "adapters": ["eth0"]}], "belongs to one group"),
+             ([attach("i1", mac="01:00:5e:00:00:01")], "01:00:5e:00:00:01"), ([attach("i2", mac=mac)], mac),
+             ([{"op": "network.delete", "network": "gone"}], "gone"), ([lab.publish("r1", port=8480)], "8480"),
+             ([lab.publish("r2", port=9000), lab.publish("r3", port="8999-9001")], "9000"),
+             ([{"op": "interface.detach", "interface": "ghost"}], "ghost")]
+    for name, several in (("form", form), ("sense", sense)):
+        problems = refused(lab, [operation for operations, _ in several for operation in operations])
+        missing = [word for _, word in several if sum(word in problem for problem in problems) < 1]
+        lab.check(f"every problem of {name} is told", not missing, [missing, problems])
+        lab.check(f"of {name}: none is told twice", len(set(problems)) == len(problems), problems)
+        spare = [problem for problem in problems if not any(word in problem for _, word in several)]
+        lab.check(f"of {name}: nothing else is told", not spare, spare)
 
 
 def refused(lab, operations):

@@ -1,6 +1,9 @@
-"""Taking over: the daemon starts on a machine whose ports are in use. A TCP connection over a port that becomes ours lives on,
-because the address moves to the bridge in one step; one over another port, managed or not, never notices: nothing of it is
-sent again, no echo is late."""
+"""Taking over (N69): the daemon starts on a machine whose ports are in use. A TCP connection over a port that becomes ours lives on,
+because the address moves to the bridge in one step: of 50 pings per second to it none is lost, on the way in and, at the purge,
+on the way back. One over another port, managed or not, never notices: nothing of it is sent again, no echo is late."""
+import re
+import signal
+
 from lablib.streams import EchoStream
 from lablib.traffic import TcpEcho, UdpEcho, UdpFlow, longest_gap, retransmitted
 
@@ -69,7 +72,9 @@ def run(lab):
             for one in own.values():
                 one.begin()
             taken.append(port)
-            restart(lab, [p for p in addresses if p not in taken], *taken)
+            with Pings(lab, uplink[port].name, addresses[port]):
+                restart(lab, [p for p in addresses if p not in taken], *taken)
+                lab.lasts(0.5)
             for one in own.values():
                 one.lives()
             lab.check("the address is on the bridge", addresses[port] in lab.host.kernel_addresses(port),
@@ -87,3 +92,32 @@ def run(lab):
             one.stream.stop()
     lab.check("the ignored port is in no bridge", "master" not in lab.host.kernel("link", "show", "dev", "eth2")[0])
     lab.check("and is not shown as a port", "eth2" not in [p["port"] for p in lab.host.ctl("ports")])
+    lab.step("the purge gives the port back under the same pings")
+    lab.host.stop()
+    with Pings(lab, uplink["eth0"].name, addresses["eth0"]):
+        lab.host.purge()
+        lab.lasts(0.5)
+    lab.check("the address is on the adapter", addresses["eth0"] in str(lab.host.kernel("-4", "addr", "show", "dev", "eth0")))
+    lab.host.start()
+
+
+class Pings:
+    """While the block runs, 50 pings per second from a client; after it, none may be lost."""
+
+    def __init__(self, lab, client, address):
+        self.lab, self.client, self.address = lab, lab.client(client), address
+
+    def __enter__(self):
+        name = f"pings-{len(self.lab.figures)}.log"
+        self.log = self.client.dir / name
+        self.program = self.client.spawn(["ping", "-n", "-i", "0.02", self.address], log=name)
+        self.lab.expect(5, "they are answered", lambda: "bytes from" in self.log.read_text())
+
+    def __exit__(self, kind, *error):
+        self.program.send_signal(signal.SIGINT)
+        self.program.wait(timeout=10)
+        if kind:
+            return
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", self.log.read_text()).groups())
+        self.lab.figure(f"pings_lost_of_{sent}", sent - received, "packets")
+        self.lab.check("none is lost", sent == received and sent >= 25, [sent, received])

@@ -1,5 +1,8 @@
-"""G4, A4, A9. Untagged and VLAN networks of one adapter, its socket a trunk: who hears whom, cell by cell, by packets that
-need ARP; what is on the wire has its tag; a guest that changes its network is moved at once and keeps its tap."""
+"""G4, A4, A9, N20. Untagged and VLAN networks of one adapter, its socket a trunk: who hears whom, cell by cell, by packets that
+need ARP; what is on the wire has its tag; a guest that changes its network is moved at once and keeps its tap, and so do the
+guests of a network whose VLAN id changes in place."""
+import json
+
 from lablib.reach import arp_request, frame, BROADCAST, ETH_P_ARP, send_frame
 from lablib.wires import TaggedCapture, answers, switch_knows_vlans, trunk
 
@@ -68,14 +71,29 @@ def run(lab):
     lab.check("it reaches the guest there", answers(vms["t1"].node, address["w1"]))
     lab.check("and not the one it reached", not answers(vms["t1"].node, address["t2"]))
     lab.check("the tunnel carried on", lab.host.session() == session and lab.host.active_port() == "eth0")
+    lab.step("network twenty gets VLAN 30 in place: its guests keep their taps and each other")
+    taps = {name: lab.host.kernel("link", "show", "dev", vms[name].tap)[0]["ifindex"] for name in ("t1", "w1")}
+    lab.console.must({"op": "network.update", "network": "twenty", "vlan_id": 30})
+    lab.check("the same taps", taps == {name: lab.host.kernel("link", "show", "dev", vms[name].tap)[0]["ifindex"] for name in taps})
+    with TaggedCapture(lab.host.node, ["eth0"]) as wire:
+        lab.check("they reach each other", answers(vms["t1"].node, address["w1"]))
+        send_frame(vms["w1"].node, frame(BROADCAST, vms["w1"].mac, ETH_P_ARP,
+                                         arp_request(vms["w1"].mac, address["w1"], "172.31.0.99")))
+        lab.expect(5, "frames of w1 leave with VLAN 30", lambda: wire.tags(vms["w1"].mac) == {30})
+    lab.check("the adapter carries 30 in place of 20", {10, 30} <= carried(lab) and 20 not in carried(lab), carried(lab))
     lab.step("what a network's interfaces need is not deleted under them")
     refused = lab.console.command({"op": "network.delete", "network": "twenty"})
     lab.check("refused, naming them", refused["state"] == "refused" and "t1" in str(refused["problems"])
               and "w1" in str(refused["problems"]), refused)
     lab.console.must([{"op": "interface.detach", "interface": name} for name in ("t1", "w1")]
                      + [{"op": "network.delete", "network": "twenty"}])
-    vlans = lab.host.node.run(["bridge", "-j", "vlan", "show", "dev", "eth0"])
-    lab.check("its VLAN has left the trunk", '"vlan":20' not in vlans and '"vlan":10' in vlans, vlans)
+    lab.check("its VLAN has left the trunk", 30 not in carried(lab) and 10 in carried(lab), carried(lab))
+
+
+def carried(lab):
+    """VLAN ids of the adapter."""
+    [port] = json.loads(lab.host.node.run(["bridge", "-j", "vlan", "show", "dev", "eth0"]))
+    return {entry["vlan"] for entry in port["vlans"]}
 
 
 def hears(lab, vm, name, other, address):

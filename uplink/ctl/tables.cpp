@@ -128,13 +128,15 @@ std::string groups_text(const json::array& rows, const Style& style) {
   }
   return rows_text(
              rows,
-             Table({"GROUP", "MODE", "STATE", "ADAPTERS (* CARRIES)", "ROLE", "VLAN", "MTU",
-                    "HEAR EACH OTHER"}),
+             Table({"GROUP", "MODE", "PRIMARY", "RESELECT", "STATE", "ADAPTERS (* CARRIES)", "ROLE",
+                    "VLAN", "MTU", "HEAR EACH OTHER"}),
              [](const json::object& row) -> std::vector<Cell> {
                const Tone tone = is_true(row, "implicit") ? Tone::faint : Tone::plain;
                const std::string check = field(row, "check");
                return {{field(row, "group"), Tone::strong},
                        {field(row, "mode"), tone},
+                       {field(row, "primary")},
+                       {field(row, "reselect")},
                        state_cell(row),
                        {members_cell(row)},
                        {field(row, "role")},

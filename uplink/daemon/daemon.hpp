@@ -77,6 +77,7 @@ class Daemon {
   void tell_takeover(const netmodel::ObservedState& observed);
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
+  void tell_released(const TurnResult& turn);
   void on_tunnel_message(tunnel::Channel channel, std::string_view text);
   void act(const netmodel::HostAction& action, std::function<void(Result<std::string>)> done);
   void identify(const netmodel::IdentifyPort& wanted,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
@@ -76,6 +77,7 @@ void Daemon::retire_endpoints() {
 void Daemon::on_turn(const TurnResult& turn) {
   tell_drift(turn);
   tell_notes(turn);
+  tell_released(turn);
   if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
   ports_.on_dump(turn.observed, reconciler_.model());
   services_.apply(turn.rendered.services);
@@ -127,6 +129,22 @@ void Daemon::tell_drift(const TurnResult& turn) {
   events_.add(
       "drift.repaired",
       {{"writes", turn.plan.size()}, {"lines", std::move(lines)}, {"verified", turn.verified}});
+}
+
+/// Ports of somebody else whose bridge went with its network: they are left in no bridge.
+void Daemon::tell_released(const TurnResult& turn) {
+  for (const auto& [bridge, names] : ports_.foreign_ports()) {
+    if (turn.observed.find_link(bridge) != nullptr) { continue; }
+    for (const auto& name : names) {
+      const auto* link = turn.observed.find_link(name);
+      if (link == nullptr || !link->link.master.empty()) { continue; }
+      events_.add(
+          "port.released",
+          {{"link", name},
+           {"bridge", bridge},
+           {"what", fmt::format("{} is in no bridge any more: its bridge {} went", name, bridge)}});
+    }
+  }
 }
 
 void Daemon::tell_notes(const TurnResult& turn) {

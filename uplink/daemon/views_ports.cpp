@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "netmodel/core/names.hpp"
+#include "netmodel/core/state.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/views.hpp"
 #include "uplink/io/port_counters.hpp"
@@ -73,6 +74,19 @@ void add_port(json::object& row, const ViewSources& s, const Port& port) {
 
 std::string mode_of(const netmodel::Group& group) {
   return group.adapters.size() < 2 ? "single" : std::string(netmodel::to_string(group.mode));
+}
+
+/// The bond of two members or more; of active-backup also who is preferred, and when it carries
+/// again once it has come back.
+void add_bond(json::object& row, const ViewSources& s, const Port& leader,
+              const netmodel::Group& group) {
+  row["bond"] = netmodel::bond_name(leader.base_mac);
+  if (group.mode != netmodel::GroupMode::active_backup) { return; }
+  row["primary"] = nullptr;
+  for (const Port* member : s.ports.members_of(leader)) {
+    if (member->base_mac == group.primary) { row["primary"] = member->name; }
+  }
+  row["reselect"] = std::string(to_string(netmodel::BondAttributes{}.reselect));
 }
 
 void add_check(json::object& row, const ViewSources& s, const Port& port) {
@@ -158,7 +172,7 @@ json::array groups_view(const ViewSources& s) {
     if (const auto group = groups.find(port.group); group != groups.end()) {
       row["mode"] = mode_of(group->second);
       row["role"] = std::string(netmodel::to_string(group->second.role));
-      if (group->second.adapters.size() > 1) { row["bond"] = netmodel::bond_name(port.base_mac); }
+      if (group->second.adapters.size() > 1) { add_bond(row, s, port, group->second); }
       if (group->second.management_vlan) {
         row["management_vlan"] = *group->second.management_vlan;
       }

@@ -12,10 +12,12 @@
 namespace edge::netmodel {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 using namespace test;
 
@@ -57,6 +59,34 @@ TEST_F(ApplyTest, AnUnknownAdapterIsRefusedUnlessItMayComeLater) {
   accept({by_mac});
   facts.allow_pending_adapters = false;
   accept({by_mac});  // Known by now: its settings can be changed while it is away.
+}
+
+/// Why: a card may be bought with its settings, its networks and its publications made ready.
+TEST_F(ApplyTest, EachOperationThatNamesAnAdapterMayNameOneThatComesLaterIfItSaysSo) {
+  const auto with = [](std::string_view operation, std::string_view more) {
+    return fmt::format(R"({{"op":{},{}}})", operation, more);
+  };
+  accept({web_network, R"({"op":"interface.attach","interface":"i","vm":"v","network":"web"})"});
+  for (const std::string_view operation :
+       {R"("adapter.set","adapter":"02:00:00:00:00:09","mtu":9000)",
+        R"("network.create","network":"u","kind":"untagged","adapter":"02:00:00:00:00:09")",
+        R"("gateway.publish","rule":"r","interface":"i","protocol":"tcp","port":80,
+              "adapters":["02:00:00:00:00:09"])",
+        R"("host.set","uplink_order":["02:00:00:00:00:09","eth0"])"}) {
+    model.adapters.clear();
+    EXPECT_THAT(refuse({with(operation, R"("allow_pending":false)")}),
+                Contains(AllOf(HasSubstr("there is no adapter \"02:00:00:00:00:09\""),
+                               HasSubstr("for a card that comes later set \"allow_pending\""))))
+        << operation;
+    accept({with(operation, R"("allow_pending":true)")});
+  }
+  // What an operation made known, those after it may name.
+  model.adapters.clear();
+  accept({R"({"op":"adapter.set","adapter":"02:00:00:00:00:0a","mtu":9000,"allow_pending":true})",
+          R"({"op":"host.set","uplink_order":["02:00:00:00:00:0a"]})"});
+  // Nobody can be asked to light up, or to spare, a card that is not there.
+  EXPECT_THAT(refuse({R"({"op":"port.identify","adapter":"02:00:00:00:00:0b"})"}),
+              ElementsAre(Not(HasSubstr("allow_pending"))));
 }
 
 TEST_F(ApplyTest, ANatNetworkComesChangesAndGoes) {

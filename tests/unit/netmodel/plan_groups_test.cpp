@@ -218,6 +218,25 @@ TEST_F(PlanGroupsTest, APurgeGivesTheMembersBackUpAndUnderTheirOwnMac) {
   }
 }
 
+/// Why: it was taken out of the bond and set up again, against the person who had set it down.
+TEST_F(PlanGroupsTest, AMemberThatAPersonSetDownStaysDownInItsBond) {
+  join();
+  converge();
+  host.kernel.set_admin_up("eth1", false);
+  facts.adapters[1].locally_disabled = true;
+  facts.adapters[1].carrier = false;
+  EXPECT_THAT(lines(), Each(Not(HasSubstr("eth1"))));
+  converge();
+  EXPECT_EQ(master("eth1"), bond0);
+  EXPECT_FALSE(link("eth1").link.admin_up);
+  // Set up again by that person: a member as before.
+  host.kernel.set_admin_up("eth1", true);
+  facts.adapters[1].locally_disabled = false;
+  facts.adapters[1].carrier = true;
+  converge();
+  EXPECT_EQ(master("eth1"), bond0);
+}
+
 TEST_F(PlanGroupsTest, AnAdapterThatIsNoLongerOursLeavesTheBond) {
   join();
   model.groups["lan"].adapters.push_back(mac2);

@@ -247,5 +247,34 @@ TEST_F(PlanTakeoverTest, PurgeLeavesTheAdaptersUpAndNothingOfOurs) {
   EXPECT_THAT(make_purge_plan(after, false), IsEmpty());
 }
 
+/// Why: what rode on the bridge once came back on a VM manager's tap as well, which was set up and
+/// was given IPv6; and nobody was told that his tap hangs in the air.
+TEST_F(PlanTakeoverTest, ATapOfAVmManagerIsLetGoAsItIsWhenItsBridgeGoes) {
+  facts.adapters[0].lease.reset();
+  host.kernel.set_admin_up("eth0", true);
+  const Address machine{
+      .link = "eth0", .prefix = prefix("192.168.1.9/24"), .no_prefix_route = false, .ours = false};
+  host.kernel.add_foreign_address(machine);
+  converge();
+  Link tap{.name = "vnet0", .kind = LinkKind::tap, .mac = MacAddress{{0xfe, 0x54, 0, 0, 0, 9}}};
+  tap.admin_up = false;
+  tap.master = bridge0;
+  host.kernel.add_foreign_link(tap);
+  const Plan plan = make_purge_plan(host.kernel.state());
+  std::vector<std::string> of_tap;
+  for (const auto& operation : plan) {
+    if (to_text(operation).contains("vnet0")) { of_tap.push_back(to_text(operation)); }
+  }
+  EXPECT_THAT(of_tap, ElementsAre("ip link set dev vnet0 nomaster"));
+  host.run(plan);
+  const ObservedState after = host.kernel.state();
+  const ObservedLink* left = after.find_link("vnet0");
+  ASSERT_NE(left, nullptr);
+  EXPECT_EQ(left->link.master, "");
+  EXPECT_FALSE(left->link.admin_up);
+  EXPECT_EQ(after.find_link("eth0")->link.master, "");
+  EXPECT_THAT(after.addresses, ElementsAre(testing::Field(&Address::link, "eth0")));
+}
+
 }  // namespace
 }  // namespace edge::netmodel

@@ -1,0 +1,1 @@
+edge_bench(bench_model bench/model edge_fake_kernel)
