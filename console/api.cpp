@@ -8,10 +8,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
+#include "base/host_id.hpp"
 #include "console/clock.hpp"
 #include "console/page.hpp"
 #include "console/uuid.hpp"
-#include "tunnel/io/certificate.hpp"
 
 namespace edge::console {
 
@@ -314,7 +314,7 @@ asio::awaitable<HttpResponse> Api::revoke(Route route, std::string body) {
                                          "revokes it all the same",
                                          route.host.substr(0, 64)));
     }
-    if (!tunnel::is_host_id(route.host)) {
+    if (!is_host_id(route.host)) {
       co_return problem(422, fmt::format("host \"{}\": {}", route.host.substr(0, 64),
                                          "an id is [a-z0-9][a-z0-9-]{0,31}"));
     }

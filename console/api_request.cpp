@@ -218,7 +218,7 @@ void check_field(std::string_view name, const json::value& value, Checker& check
     if (!value.is_bool()) { check.wrong(field, value, "true or false"); }
   } else if (name == "deadline") {
     if (!value.is_string() || !parse_iso8601(value.get_string())) {
-      check.wrong(field, value, "a time as 2026-03-04T05:06:07Z");
+      check.wrong(field, value, "a time as 2026-03-04T05:06:07Z or with an offset, +01:00");
     }
   } else {
     check.unknown(name,
@@ -294,9 +294,11 @@ std::expected<Route, Problem> route(std::string_view method, std::string_view ta
     if (auto read = read_parameters(query, pattern.parameters, out); !read) {
       return std::unexpected(std::move(read).error());
     }
+    for (char& c : out.command_id) {  // As in the command itself: RFC 9562, 4 takes both.
+      if (c >= 'A' && c <= 'Z') { c = static_cast<char>(c - 'A' + 'a'); }
+    }
     if (!out.command_id.empty() && !store::is_command_id(out.command_id)) {
-      return bad(400,
-                 fmt::format("id {}: expected a UUID in lower case", edge::quoted(out.command_id)));
+      return bad(400, fmt::format("id {}: expected a UUID", edge::quoted(out.command_id)));
     }
     return out;
   }

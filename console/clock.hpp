@@ -25,7 +25,7 @@ inline WallTime wall_now() {
 
 /// "2026-03-04T05:06:07.089Z"
 std::string to_iso8601(WallTime time);
-/// Accepts "2026-03-04T05:06:07Z" with an optional fraction. Errors: nullopt.
+/// RFC 3339: "2026-03-04T05:06:07Z", also with a fraction or an offset. Errors: nullopt.
 std::optional<WallTime> parse_iso8601(std::string_view text);
 
 }  // namespace edge::console

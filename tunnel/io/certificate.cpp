@@ -9,6 +9,8 @@
 #include <memory>
 #include <string_view>
 
+#include "base/host_id.hpp"
+
 namespace edge::tunnel {
 namespace {
 
@@ -126,14 +128,6 @@ std::string subject_alt_names_text(const X509& certificate) {
   return out.empty() ? "none" : out;
 }
 
-bool is_host_id(std::string_view id) {
-  if (id.empty() || id.size() > 32 || id.front() == '-') { return false; }
-  for (const char c : id) {
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) { return false; }
-  }
-  return true;
-}
-
 Result<std::string> host_id_of(const X509& certificate) {
   const Names names = subject_alt_names(certificate);
   std::string found;
@@ -154,7 +148,8 @@ Result<std::string> host_id_of(const X509& certificate) {
   }
   if (!is_host_id(found)) {
     return fail(Errc::invalid_input, "host id \"" + printable(found) +
-                                         "\" in the certificate is not [a-z0-9][a-z0-9-]{0,31}");
+                                         "\" in the certificate is not " +
+                                         std::string(host_id_form));
   }
   return found;
 }

@@ -32,8 +32,6 @@ std::string to_iso8601(WallTime time);
 /// The subject alternative names for people: "DNS a.example, IP 10.0.0.1"; "none".
 std::string subject_alt_names_text(const X509& certificate);
 
-/// [a-z0-9][a-z0-9-]{0,31}.
-bool is_host_id(std::string_view id);
 /// The id of the one URI SAN urn:gallium:host:<id>.
 /// Errors: invalid_input when there is none, more than one, or <id> is not [a-z0-9][a-z0-9-]{0,31}.
 Result<std::string> host_id_of(const X509& certificate);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/host_id.hpp"
 #include "base/quoted.hpp"
 #include "base/toml_reader.hpp"
 
@@ -31,11 +32,9 @@ void read_listen(TomlReader& in, const toml::node& node, std::string_view key, s
 
 void read_host_id(TomlReader& in, const toml::node& node, std::string_view key, std::string& out) {
   if (!in.text(node, key, out)) { return; }
-  const bool fits =
-      !out.empty() && out.size() <= 64 &&
-      out.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
-          std::string::npos;
-  if (!fits) { in.wrong(node, key, "1..64 of letters, digits, '-', '.', '_'"); }
+  if (!is_host_id(out)) {
+    in.wrong(node, key, fmt::format("{}, as in the certificate", host_id_form));
+  }
 }
 
 void read_clock_trust(TomlReader& in, const toml::node& node, std::string_view key,

@@ -47,6 +47,10 @@ TEST(ApiRoute, SaysWhatIsWrongAndWhatIsAllowed) {
   const auto method = route("DELETE", "/api/v1/hosts/hv-01/commands");
   EXPECT_EQ(method.error().status, 405U);
   EXPECT_EQ(method.error().allow, "POST, GET");
+  const auto large =
+      route("GET", "/api/v1/hosts/hv-01/commands/0192F0C1-2345-4678-89AB-CDEF01234567");
+  ASSERT_TRUE(large);
+  EXPECT_EQ(large->command_id, "0192f0c1-2345-4678-89ab-cdef01234567") << "as POST takes it";
   const auto id = route("GET", "/api/v1/hosts/hv-01/commands/not-a-uuid");
   EXPECT_EQ(id.error().status, 400U);
   EXPECT_NE(id.error().detail.find("not-a-uuid"), std::string::npos);

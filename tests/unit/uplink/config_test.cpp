@@ -44,6 +44,18 @@ TEST(ConfigTest, EveryProblemIsListedWithItsLineAndWhatIsAllowed) {
       << problems[3];
 }
 
+TEST(ConfigTest, AHostsIdIsOneThatACertificateCanHave) {
+  for (const char* id : {"hv-01", "a", "0123456789abcdef0123456789abcdef"}) {
+    EXPECT_TRUE(problems_of(std::string(kMinimal) + "[host]\nid = \"" + id + "\"\n").empty()) << id;
+  }
+  for (const char* id : {"", "HV-01", "hv_01", "-a", "0123456789abcdef0123456789abcdef0"}) {
+    const auto problems = problems_of(std::string(kMinimal) + "[host]\nid = \"" + id + "\"\n");
+    ASSERT_EQ(problems.size(), 1U) << id;
+    EXPECT_NE(problems[0].find("[a-z0-9][a-z0-9-]{0,31}, as in the certificate"), std::string::npos)
+        << problems[0];
+  }
+}
+
 TEST(ConfigTest, BoundsHoldOnBothSides) {
   for (const auto& [value, good] :
        std::vector<std::pair<int, bool>>{{49, false}, {50, true}, {10000, true}, {10001, false}}) {
