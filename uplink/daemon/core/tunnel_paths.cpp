@@ -33,6 +33,17 @@ bool may_have_been_too_large(tunnel::PathCause cause) {
          cause == tunnel::PathCause::local_stall;
 }
 
+namespace {
+
+/// What is offered has its turn, and the time of a dial, before the address that is to be left.
+Duration wait_of(const tunnel::Goaway& goaway) {
+  constexpr std::chrono::seconds offer_first{5};
+  const Duration wait = goaway.reconnect_in;
+  return goaway.endpoints.empty() ? wait : wait + goaway.spread + offer_first;
+}
+
+}  // namespace
+
 TunnelPaths::TunnelPaths(tunnel::SessionOptions options, Random random, Judge judge)
     : engine_(0, random.next()),
       session_(std::move(options), Random(random.next())),
@@ -175,7 +186,7 @@ void TunnelPaths::on_dead(const tunnel::PathDead& dead, MonoTime now) {
 void TunnelPaths::come_later(const PathKey& key, const tunnel::Goaway& goaway, MonoTime now) {
   if (const auto successor = in_role(key, LinkRole::successor)) { drop(*successor); }
   end_proof_of(key, "the Console asked to come later", now);
-  engine_.on_retry_later(key, goaway.reconnect_in, goaway.spread, now);
+  engine_.on_retry_later(key, wait_of(goaway), goaway.spread, now);
 }
 
 void TunnelPaths::greet(PathId path, Greeting greeting, MonoTime now) {
@@ -289,7 +300,7 @@ void TunnelPaths::on_handshake_frame(PathId path, const tunnel::Frame& frame, Mo
         return end_proof({.what = "the Console asked to come later"}, now);
       }
       drop(path);
-      engine_.on_retry_later(link.key, goaway->reconnect_in, goaway->spread, now);
+      engine_.on_retry_later(link.key, wait_of(*goaway), goaway->spread, now);
       orders_.emplace_back(tunnel::Action(tunnel::PeerGoaway{path, *goaway}));
       return settle_ended(link.key, now);
     }
