@@ -112,7 +112,10 @@ void GroupCheck::arm(std::chrono::steady_clock::duration delay) {
   timer_.async_wait([this](boost::system::error_code ec) {
     if (ec || stopped_) { return; }
     check_all(model_, [this] {
-      if (!seen_.empty() && !stopped_) { arm(interval); }
+      const bool split = std::ranges::any_of(
+          verdicts_, [](const auto& item) { return !item.second.lines.empty(); });
+      if (seen_.empty() || stopped_) { return; }
+      arm(split ? std::chrono::steady_clock::duration(interval_split) : interval);
     });
   });
 }
@@ -193,6 +196,7 @@ void GroupCheck::keep(const std::string& id, const Verdict& verdict) {
     events_.add("group.whole", {{"group", id}, {"members", texts(verdict.members)}});
   } else {
     events_.add("group.split", {{"group", id}, {"what", texts(verdict.lines)}});
+    if (!stopped_) { arm(interval_split); }  // Also where a person asked.
   }
 }
 

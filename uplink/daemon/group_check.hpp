@@ -31,6 +31,8 @@ struct CheckBox {
 class GroupCheck {
  public:
   static constexpr std::chrono::minutes interval{5};
+  /// Somebody is at the switch: he wants to see that it is right now.
+  static constexpr std::chrono::seconds interval_split{15};
   static constexpr std::chrono::seconds after_change{3};  ///< Switches have begun to forward.
   /// Of 802.3ad groups, which costs three small reads per member. A partner is lost after 3 s,
   /// found within 2 (fast LACPDUs), so what is seen twice in a row is true.
