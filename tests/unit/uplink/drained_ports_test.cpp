@@ -112,7 +112,7 @@ TEST_F(DrainedPortsTest, WhatTheConsoleSpreadIsNotGoneAroundByIt) {
   engine.on_retry_later({"b", 0}, 1min, 0s, now);
   EXPECT_THAT(done(), IsEmpty());
   unplug("b");
-  EXPECT_THAT(done(), ElementsAre("dial a")) << "b will not come back then";
+  EXPECT_THAT(done(), ElementsAre("close b", "dial a")) << "b will not come back then";
 }
 
 TEST_F(DrainedPortsTest, WhereAllAreDrainedTheyGoOn) {
