@@ -110,12 +110,14 @@ HttpResponse response_of(const Problem& problem) {
   return out;
 }
 
+bool Api::admits(std::string_view authorization) const { return authorized(authorization, token_); }
+
 asio::awaitable<HttpResponse> Api::answer(HttpRequest request) {
   ++requests_;
   auto found = route(request.method, request.target);
   // The page is only a form; without the token nothing else tells whether it exists.
   const bool open = found && found->call == Call::page;
-  if (!open && !authorized(request.authorization, token_)) {
+  if (!open && !admits(request.authorization)) {
     co_return problem(401, "the Authorization header does not carry the API's bearer token");
   }
   if (!found) { co_return response_of(found.error()); }
@@ -384,8 +386,7 @@ asio::awaitable<std::string> Api::next_events(std::shared_ptr<Subscriber> subscr
     }
     *cursor = rows->empty() ? feed_.last_seq() : rows->back().seq;
   }
-  for (const std::string& update : subscriber->updates) { out += update; }
-  subscriber->updates.clear();
+  out += subscriber->take();
   if (out.empty()) { out = ": nothing new\n\n"; }
   co_return out;
 }

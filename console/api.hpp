@@ -42,6 +42,8 @@ class Api {
         token_(std::move(token)) {}
 
   boost::asio::awaitable<HttpResponse> answer(HttpRequest request);
+  /// Does this Authorization header carry the token?
+  bool admits(std::string_view authorization) const;
   /// The next part of an event stream: what is new after `cursor` (which it moves), a comment when
   /// nothing came for a while; empty: the stream ends.
   boost::asio::awaitable<std::string> next_events(std::shared_ptr<Subscriber> subscriber,

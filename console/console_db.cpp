@@ -235,8 +235,30 @@ Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
           row.bind(event.host, event.n, to_ms(event.time), event.time_text, event.kind, event.data)
               .run());
     }
+    if (!events.empty()) { EDGE_TRY(count_events(events)); }
     return last_seq();
   });
+}
+
+/// One that says much at once does not have the disk until the next prune().
+Result<void> ConsoleDb::count_events(std::span<const EventRow> events) {
+  const std::string& host = events.front().host;
+  Unpruned& since = unpruned_[host];
+  since.events += static_cast<std::int64_t>(events.size());
+  for (const EventRow& event : events) {
+    since.bytes += static_cast<std::int64_t>(event.data.size());
+  }
+  if (since.events < limits_.unpruned_events_max && since.bytes < limits_.unpruned_bytes_max) {
+    return {};
+  }
+  unpruned_.erase(host);
+  EDGE_ASSIGN(Query old,
+              database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
+                              " row_number() OVER newest AS age,"
+                              " sum(length(CAST(data AS BLOB))) OVER newest AS bytes FROM events"
+                              " WHERE host=?1 WINDOW newest AS (ORDER BY n DESC))"
+                              " WHERE age>?2 OR bytes>?3)"));
+  return old.bind(host, limits_.events_per_host_max, limits_.event_bytes_per_host_max).run();
 }
 
 Result<std::vector<EventRow>> ConsoleDb::events_of(std::string_view host, std::int64_t after,
@@ -344,9 +366,11 @@ Result<std::int64_t> ConsoleDb::prune() {
   return database_.transaction([&]() -> Result<std::int64_t> {
     EDGE_ASSIGN(Query events,
                 database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
-                                " row_number() OVER (PARTITION BY host ORDER BY n DESC) AS age"
-                                " FROM events) WHERE age>?1)"));
-    EDGE_TRY(events.bind(limits_.events_per_host_max).run());
+                                " row_number() OVER newest AS age,"
+                                " sum(length(CAST(data AS BLOB))) OVER newest AS bytes FROM events"
+                                " WINDOW newest AS (PARTITION BY host ORDER BY n DESC))"
+                                " WHERE age>?1 OR bytes>?2)"));
+    EDGE_TRY(events.bind(limits_.events_per_host_max, limits_.event_bytes_per_host_max).run());
     std::int64_t dropped = database_.changes();
     EDGE_ASSIGN(Query commands,
                 database_.query("DELETE FROM commands WHERE finished IS NOT NULL AND seq NOT IN"

@@ -1,6 +1,7 @@
 // The Console's memory in one SQLite file: hosts, commands, results, events.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,9 @@ struct AddOutcome {
 
 struct DbLimits {
   std::int64_t events_per_host_max = 20'000;
+  std::int64_t event_bytes_per_host_max = 16LL << 20;  ///< Of `data`.
+  std::int64_t unpruned_events_max = 2'000;            ///< Of one host, since it was pruned.
+  std::int64_t unpruned_bytes_max = 2LL << 20;
   std::int64_t issued_per_host_max = 200;
   std::int64_t former_per_host_max = 3;
   std::int64_t commands_max = 500'000;    ///< Finished ones beyond go, oldest first.
@@ -61,7 +65,7 @@ class ConsoleDb {
   /// Newest first.
   Result<std::vector<CommandRow>> recent_commands(std::string_view host, std::size_t limit);
 
-  /// Known numbers are skipped. Returns the seq of the newest event of all hosts.
+  /// All of one host. Known numbers are skipped. Returns the seq of the newest event of all hosts.
   Result<std::int64_t> add_events(std::span<const EventRow> events);
   Result<std::vector<EventRow>> events_of(std::string_view host, std::int64_t after,
                                           std::size_t limit);
@@ -98,8 +102,15 @@ class ConsoleDb {
         limits_(limits) {}
 
   store::Database database_;
+  struct Unpruned {
+    std::int64_t events = 0;
+    std::int64_t bytes = 0;
+  };
+  Result<void> count_events(std::span<const EventRow> events);
+
   store::OpenOutcome outcome_;
   DbLimits limits_;
+  std::map<std::string, Unpruned, std::less<>> unpruned_;  ///< By host.
 };
 
 }  // namespace edge::console

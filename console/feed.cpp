@@ -23,6 +23,14 @@ std::shared_ptr<Subscriber> Feed::subscribe() {
   return subscriber;
 }
 
+std::string Subscriber::take() {
+  std::string out;
+  for (const std::string& update : updates) { out += update; }
+  updates.clear();
+  updates_bytes = 0;
+  return out;
+}
+
 bool Feed::heard() const {
   for (const auto& one : subscribers_) {
     if (!one.expired()) { return true; }
@@ -38,8 +46,13 @@ void Feed::events_stored(std::int64_t seq) {
 void Feed::update(std::string_view event, std::string_view json) {
   const std::string block = fmt::format("event: {}\ndata: {}\n\n", event, json);
   each([&](Subscriber& one) {
-    if (one.updates.size() >= Subscriber::updates_max) { one.updates.pop_front(); }
+    one.updates_bytes += block.size();
     one.updates.push_back(block);
+    while (one.updates.size() > Subscriber::updates_max ||
+           (one.updates.size() > 1 && one.updates_bytes > Subscriber::updates_bytes_max)) {
+      one.updates_bytes -= one.updates.front().size();
+      one.updates.pop_front();
+    }
   });
 }
 

@@ -17,11 +17,16 @@ namespace edge::console {
 /// too many.
 struct Subscriber {
   static constexpr std::size_t updates_max = 256;
+  static constexpr std::size_t updates_bytes_max = 1UZ << 20;  ///< Or one of any size.
   explicit Subscriber(boost::asio::io_context& io) : wake(io) {}
 
   boost::asio::steady_timer wake;   ///< Cancelled when there is something to read.
   std::deque<std::string> updates;  ///< Whole blocks of the event stream.
+  std::size_t updates_bytes = 0;
   bool ended = false;
+
+  /// All that wait, in order.
+  std::string take();
 };
 
 /// Threads: the io_context's.

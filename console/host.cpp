@@ -70,6 +70,8 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
       event_seen_(row_.last_event),
       event_stored_(row_.last_event),
       retry_timer_(io),
+      lines_(row_.id, log_lines_burst, std::chrono::seconds(1)),
+      unread_bytes_max_(options.unread_bytes_max),
       signer_(options.signer),
       renewal_spread_(options.renewal_spread) {
   snapshot_ = std::exchange(row_.snapshot, {});
@@ -95,8 +97,8 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
   session_.offer_heartbeat(pace_.heartbeat);
   const auto accepted = session_.accept(id, hello, wall_now(), mono_now());
   if (!accepted) {
-    spdlog::warn("path.refused host={} path={} reason=\"{}\"", row_.id, hello.path.label,
-                 accepted.error().what);
+    lines_.say(spdlog::level::warn, "path.refused host={} path={} reason=\"{}\"", row_.id,
+               hello.path.label, accepted.error().what);
     if (accepted.error().code == Errc::unsupported) {
       ++counters_.versions_refused;
       version_refused_ = {accepted.error().what + ", by " + hello.software, wall_now()};
@@ -104,14 +106,14 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
     }
     return pump();  // It tells the host why, then closes.
   }
-  spdlog::info("path.up host={} path={} session={} last_failure=\"{}\"", row_.id, hello.path.label,
-               to_hex(session_.id()), hello.last_failure);
+  lines_.say(spdlog::level::info, "path.up host={} path={} session={} last_failure=\"{}\"", row_.id,
+             hello.path.label, to_hex(session_.id()), hello.last_failure);
   failures_.erase(hello.path.label);
   version_refused_.reset();
   const bool reinstalled = !row_.install_id.empty() && row_.install_id != hello.install_id;
   if (reinstalled) {
-    spdlog::warn("host.reinstalled host={} install_id={} was={}", row_.id, hello.install_id,
-                 row_.install_id);
+    lines_.say(spdlog::level::warn, "host.reinstalled host={} install_id={} was={}", row_.id,
+               hello.install_id, row_.install_id);
     row_.event_base = event_seen_;  // It counts its events from 1 again.
     keep_former_model();
   }
@@ -200,11 +202,12 @@ void Host::run(tunnel::Action action) {
     bury(*dead);
   } else if (const auto* changed = std::get_if<tunnel::ActiveChanged>(&action)) {
     const std::string to = changed->to ? labels_[*changed->to] : "none";
-    spdlog::info("path.switch host={} to={} reason={}", row_.id, to, to_string(changed->reason));
+    lines_.say(spdlog::level::info, "path.switch host={} to={} reason={}", row_.id, to,
+               to_string(changed->reason));
     announce();
   } else if (const auto* started = std::get_if<tunnel::SessionStarted>(&action)) {
-    spdlog::info("session.started host={} session={} reset={} unfinished={}", row_.id,
-                 to_hex(started->session), started->reset, pending_.size());
+    lines_.say(spdlog::level::info, "session.started host={} session={} reset={} unfinished={}",
+               row_.id, to_hex(started->session), started->reset, pending_.size());
     peer_streams_ = started->streams;
     if (streams_) { streams_->start(peer_streams_, started->session); }
     forget_replies();  // The host says again what it was not told.
@@ -221,21 +224,24 @@ void Host::run(tunnel::Action action) {
     }
     set_online(true);
   } else if (const auto* resumed = std::get_if<tunnel::SessionResumed>(&action)) {
-    spdlog::info("session.resumed host={} session={} detached_ms={}", row_.id,
-                 to_hex(resumed->session), resumed->detached_for / std::chrono::milliseconds(1));
+    lines_.say(spdlog::level::info, "session.resumed host={} session={} detached_ms={}", row_.id,
+               to_hex(resumed->session), resumed->detached_for / std::chrono::milliseconds(1));
     set_online(true);
   } else if (std::holds_alternative<tunnel::SessionDetached>(action)) {
-    spdlog::warn("session.detached host={}: its last path is gone; waiting for it to come back",
-                 row_.id);
+    lines_.say(spdlog::level::warn,
+               "session.detached host={}: its last path is gone; waiting for it to come back",
+               row_.id);
     set_online(false);
   } else if (std::holds_alternative<tunnel::SessionExpired>(action)) {
-    spdlog::info("session.expired host={} unfinished={}", row_.id, pending_.size());
+    lines_.say(spdlog::level::info, "session.expired host={} unfinished={}", row_.id,
+               pending_.size());
     peer_streams_.reset();
     if (streams_) { streams_->end(); }
   } else if (const auto* clone = std::get_if<tunnel::CloneRefused>(&action)) {
     ++counters_.clones_refused;
     clone_ = {clone->install_id, wall_now()};
-    spdlog::error(
+    lines_.say(
+        spdlog::level::err,
         "host.clone_refused host={} install_id={} known={}: two installations use one identity; "
         "give one of them a certificate of its own",
         row_.id, clone->install_id, row_.install_id);
@@ -244,8 +250,8 @@ void Host::run(tunnel::Action action) {
     const int fd = connection == nullptr ? -1 : connection->stream().native_handle();
     session_.on_waiting_segments(ask->path, tunnel::waiting_segments(fd), mono_now());
   } else if (const auto* stall = std::get_if<tunnel::LocalStall>(&action)) {
-    spdlog::warn("local.stall host={} late_ms={}", row_.id,
-                 stall->lateness / std::chrono::milliseconds(1));
+    lines_.say(spdlog::level::warn, "local.stall host={} late_ms={}", row_.id,
+               stall->lateness / std::chrono::milliseconds(1));
   } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
     if (gap->channel == tunnel::Channel::telemetry) {
       parts_.reset();
@@ -262,6 +268,25 @@ void Host::write(const tunnel::SendBytes& send) {
   if (!connection->stream().send(send.bytes, tunnel::priority_of(send.kind))) {
     session_.on_path_lost(send.path, PathCause::write_stall, "the write queue is full", mono_now());
   }
+  shed_unread();
+}
+
+/// Each path's queue is bounded by its stream; a host may have many paths, and read none.
+void Host::shed_unread() {
+  std::size_t sum = 0;
+  Connection* fullest = nullptr;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->closing) { continue; }
+    const std::size_t bytes = connection->stream().queued_bytes();
+    sum += bytes;
+    if (fullest == nullptr || bytes > fullest->stream().queued_bytes()) {
+      fullest = connection.get();
+    }
+  }
+  if (sum <= unread_bytes_max_) { return; }
+  session_.on_path_lost(fullest->id, PathCause::write_stall,
+                        fmt::format("the host reads none of {} bytes over all paths", sum),
+                        mono_now());
 }
 
 HostStreams& Host::streams() {
@@ -276,16 +301,17 @@ void Host::on_stream_frame(const tunnel::Bytes& payload) {
   const auto taken = streams().on_frame(payload);
   if (taken) { return; }
   ++counters_.bad_messages;
-  spdlog::error("stream.violation host={} reason=\"{}\": no streams until its next session",
-                row_.id, taken.error().what);
+  lines_.say(spdlog::level::err,
+             "stream.violation host={} reason=\"{}\": no streams until its next session", row_.id,
+             taken.error().what);
   session_.on_application_violation(mono_now());
 }
 
 void Host::bury(const tunnel::PathDead& dead) {
   const std::string label = labels_[dead.path];
   labels_.erase(dead.path);
-  spdlog::info("path.down host={} path={} cause={} by_peer={} detail=\"{}\"", row_.id, label,
-               to_string(dead.cause), dead.by_peer, dead.detail);
+  lines_.say(spdlog::level::info, "path.down host={} path={} cause={} by_peer={} detail=\"{}\"",
+             row_.id, label, to_string(dead.cause), dead.by_peer, dead.detail);
   if (failures_.size() >= failures_max_ && !failures_.contains(label)) {
     failures_.erase(failures_.begin());
   }

@@ -21,6 +21,7 @@
 #include "console/console_db.hpp"
 #include "console/feed.hpp"
 #include "console/host_streams.hpp"
+#include "console/log_lines.hpp"
 #include "store/io/store_worker.hpp"
 #include "tunnel/core/session.hpp"
 #include "tunnel/core/snapshot_parts.hpp"
@@ -38,7 +39,9 @@ struct HostOptions {
   unsigned snapshot_stores_per_s = 100;  ///< Of all hosts together.
   std::size_t memory_bytes_max = 0;      ///< 0: no limit.
   std::size_t queued_bytes_max = 512UZ << 20;  ///< Over all hosts: what waits for them.
-  std::size_t db_jobs_max = 20'000;            ///< Waiting ones, above which nobody new is let in.
+  /// What one host does not read, over all its paths: beyond, the fullest path is given up.
+  std::size_t unread_bytes_max = 4UZ << 20;
+  std::size_t db_jobs_max = 20'000;  ///< Waiting ones, above which nobody new is let in.
   std::shared_ptr<const tunnel::IdentitySigner> signer{};  ///< null: renews no certificates.
   std::chrono::seconds renewal_spread{600};  ///< Within which a fleet asks for new ones.
 };
@@ -75,6 +78,7 @@ class Host final : public ConnectionOwner {
   /// What it said and the disk does not have yet, and what it does not read. With the frames that
   /// are not complete: what a host can make this Console hold. Source: facts/tunnel.md 5.6.
   static constexpr std::size_t events_waiting_bytes_max = 1UZ << 20;
+  static constexpr std::size_t event_data_bytes_max = 16UZ << 10;      ///< Of more only the size.
   static constexpr std::size_t results_storing_bytes_max = 1UZ << 20;  ///< Or one of any size.
   static constexpr std::size_t replies_bytes_max = 256UZ << 10;
   /// Of a command that a person gave at the machine, its result here.
@@ -83,6 +87,7 @@ class Host final : public ConnectionOwner {
   static constexpr std::uint32_t renewals_burst = 30;
   /// Of frames that are not complete, over all paths: one large result, and another on its way.
   static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
+  static constexpr std::uint32_t log_lines_burst = 100;  ///< Then one a second.
   static constexpr std::chrono::seconds retry_period{2};
 
   Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters& counters,
@@ -188,6 +193,7 @@ class Host final : public ConnectionOwner {
   void pump();
   void run(tunnel::Action action);
   void write(const tunnel::SendBytes& send);
+  void shed_unread();
   void on_stream_frame(const tunnel::Bytes& payload);
   void bury(const tunnel::PathDead& dead);
   void set_online(bool online);
@@ -204,7 +210,8 @@ class Host final : public ConnectionOwner {
   void deliver(tunnel::Channel channel, std::string_view text);
   void on_command_message(const boost::json::object& message, std::string_view text);
   void on_answer(const std::string& id, const boost::json::object& message);
-  void on_result(const std::string& command_id, CommandState state, const std::string& text);
+  void on_result(const std::string& command_id, CommandState state, const std::string& text,
+                 const boost::json::object& message);
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void result_stored(const CommandRow& row);
   void ask_for_untaken();
@@ -213,7 +220,8 @@ class Host final : public ConnectionOwner {
   void on_event(const boost::json::object& message);
   void on_telemetry(const boost::json::object& message, std::string_view text);
   void on_snapshot(const boost::json::object& message, std::string_view text);
-  void saw_revision(const boost::json::object& message);
+  bool saw_revision(const boost::json::object& message);
+  void store_revision(const boost::json::object& message);
   boost::json::object snapshot_object() const;
   void store_snapshot();
   void keep_former_model();
@@ -282,9 +290,12 @@ class Host final : public ConnectionOwner {
   boost::json::value revision_;      ///< In it.
   std::optional<WallTime> snapshot_time_;
   bool snapshot_dirty_ = false;
+  bool revision_dirty_ = false;  ///< A snapshot told a new one, and it is not on disk.
   MonoTime snapshot_stored_at_{};
   boost::asio::steady_timer retry_timer_;
   bool retry_armed_ = false;
+  LogLines lines_;  ///< About its paths and sessions.
+  std::size_t unread_bytes_max_;
   std::shared_ptr<const tunnel::IdentitySigner> signer_;
   std::chrono::seconds renewal_spread_;
   /// A signature costs, and so does its record.

@@ -30,7 +30,7 @@ void Host::on_renew(const json::object& message) {
   const auto request = tunnel::decode_renew_request(message);
   if (!request) { return complain(fmt::format("renew: {}", request.error().what)); }
   const auto refuse = [&](const std::string& what) {
-    spdlog::warn("identity.not_signed host={} reason=\"{}\"", row_.id, what);
+    lines_.say(spdlog::level::warn, "identity.not_signed host={} reason=\"{}\"", row_.id, what);
     say(tunnel::encode(tunnel::RenewAnswer{
         .id = request->id, .problem = what, .certificate = {}, .ca = {}, .generation = {}}));
   };

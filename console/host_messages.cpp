@@ -6,6 +6,7 @@
 
 #include "console/clock.hpp"
 #include "console/host.hpp"
+#include "tunnel/core/http_answer.hpp"
 
 namespace edge::console {
 
@@ -16,7 +17,14 @@ namespace {
 
 constexpr std::size_t kDepthMax = 32;
 constexpr std::size_t kKindBytesMax = 64;
+constexpr std::size_t kComplaintBytesMax = 300;
 constexpr std::size_t kEventsPerWrite = 256;
+constexpr std::size_t kTimeBytesMax = 40;
+constexpr std::int64_t kNumberEnd = std::int64_t{1} << 53;  ///< PROTOCOL.md 4.
+/// A host that was away for long pruned what it had; nobody has so many.
+constexpr std::int64_t kEventHoleEnd = std::int64_t{1} << 32;
+/// Of all lives of a host together: with one more number the sum still fits.
+constexpr std::int64_t kEventBaseEnd = std::int64_t{1} << 62;
 
 std::string_view text_of(const json::object& message, std::string_view key) {
   const json::value* found = message.if_contains(key);
@@ -86,8 +94,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
       pump();
     }
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
-    saw_revision(message);
-    on_result(id, *state, std::string(text));
+    on_result(id, *state, std::string(text), message);
   } else {
     complain(fmt::format("type \"{}\": expected stored, state or result with a known state",
                          type.substr(0, 32)));
@@ -102,7 +109,8 @@ void Host::set_state(Pending& pending, CommandState state) {
                    {"host", row_.id}, {"id", pending.row.id}, {"state", to_string(state)}}));
 }
 
-void Host::on_result(const std::string& command_id, CommandState state, const std::string& text) {
+void Host::on_result(const std::string& command_id, CommandState state, const std::string& text,
+                     const json::object& message) {
   const bool room = results_storing_bytes_ == 0 ||
                     results_storing_bytes_ + text.size() <= results_storing_bytes_max;
   const auto found = pending_by_id_.find(command_id);
@@ -110,6 +118,7 @@ void Host::on_result(const std::string& command_id, CommandState state, const st
     // A person's command at the machine, or one whose end is on disk already. What is not taken
     // is not acknowledged: the host says it again in its next session.
     if (!room || !own_results_.pass(mono_now())) { return; }
+    store_revision(message);
     if (text.size() <= own_result_bytes_max) { return store_result(command_id, state, text); }
     return store_result(
         command_id, state,
@@ -134,6 +143,7 @@ void Host::on_result(const std::string& command_id, CommandState state, const st
   untaken_ -= pending.untaken ? 1 : 0;
   pending.untaken = false;
   pending.finishing = true;
+  store_revision(message);
   store_result(command_id, state, text);
 }
 
@@ -217,9 +227,15 @@ void Host::on_event(const json::object& message) {
   const std::int64_t number = number_of(message, "n");
   const std::string_view kind = text_of(message, "kind");
   const auto time = parse_iso8601(text_of(message, "time"));
-  if (number <= 0 || kind.empty() || kind.size() > kKindBytesMax || !time) {
+  if (number <= 0 || kind.empty() || kind.size() > kKindBytesMax || !time ||
+      text_of(message, "time").size() > kTimeBytesMax) {
     return complain(fmt::format("event n={} kind=\"{}\": expected n, kind and time", number,
                                 kind.substr(0, kKindBytesMax)));
+  }
+  if (number >= kNumberEnd || row_.event_base >= kEventBaseEnd ||
+      number - (event_seen_ - row_.event_base) >= kEventHoleEnd) {
+    return complain(fmt::format("event n={}: too far above the last, {}", number,
+                                event_seen_ - row_.event_base));
   }
   const std::int64_t n = row_.event_base + number;
   if (n <= event_seen_) {
@@ -230,6 +246,10 @@ void Host::on_event(const json::object& message) {
   }
   const json::value* data = message.if_contains("data");
   std::string data_text = data == nullptr ? "{}" : json::serialize(*data);
+  if (data_text.size() > event_data_bytes_max) {
+    data_text = json::serialize(json::object{{"dropped_bytes", data_text.size()},
+                                             {"at_most_are_kept", event_data_bytes_max}});
+  }
   if (events_overflow_ || events_waiting_.size() >= events_waiting_max ||
       events_waiting_bytes_ + data_text.size() > events_waiting_bytes_max) {
     events_overflow_ =
@@ -313,7 +333,7 @@ void Host::on_telemetry(const json::object& message, std::string_view text) {
 
 void Host::on_snapshot(const json::object& message, std::string_view text) {
   ++counters_.snapshots;
-  saw_revision(message);
+  revision_dirty_ |= saw_revision(message);  // A host may say many: stored with a snapshot.
   snapshot_.assign(text);
   snapshot_.shrink_to_fit();
   const json::value* revision = message.if_contains("revision");
@@ -325,11 +345,17 @@ void Host::on_snapshot(const json::object& message, std::string_view text) {
   announce();
 }
 
-/// On disk before the result that told it is acknowledged: the worker keeps the order.
-void Host::saw_revision(const json::object& message) {
+/// True: it is above all before.
+bool Host::saw_revision(const json::object& message) {
   const std::int64_t number = number_of(message, "revision");
-  if (number <= row_.top_revision) { return; }
+  if (number <= row_.top_revision || number >= kNumberEnd) { return false; }
   row_.top_revision = number;
+  return true;
+}
+
+/// On disk before the result that told it is acknowledged: the worker keeps the order.
+void Host::store_revision(const json::object& message) {
+  if (!saw_revision(message)) { return; }
   db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
           [](const Result<void>&) {});  // Said again with the next snapshot after a restart.
 }
@@ -347,12 +373,16 @@ void Host::complain(const std::string& what) {
   ++counters_.bad_messages;
   const auto more = complaints_.pass(mono_now());
   if (!more) { return; }
-  spdlog::warn("message.malformed host={} reason=\"{}\" unsaid_before={}", row_.id, what, *more);
+  spdlog::warn("message.malformed host={} reason=\"{}\" unsaid_before={}", row_.id,
+               tunnel::printable_ascii(what, kComplaintBytesMax), *more);
 }
 
 void Host::store_snapshot() {
   snapshot_dirty_ = false;
   snapshot_stored_at_ = mono_now();
+  if (std::exchange(revision_dirty_, false)) {
+    db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
+  }
   db_.run([host = row_.id, text = snapshot_,
            now = wall_now()](ConsoleDb& db) { return db.put_snapshot(host, text, now); },
           [](const Result<void>&) {});  // The next snapshot comes anyway.

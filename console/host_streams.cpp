@@ -23,15 +23,18 @@ HostStreams::HostStreams(boost::asio::io_context& io, std::string host,
                          std::function<void()> on_output)
     : io_(io),
       host_(std::move(host)),
+      lines_(host_, log_lines_burst, std::chrono::seconds(1)),
       relay_(
           io.get_executor(), tunnel::Role::console, tunnel::StreamGrant{},
           {.on_output = std::move(on_output),
            .on_asked =
                [this](StreamId id, const std::string& target) {
-                 spdlog::warn("stream.refused host={} stream={} target={}: hosts open none here",
-                              host_, id.value, target.substr(0, 64));
+                 lines_.say(spdlog::level::warn,
+                            "stream.refused host={} stream={} target={}: hosts open none here",
+                            host_, id.value, target.substr(0, 64));
                  relay_.refuse(id, tunnel::StreamRefusal::not_allowed, "a Console takes none");
                },
+           .on_withdrawn = {},
            .on_refused = [this](StreamId id, const std::string& reason) { forget(id, reason); },
            .on_opened =
                [this](StreamId id) {
@@ -71,7 +74,8 @@ std::size_t HostStreams::count(const std::string& forward) const {
 
 void HostStreams::take(Socket socket, const std::string& forward, const std::string& target) {
   if (connections_.size() >= connections_max) {
-    spdlog::warn("forward.full host={} forward={} connections={}", host_, forward, connections_max);
+    lines_.say(spdlog::level::warn, "forward.full host={} forward={} connections={}", host_,
+               forward, connections_max);
     return close_with_reset(socket);
   }
   const auto connection = std::make_shared<Connection>(io_);
@@ -93,14 +97,15 @@ void HostStreams::open(const std::shared_ptr<Connection>& connection) {
     connection->stream = *stream;
     return;
   }
-  spdlog::warn("forward.refused host={} forward={} target={} reason=\"{}\"", host_,
-               connection->forward, connection->target, stream.error().what);
+  lines_.say(spdlog::level::warn, "forward.refused host={} forward={} target={} reason=\"{}\"",
+             host_, connection->forward, connection->target, stream.error().what);
   connections_.remove(connection);
 }
 
 void HostStreams::expire(const std::shared_ptr<Connection>& connection) {
-  spdlog::warn("forward.expired host={} forward={} target={}: not open within {} s", host_,
-               connection->forward, connection->target, open_within.count());
+  lines_.say(spdlog::level::warn,
+             "forward.expired host={} forward={} target={}: not open within {} s", host_,
+             connection->forward, connection->target, open_within.count());
   if (connection->stream) {
     relay_.reset(*connection->stream, "nobody answered in time");  // on_closed forgets it.
   } else {
@@ -112,8 +117,8 @@ void HostStreams::expire(const std::shared_ptr<Connection>& connection) {
 void HostStreams::forget(StreamId stream, const std::string& reason) {
   const auto connection = find(stream);
   if (!connection) { return; }
-  spdlog::info("forward.closed host={} forward={} stream={} reason=\"{}\"", host_,
-               connection->forward, stream.value, reason);
+  lines_.say(spdlog::level::info, "forward.closed host={} forward={} stream={} reason=\"{}\"",
+             host_, connection->forward, stream.value, reason);
   connections_.remove(connection);
 }
 

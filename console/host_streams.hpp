@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "console/log_lines.hpp"
 #include "tunnel/io/stream_relay.hpp"
 
 namespace edge::console {
@@ -21,6 +22,7 @@ class HostStreams {
  public:
   using Socket = boost::asio::ip::tcp::socket;
   static constexpr std::chrono::seconds open_within{30};  ///< The host's return included.
+  static constexpr std::uint32_t log_lines_burst = 20;    ///< Then one a second.
   static constexpr std::size_t connections_max = 256;     ///< Of one host, waiting ones too.
 
   /// `on_output`: run the session, it has something to send.
@@ -61,6 +63,7 @@ class HostStreams {
 
   boost::asio::io_context& io_;
   std::string host_;
+  LogLines lines_;
   bool session_ = false;
   Connections connections_;
   tunnel::StreamRelay relay_;

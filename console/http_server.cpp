@@ -1,5 +1,7 @@
 #include "console/http_server.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/asio/as_tuple.hpp>
@@ -114,16 +116,24 @@ asio::awaitable<void> write_stream(beast::tcp_stream& stream, Api& api, std::int
   }
 }
 
-/// Reads one request. The error of Beast; none: `parser` holds it.
+/// Who talks on a connection, by the last request.
+enum class Caller : std::uint8_t { stranger, holder };
+
+/// Reads one request; of a stranger's the header only. The error of Beast; none: `parser` holds it.
 asio::awaitable<beast::error_code> read_request(beast::tcp_stream& stream,
                                                 beast::flat_buffer& buffer, Parser& parser,
-                                                HttpLimits limits) {
+                                                const Api& api, Caller& caller, HttpLimits limits) {
   parser.body_limit(limits.body_bytes_max);
   parser.header_limit(limits.header_bytes_max);
-  stream.expires_after(limits.idle);
+  stream.expires_after(caller == Caller::holder ? limits.idle
+                                                : std::min(limits.idle, limits.stranger));
   const auto [header_ec, header_bytes] =
       co_await http::async_read_header(stream, buffer, parser, tuple_awaitable);
   if (header_ec) { co_return header_ec; }
+  const std::string_view said = parser.get()[http::field::authorization];
+  caller = api.admits(said) ? Caller::holder : Caller::stranger;
+  if (parser.is_done() || caller == Caller::stranger) { co_return header_ec; }
+  stream.expires_after(limits.idle);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     const auto [ec, bytes] = co_await http::async_write(stream, go_on, tuple_awaitable);
@@ -138,9 +148,10 @@ asio::awaitable<void> converse(beast::tcp_stream& stream, Api& api, HttpLimits l
                                std::shared_ptr<const bool> stop) {
   beast::flat_buffer buffer;
   bool keep = true;
+  Caller caller = Caller::stranger;
   while (keep && !*stop) {
     Parser parser;
-    const beast::error_code ec = co_await read_request(stream, buffer, parser, limits);
+    const beast::error_code ec = co_await read_request(stream, buffer, parser, api, caller, limits);
     if (ec) {
       auto said = answer_to_garbage(ec, limits);
       if (said) {
@@ -149,8 +160,8 @@ asio::awaitable<void> converse(beast::tcp_stream& stream, Api& api, HttpLimits l
       co_return;
     }
     const bool head = parser.get().method() == http::verb::head;
-    keep = parser.get().keep_alive();
-    stream.expires_never();  // The answer may wait for a command.
+    keep = parser.get().keep_alive() && parser.is_done();  // A body was left unread.
+    stream.expires_never();                                // The answer may wait for a command.
     HttpResponse answer = co_await api.answer(to_request(parser));
     if (answer.stream_after) {
       co_await write_stream(stream, api, *answer.stream_after, limits);

@@ -16,6 +16,8 @@ struct HttpLimits {
   std::size_t body_bytes_max = 2U << 20;
   std::uint32_t header_bytes_max = 16U << 10;
   std::chrono::seconds idle{75};
+  /// For the next header of a connection whose last request did not carry the token.
+  std::chrono::seconds stranger{10};
   std::chrono::seconds write{30};
 };
 

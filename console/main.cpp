@@ -32,7 +32,8 @@ constexpr std::chrono::microseconds kGoodbyePerPath{250};
 constexpr std::chrono::milliseconds kGoodbyeStep{20};
 constexpr std::chrono::minutes kPrunePeriod{10};
 /// Waiting for one connection's kernel: a command of 1 MiB and all of a session's other channels.
-constexpr std::size_t session_bytes_max = 2U << 20;
+/// A host's paths together: HostOptions::unread_bytes_max.
+constexpr std::size_t path_bytes_max = 2U << 20;
 
 int complain(const std::string& what) {
   spdlog::error("{}", what);
@@ -182,11 +183,9 @@ class Program {
     tunnel::ListenerOptions options;
     options.address = address;
     options.port = where.port;
-    const unsigned rate = std::max<unsigned>(
-        1, config_.limits.handshakes_per_s / static_cast<unsigned>(config_.listen.tunnel.size()));
-    options.limits.handshakes_per_s = rate;
-    options.limits.backlog = static_cast<int>(2 * rate);  // Who waits longer has given up.
-    options.stream.queue_bytes_max = session_bytes_max;
+    options.limits.handshakes_per_s = config_.limits.handshakes_per_s;
+    options.limits = tunnel::share_of(options.limits, config_.listen.tunnel.size());
+    options.stream.queue_bytes_max = path_bytes_max;
     EDGE_ASSIGN(auto door,
                 tunnel::Listener::open(io_.get_executor(), tls, options, std::move(callbacks)));
     spdlog::info("tunnel.listening at={}", to_string(where));

@@ -76,6 +76,7 @@ void hostile(ByteSpan input) {
     application.run(*size);
     EDGE_ASSERT(mux.unconsumed_bytes() <= grant.session_window);
     EDGE_ASSERT(mux.stream_count() <= 8);
+    EDGE_ASSERT(mux.control_frames() <= StreamMux::control_frames_max + 2 * 8);
   }
   while (const auto out = mux.next(1000)) { EDGE_ASSERT(decode_stream_frame(*out).has_value()); }
 }

@@ -23,12 +23,17 @@ Bytes frame_of(FrameType type, const json::object& object) {
   return encode_frame({.type = type, .flags = flag_critical}, as_bytes(json::serialize(object)));
 }
 
-/// Cuts at a byte limit without splitting a UTF-8 character, so that we never send what we refuse.
-std::string_view clip(std::string_view text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) { return text; }
-  std::size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) { --end; }
-  return text.substr(0, end);
+/// Cuts at a byte limit without splitting a UTF-8 character, and makes control characters spaces,
+/// so that we never send what we refuse.
+std::string clip(std::string_view text, std::size_t bytes_max) {
+  std::size_t end = std::min(text.size(), bytes_max);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) {
+    --end;
+  }
+  std::string out(text.substr(0, end));
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return out;
 }
 
 /// The streams' channel only when something came over it: a peer without streams does not know it.

@@ -1,5 +1,6 @@
 #include "tunnel/core/message_fields.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -10,6 +11,12 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t json_depth_max = 16;
+
+/// What people are shown in logs may not begin a line of its own, or drive their terminal.
+bool has_control_character(std::string_view text) {
+  return std::ranges::any_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
 
 }  // namespace
 
@@ -36,6 +43,10 @@ std::string MessageFields::text(std::string_view key, std::size_t bytes_max) {
   if (value == nullptr) { return missing<std::string>(key); }
   if (!value->is_string() || value->get_string().size() > bytes_max) {
     problem(key, fmt::format("must be a string of at most {} bytes", bytes_max));
+    return {};
+  }
+  if (has_control_character(value->get_string())) {
+    problem(key, "must not hold control characters");
     return {};
   }
   return std::string(value->get_string());
@@ -92,6 +103,10 @@ std::vector<std::string> MessageFields::texts_or_empty(std::string_view key,
   for (const json::value& item : items(key, count_max)) {
     if (!item.is_string() || item.get_string().size() > text_bytes_max) {
       problem(key, fmt::format("must hold strings of at most {} bytes", text_bytes_max));
+      return out;
+    }
+    if (has_control_character(item.get_string())) {
+      problem(key, "must not hold control characters");
       return out;
     }
     out.emplace_back(item.get_string());

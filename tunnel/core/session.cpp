@@ -10,6 +10,9 @@
 namespace edge::tunnel {
 namespace {
 
+/// An epoch above was made up: each session adds one, and a claim must leave room for that.
+constexpr std::uint64_t claimed_epoch_max = 1ULL << 51;
+
 /// A connection that ended so soon after our own stall ended because of it.
 constexpr Duration stall_memory = std::chrono::seconds(2);
 constexpr Duration violation_memory = std::chrono::minutes(10);
@@ -128,6 +131,10 @@ Result<void> Session::accept(PathId path, const Hello& hello, WallTime wall, Mon
         ErrorCode::version, Errc::unsupported,
         fmt::format("protocol versions {}..{} offered, {}..{} supported", hello.version_min,
                     hello.version_max, protocol_version_min, protocol_version_max));
+  }
+  if (hello.epoch > std::max(epoch_, claimed_epoch_max)) {
+    return refuse(ErrorCode::protocol, Errc::corrupt,
+                  fmt::format("epoch {}, at most {} is believed", hello.epoch, claimed_epoch_max));
   }
   if (quarantined_until_ && now < *quarantined_until_) {
     return refuse(ErrorCode::quarantined, Errc::denied,

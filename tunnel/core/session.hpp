@@ -60,7 +60,7 @@ SessionOptions console_options(std::string host);
 /// How a path's write queue may treat a frame.
 enum class SendKind : std::uint8_t {
   control,  ///< May overtake queued data.
-  ack,      ///< May overtake queued data and replaces an ack that is still queued on this path.
+  ack,      ///< May overtake queued data.
   data,     ///< In order; may overtake queued bulk.
   bulk,     ///< In order, and only as much of it below us as drains at once: nothing waits for it.
 };

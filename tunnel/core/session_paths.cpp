@@ -188,6 +188,11 @@ void Session::violate(PathId path, std::string what, MonoTime now) {
   write(path, SendKind::control,
         std::make_shared<const Bytes>(encode(ErrorMessage{ErrorCode::protocol, what})));
   remove_path(path, PathCause::protocol, false, std::move(what), now);
+  if (!quarantined || options_.role != Role::console) { return; }
+  const auto bytes = std::make_shared<const Bytes>(
+      encode(ErrorMessage{ErrorCode::quarantined, "too many protocol errors"}));
+  for (const Path& other : paths_) { write(other.id, SendKind::control, bytes); }
+  remove_all(PathCause::protocol, now);
 }
 
 void Session::judge_paths(MonoTime now) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 
 namespace edge::tunnel {
@@ -10,9 +12,13 @@ namespace {
 
 std::unexpected<Error> bad(const std::string& what) { return fail(Errc::corrupt, what); }
 
+/// Texts end in logs: none may begin a line of its own there.
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 void put_text(Bytes& out, std::string_view text, std::size_t bytes_max) {
-  const ByteSpan bytes = as_bytes(text.substr(0, bytes_max));
-  out.insert(out.end(), bytes.begin(), bytes.end());
+  for (const char c : text.substr(0, bytes_max)) {
+    out.push_back(static_cast<std::byte>(is_control(c) ? ' ' : c));
+  }
 }
 
 Result<void> read_text(std::string_view kind, ByteSpan body, std::size_t low, std::size_t high,
@@ -20,6 +26,9 @@ Result<void> read_text(std::string_view kind, ByteSpan body, std::size_t low, st
   if (body.size() < low || body.size() > high) {
     return bad(
         fmt::format("{}: text of {} bytes, allowed are {}..{}", kind, body.size(), low, high));
+  }
+  if (std::ranges::any_of(as_text(body), is_control)) {
+    return bad(fmt::format("{}: a control character in its text", kind));
   }
   out = as_text(body);
   return {};

@@ -93,8 +93,9 @@ Result<void> StreamMux::on_open(const StreamFrame& frame) {
     return fail(Errc::corrupt, fmt::format("OPEN of stream {} after {}", number, highest_peer_));
   }
   highest_peer_ = number;
+  // Each OPEN is answered, at once perhaps, and that frees its place.
+  if (control_.size() >= control_frames_max) { return fail(Errc::corrupt, "OPEN flood"); }
   if (count_of(false) >= own_.streams) {
-    if (control_.size() >= control_frames_max) { return fail(Errc::corrupt, "OPEN flood"); }
     queue({.kind = StreamKind::refused,
            .stream = frame.stream,
            .refusal = StreamRefusal::busy,

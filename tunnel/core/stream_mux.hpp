@@ -103,6 +103,8 @@ class StreamMux {
   std::size_t stream_count() const { return streams_.size(); }
   /// Delivered and not consumed, over all streams.
   std::size_t unconsumed_bytes() const;
+  /// Waiting for next(); at most control_frames_max and two per stream.
+  std::size_t control_frames() const { return control_.size(); }
   /// Written and not sent, over all streams.
   std::size_t unsent_bytes() const;
 

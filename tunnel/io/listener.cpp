@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
@@ -53,6 +54,16 @@ Result<UniqueFd> listening_socket(const ListenerOptions& options) {
 }
 
 }  // namespace
+
+ListenerLimits share_of(ListenerLimits all, std::size_t doors) {
+  doors = std::max<std::size_t>(doors, 1);
+  all.handshaking_max = std::max(all.handshaking_max / doors,
+                                 std::min(all.handshaking_max, all.handshaking_per_source_max));
+  if (all.handshakes_per_s == 0) { return all; }
+  all.handshakes_per_s = std::max(1U, all.handshakes_per_s / static_cast<unsigned>(doors));
+  all.backlog = static_cast<int>(2 * all.handshakes_per_s);  // Who waits longer has given up.
+  return all;
+}
 
 class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
  public:

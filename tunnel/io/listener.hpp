@@ -33,6 +33,10 @@ struct ListenerLimits {
   int backlog = 1024;
 };
 
+/// Each of several doors' part of limits that hold for all of them together: no rate below one, no
+/// fewer unfinished handshakes than one source may have.
+ListenerLimits share_of(ListenerLimits all, std::size_t doors);
+
 struct ListenerCallbacks {
   /// An authenticated host: peer().host_id is set. Not started.
   std::function<void(std::unique_ptr<TlsStream>)> on_stream;

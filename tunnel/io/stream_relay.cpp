@@ -40,6 +40,13 @@ struct StreamRelay::Link {
   bool write_done = false;  ///< ... and the socket was told.
   std::deque<Bytes> queue;  ///< For the socket; bounded by the stream's window.
   std::size_t head = 0;     ///< Of the first, already written.
+  /// Small ones are joined: the window counts bytes, and a block of one costs fifty.
+  void take(Bytes bytes) {
+    if (queue.empty() || queue.back().size() + bytes.size() > stream_data_bytes_max) {
+      return queue.push_back(std::move(bytes));
+    }
+    queue.back().insert(queue.back().end(), bytes.begin(), bytes.end());
+  }
 };
 
 StreamRelay::StreamRelay(asio::any_io_executor executor, Role role, StreamGrant own, Hooks hooks)
@@ -133,7 +140,7 @@ void StreamRelay::act(StreamAction& action) {
     if (found == sockets_.end()) { return; }
     const auto link = found->second;
     bytes_in_ += data->bytes.size();
-    link->queue.push_back(std::move(data->bytes));
+    link->take(std::move(data->bytes));
     flush(link);
   } else if (const auto* asked = std::get_if<StreamAsked>(&action)) {
     hooks_.on_asked(asked->stream, asked->target);
@@ -161,8 +168,18 @@ void StreamRelay::act(StreamAction& action) {
     const auto found = sockets_.find(writable->stream);
     if (found != sockets_.end()) { wait_read(found->second); }
   } else if (const auto* reset = std::get_if<StreamReset>(&action)) {
+    if (!sockets_.contains(reset->stream)) {
+      if (hooks_.on_withdrawn) { hooks_.on_withdrawn(reset->stream); }
+      return;
+    }
     end(reset->stream, reset->reason, true);
   }
+}
+
+std::size_t StreamRelay::waiting_blocks() const {
+  std::size_t sum = 0;
+  for (const auto& [id, link] : sockets_) { sum += link->queue.size(); }
+  return sum;
 }
 
 void StreamRelay::begin(Link& link) {

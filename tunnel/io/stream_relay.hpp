@@ -27,6 +27,8 @@ class StreamRelay {
     std::function<void()> on_output;
     /// The peer asks for a stream: attach() a connected socket, or refuse().
     std::function<void(StreamId, const std::string& target)> on_asked;
+    /// Optional: a stream without a socket is over; one that on_asked told needs no answer now.
+    std::function<void(StreamId)> on_withdrawn;
     /// A stream of ours is over before it began.
     std::function<void(StreamId, const std::string& reason)> on_refused;
     /// Ours is open: bytes flow from now on.
@@ -62,6 +64,8 @@ class StreamRelay {
 
   bool usable() const { return mux_.usable(); }
   std::size_t stream_count() const { return sockets_.size(); }
+  /// Pieces of memory that hold what the sockets do not take.
+  std::size_t waiting_blocks() const;
   std::uint64_t bytes_in() const { return bytes_in_; }    ///< From the tunnel to sockets.
   std::uint64_t bytes_out() const { return bytes_out_; }  ///< From sockets to the tunnel.
 

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t pem_bytes_max = 1U << 20;
 constexpr unsigned char alpn_wire[] = {9, 'g', 'a', 'l', 'l', 'i', 'u', 'm', '/', '1'};
+constexpr long chain_bytes_max = 16L << 10;  ///< Five certificates of RSA 4096 and more.
 constexpr unsigned char session_context[] = "gallium/1";
 
 struct FreeX509 {
@@ -200,6 +201,7 @@ bool apply_policy(SSL_CTX* ctx, TlsRole role) {
   SSL_CTX_set_read_ahead(ctx, 1);  // One recv for header and body of a record.
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify_depth(ctx, 4);
+  SSL_CTX_set_max_cert_list(ctx, chain_bytes_max);  // Anybody may send one: kept until judged.
   if (role == TlsRole::server) { SSL_CTX_set_alpn_select_cb(ctx, &select_alpn, nullptr); }
   // SSL_CTX_set_alpn_protos returns 0 for success, unlike its siblings.
   return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&

@@ -38,6 +38,7 @@ Streams::Streams(asio::io_context& io, std::vector<std::string> allow, EventLog&
       relay_(io.get_executor(), tunnel::Role::host, tunnel::StreamGrant{},
              {.on_output = std::move(on_output),
               .on_asked = [this](StreamId id, const std::string& target) { on_asked(id, target); },
+              .on_withdrawn = [this](StreamId id) { give_up(id); },
               .on_refused = {},
               .on_opened = {},
               .on_closed =
@@ -47,15 +48,25 @@ Streams::Streams(asio::io_context& io, std::vector<std::string> allow, EventLog&
 
 Streams::~Streams() { forget_dials(); }
 
+void Streams::cancel(Dial& dial) {
+  dial.done = true;
+  dial.timer.cancel();
+  dial.resolver.cancel();
+  error_code ignored;
+  dial.socket.close(ignored);
+}
+
 void Streams::forget_dials() {
-  for (const auto& [id, dial] : dials_) {
-    dial->done = true;
-    dial->timer.cancel();
-    dial->resolver.cancel();
-    error_code ignored;
-    dial->socket.close(ignored);
-  }
+  for (const auto& [id, dial] : dials_) { cancel(*dial); }
   dials_.clear();
+}
+
+/// Nobody waits for it any more: its descriptor is not kept until the timer ends it.
+void Streams::give_up(StreamId stream) {
+  const auto found = dials_.find(stream);
+  if (found == dials_.end()) { return; }
+  cancel(*found->second);
+  dials_.erase(found);
 }
 
 void Streams::start(std::optional<tunnel::StreamGrant> peer, tunnel::SessionId session) {
@@ -65,6 +76,7 @@ void Streams::start(std::optional<tunnel::StreamGrant> peer, tunnel::SessionId s
 
 boost::json::object Streams::json() const {
   return {{"open", relay_.stream_count()},
+          {"dialling", dials_.size()},
           {"allowed", allow_.size()},
           {"bytes_in", relay_.bytes_in()},
           {"bytes_out", relay_.bytes_out()}};
@@ -90,6 +102,10 @@ void Streams::on_asked(StreamId stream, const std::string& target) {
 void Streams::dial(StreamId stream, const std::string& target) {
   const auto parsed = parse_host_port(target);
   if (!parsed) { return relay_.refuse(stream, StreamRefusal::unreachable, parsed.error().what); }
+  if (dials_.size() >= dials_max || *resolving_ >= dials_max) {
+    return relay_.refuse(stream, StreamRefusal::busy,
+                         fmt::format("{} connections are being made", dials_max));
+  }
   const auto made = std::make_shared<Dial>(io_, stream, target);
   dials_[stream] = made;
   made->timer.expires_after(dial_timeout);
@@ -115,13 +131,18 @@ void Streams::connect(const std::shared_ptr<Dial>& dial, const std::string& host
     const std::array<tcp::endpoint, 1> only{tcp::endpoint(address, port)};
     return asio::async_connect(dial->socket, only, connected);
   }
-  dial->resolver.async_resolve(
-      host, std::to_string(port),
-      [this, dial, connected](const error_code& ec, const tcp::resolver::results_type& found) {
-        if (dial->done) { return; }
-        if (ec) { return finish(dial, fmt::format("{}: {}", dial->target, ec.message())); }
-        asio::async_connect(dial->socket, found, connected);
-      });
+  ++*resolving_;
+  dial->resolver.async_resolve(host, std::to_string(port),
+                               [this, dial, connected, resolving = resolving_](
+                                   const error_code& ec, const tcp::resolver::results_type& found) {
+                                 --*resolving;
+                                 if (dial->done) { return; }
+                                 if (ec) {
+                                   return finish(dial,
+                                                 fmt::format("{}: {}", dial->target, ec.message()));
+                                 }
+                                 asio::async_connect(dial->socket, found, connected);
+                               });
 }
 
 void Streams::finish(const std::shared_ptr<Dial>& dial, const std::string& problem) {

@@ -22,6 +22,7 @@ namespace edge::uplink {
 class Streams {
  public:
   static constexpr std::chrono::seconds dial_timeout{10};
+  static constexpr std::size_t dials_max = 256;  ///< Under way; names being resolved, too.
 
   /// `on_output`: run the session, it has something to send.
   Streams(boost::asio::io_context& io, std::vector<std::string> allow, EventLog& events,
@@ -33,7 +34,7 @@ class Streams {
   /// Errors: corrupt, the peer broke the protocol; all streams of the session are over.
   Result<void> on_frame(tunnel::ByteSpan payload) { return relay_.on_frame(payload); }
   bool feed(tunnel::Session& session, MonoTime now) { return relay_.feed(session, now); }
-  /// For views: {"open","allowed","bytes_in","bytes_out"}.
+  /// For views: {"open","dialling","allowed","bytes_in","bytes_out"}.
   boost::json::object json() const;
 
  private:
@@ -42,6 +43,8 @@ class Streams {
   void dial(tunnel::StreamId stream, const std::string& target);
   void connect(const std::shared_ptr<Dial>& dial, const std::string& host, std::uint16_t port);
   void finish(const std::shared_ptr<Dial>& dial, const std::string& problem);
+  static void cancel(Dial& dial);
+  void give_up(tunnel::StreamId stream);
   void forget_dials();
 
   /// Refusals are events, which are kept: a Console that asks in a loop must not fill the store.
@@ -51,6 +54,8 @@ class Streams {
   std::vector<std::string> allow_;
   EventLog& events_;
   std::map<tunnel::StreamId, std::shared_ptr<Dial>> dials_;
+  /// A resolver that was cancelled still holds its place in the thread's queue.
+  std::shared_ptr<std::size_t> resolving_ = std::make_shared<std::size_t>(0);
   tunnel::StreamRelay relay_;
 };
 

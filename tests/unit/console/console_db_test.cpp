@@ -91,6 +91,32 @@ TEST_F(ConsoleDbTest, PruneKeepsTheNewestAndEverythingUnfinished) {
   EXPECT_EQ(db.recent_commands("hv-01", 100)->size(), 4U);
 }
 
+TEST_F(ConsoleDbTest, AHostThatSaysMuchAtOnceIsPrunedAtOnce) {
+  db = ConsoleDb::open(":memory:", {.events_per_host_max = 50,
+                                    .event_bytes_per_host_max = 10'000,
+                                    .unpruned_events_max = 20,
+                                    .unpruned_bytes_max = 2'000})
+           .value();
+  const EventRow other[]{event(1, "hv-02")};
+  ASSERT_TRUE(db.add_events(other));
+  const auto kept = [this] { return db.events_of("hv-01", 0, 1000).value(); };
+  for (std::int64_t n = 1; n <= 200; ++n) {
+    const EventRow one[]{event(n)};
+    ASSERT_TRUE(db.add_events(one));
+    ASSERT_LE(kept().size(), 50U + 20U);
+  }
+  EXPECT_EQ(kept().back().n, 200);
+  for (std::int64_t n = 201; n <= 240; ++n) {
+    EventRow large = event(n);
+    large.data = "\"" + std::string(998, 'x') + "\"";
+    const EventRow one[]{large};
+    ASSERT_TRUE(db.add_events(one));
+  }
+  EXPECT_LE(kept().size(), 12U);
+  EXPECT_EQ(kept().back().n, 240);
+  EXPECT_EQ(db.events_of("hv-02", 0, 10)->size(), 1U) << "nobody else's";
+}
+
 TEST_F(ConsoleDbTest, AHostsOwnCommandsTakeNobodysPlace) {
   db = ConsoleDb::open(":memory:", {.own_per_host_max = 3}).value();
   const auto id = [](int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); };

@@ -5,6 +5,10 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <sstream>
+
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "console_fixture.hpp"
 
@@ -171,6 +175,48 @@ TEST_F(ForwardsTest, AHostThatBreaksTheRulesLosesItsStreamsNotItsCommands) {
   const auto done = post("/api/v1/hosts/hv-01/commands?wait=10",
                          {{"operations", json::array{json::object{{"op", "network.delete"}}}}});
   EXPECT_EQ(done.at("state"), "done");
+}
+
+/// Its log lines while it lives.
+class LogCapture {
+ public:
+  LogCapture() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "captured", std::make_shared<spdlog::sinks::ostream_sink_st>(text_)));
+  }
+  ~LogCapture() { spdlog::set_default_logger(before_); }
+  std::size_t count(std::string_view word) const {
+    const std::string text = text_.str();
+    std::size_t found = 0;
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+      ++found;
+    }
+    return found;
+  }
+
+ private:
+  std::shared_ptr<spdlog::logger> before_;
+  std::ostringstream text_;
+};
+
+TEST_F(ForwardsTest, RefusedStreamsAndRequestsFillNoLog) {
+  const LogCapture log;
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    host->say_stream(
+        {.kind = tunnel::StreamKind::open, .stream = {2 * i}, .text = "a:22", .data = {}});
+    ASSERT_TRUE(run_until([&] { return host->stream_frames.size() == i; }));
+  }
+  EXPECT_GE(log.count("stream.refused"), 5U);
+  EXPECT_LE(log.count("stream.refused"), HostStreams::log_lines_burst + 30) << "one a second";
+  const std::size_t before = host->identities.size();
+  for (int i = 1; i <= 300; ++i) {
+    host->say(tunnel::Channel::commands, {{"type", "renew"},
+                                          {"id", fmt::format("00000000-0000-4000-8000-{:012}", i)},
+                                          {"csr", "x"}});
+    ASSERT_TRUE(run_until([&] { return host->unread(tunnel::Channel::commands) < 100'000; }));
+  }
+  ASSERT_TRUE(run_until([&] { return host->identities.size() >= before + 100; }));
+  EXPECT_LE(log.count("identity.not_signed"), Host::log_lines_burst + 30);
 }
 
 TEST_F(ForwardsTest, HostsOpenNoStreamsAtAConsole) {

@@ -115,6 +115,64 @@ TEST_F(HttpTest, AnIdleConnectionIsClosed) {
   EXPECT_TRUE(run_until([&] { return one->ended; }));
 }
 
+TEST_F(HttpTest, OfAStrangerNoBodyIsRead) {
+  serve();
+  auto one = client();
+  send(*one,
+       "POST /api/v1/hosts/x/commands HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n");
+  ASSERT_TRUE(run_until([&] { return one->ended; }, 5s)) << "before a byte of the body came";
+  EXPECT_NE(one->heard.find("HTTP/1.1 401"), std::string::npos) << one->heard;
+  auto asks_first = client();
+  send(*asks_first,
+       "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+  ASSERT_TRUE(run_until([&] { return asks_first->ended; }, 5s));
+  EXPECT_EQ(asks_first->heard.find("100"), std::string::npos) << asks_first->heard;
+}
+
+TEST_F(HttpTest, AHeaderThatComesByteByByteEndsWithItsTimer) {
+  serve({.stranger = 1s});
+  auto slow = client();
+  boost::asio::steady_timer pace(io);
+  const std::string text = request("GET /api/v1/hosts", "X: " + std::string(2000, 'x') + "\r\n");
+  std::size_t sent = 0;
+  const auto goes_on = std::make_shared<bool>(true);  // Outlives this frame, in a handler.
+  std::function<void()> dribble = [&] {
+    send(*slow, text.substr(sent++, 1));
+    pace.expires_after(10ms);
+    pace.async_wait([&, goes_on](boost::system::error_code ec) {
+      if (!ec && *goes_on && !slow->ended) { dribble(); }
+    });
+  };
+  dribble();
+  EXPECT_TRUE(run_until([&] { return slow->ended; }));
+  EXPECT_LT(sent, text.size());
+  *goes_on = false;
+}
+
+TEST_F(HttpTest, WhoShowedTheTokenMayBeIdleForLonger) {
+  serve({.idle = 60s, .stranger = 1s});
+  auto person = client();
+  send(*person, request("GET /api/v1/hosts"));
+  ASSERT_TRUE(run_until([&] { return count(person->heard, "200 OK") == 1; }));
+  auto stranger = client();
+  send(*stranger, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(run_until([&] { return stranger->ended; })) << "after the page";
+  EXPECT_FALSE(person->ended);
+}
+
+TEST_F(HttpTest, AReaderThatIsSlowHoldsAMebibyteAndGetsTheNewest) {
+  Feed feed(io);
+  const auto slow = feed.subscribe();
+  for (int i = 0; i < 200; ++i) { feed.update("host", std::string(20'000, 'a')); }
+  feed.update("host", "newest");
+  EXPECT_LE(slow->updates_bytes, Subscriber::updates_bytes_max);
+  const std::string all = slow->take();
+  EXPECT_GT(all.size(), Subscriber::updates_bytes_max - 30'000);
+  EXPECT_LE(all.size(), Subscriber::updates_bytes_max);
+  EXPECT_TRUE(all.ends_with("newest\n\n"));
+  EXPECT_EQ(slow->updates_bytes, 0U);
+}
+
 TEST_F(HttpTest, TheEventStreamGivesEachEventOnceAndResumes) {
   serve();
   FakeHost host(io, ca, "hv-01");

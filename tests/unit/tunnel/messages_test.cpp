@@ -49,6 +49,22 @@ TEST(MessagesTest, HelloSurvives) {
   EXPECT_EQ(*decoded, hello);
 }
 
+TEST(MessagesTest, TextsBeginNoLineOfTheirOwnInALog) {
+  const Bytes frame = encode(sample_hello());
+  std::string text(as_text(payload_of(frame)));
+  const std::size_t at = text.find("carrier");
+  ASSERT_NE(at, std::string::npos);
+  for (const char* forged : {"x\\nerror", "\\u001b[2J", "\\u007f"}) {
+    std::string bad = text;
+    bad.replace(at, 7, forged);
+    const auto decoded = decode_hello(as_bytes(bad));
+    ASSERT_FALSE(decoded) << forged;
+    EXPECT_THAT(decoded.error().what, HasSubstr("last_failure must not hold control characters"));
+  }
+  const Bytes ours = encode(ErrorMessage{ErrorCode::protocol, "two\nlines"});
+  EXPECT_EQ(decode_error(payload_of(ours))->what, "two lines");
+}
+
 TEST(MessagesTest, AMeteredPathSaysSo_OthersSayNothing) {
   Hello hello = sample_hello();
   EXPECT_THAT(std::string(as_text(payload_of(encode(hello)))), testing::Not(HasSubstr("metered")))

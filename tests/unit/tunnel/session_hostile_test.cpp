@@ -194,6 +194,35 @@ TEST_F(HostileTest, ThreeViolationsIn10MinutesQuarantineTheHostFor10Minutes) {
   EXPECT_TRUE(accept(21, host().hello(facts(21, "eth9"), WallTime{})));
 }
 
+TEST_F(HostileTest, AQuarantineEndsThePathsThatAreUp) {
+  for (std::uint32_t id = 10; id < 13; ++id) {
+    ASSERT_TRUE(accept(id, host().hello(facts(id, "eth9"), WallTime{})));
+    inject(kConsole, id, data_frame(Channel::events, 1000));
+  }
+  run();
+  EXPECT_EQ(console().path_count(), 0U);
+  for (const std::uint32_t id : {1U, 2U}) {
+    const auto errors = written(kConsole, id, FrameType::error);
+    ASSERT_THAT(errors, SizeIs(1));
+    EXPECT_EQ(decode_error(errors[0].payload)->code, ErrorCode::quarantined);
+  }
+}
+
+TEST_F(HostileTest, AnEpochNearTheEndOfNumbersIsNotBelieved) {
+  Hello hello = host().hello(facts(20, "eth9"), WallTime{});
+  hello.instance = InstanceId{77};  // Or it would join the session.
+  hello.epoch = 1ULL << 52;
+  const auto refused = accept(20, hello);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what, HasSubstr("epoch"));
+  EXPECT_LT(console().epoch(), 1ULL << 51);
+  hello.epoch = 1ULL << 51;
+  ASSERT_TRUE(accept(21, hello));
+  EXPECT_EQ(console().epoch(), (1ULL << 51) + 1);
+  hello.epoch = console().epoch();
+  EXPECT_TRUE(accept(22, hello)) << "it was given that one";
+}
+
 TEST_F(HostileTest, ViolationsFarApartDoNotAddUp) {
   for (std::uint32_t id = 10; id < 14; ++id) {
     const auto accepted = accept(id, host().hello(facts(id, "eth9"), WallTime{}));

@@ -52,6 +52,17 @@ TEST(StreamFrameTest, EveryKindSurvives) {
   EXPECT_EQ(decode_stream_frame(encode(frames[2]))->refusal, StreamRefusal::busy);
 }
 
+TEST(StreamFrameTest, TextsBeginNoLineOfTheirOwnInALog) {
+  Bytes open = raw(1, 1, 5);
+  open.back() = std::byte{'\n'};
+  EXPECT_THAT(error_of(open), HasSubstr("control character"));
+  open.back() = std::byte{0x1b};
+  EXPECT_THAT(error_of(open), HasSubstr("control character"));
+  const Bytes ours =
+      encode({.kind = StreamKind::reset, .stream = {1}, .text = "two\nlines", .data = {}});
+  EXPECT_EQ(decode_stream_frame(ours)->text, "two lines");
+}
+
 TEST(StreamFrameTest, SaysWhatIsWrong) {
   EXPECT_THAT(error_of(Bytes(7)), HasSubstr("at least 8"));
   EXPECT_THAT(error_of(raw(0, 1, 1)), HasSubstr("unknown stream frame 0"));

@@ -290,6 +290,27 @@ TEST_F(StreamMuxTest, AnOpenFloodThatReadsNoAnswers) {
   expect_broken(frame(StreamKind::open, number), "OPEN flood");
 }
 
+TEST_F(StreamMuxTest, AnOpenFloodThatIsRefusedAtOnce) {
+  std::uint32_t number = 1;
+  for (std::size_t i = 0; i < StreamMux::control_frames_max; ++i, number += 2) {
+    ASSERT_TRUE(host.on_frame(frame(StreamKind::open, number)));
+    host.refuse(StreamId{number}, StreamRefusal::not_allowed, "no");
+  }
+  EXPECT_EQ(host.control_frames(), StreamMux::control_frames_max);
+  expect_broken(frame(StreamKind::open, number), "OPEN flood");
+}
+
+TEST_F(StreamMuxTest, AnOpenFloodThatIsAcceptedAndResetAtOnce) {
+  std::uint32_t number = 1;
+  for (std::size_t i = 0; i < StreamMux::control_frames_max; ++i, number += 2) {
+    ASSERT_TRUE(host.on_frame(frame(StreamKind::open, number)));
+    host.accept(StreamId{number});
+    ASSERT_TRUE(host.on_frame(frame(StreamKind::reset, number)));
+  }
+  EXPECT_EQ(host.stream_count(), 0U);
+  expect_broken(frame(StreamKind::open, number), "OPEN flood");
+}
+
 TEST_F(StreamMuxTest, OpenWithANumberOfOurs) {
   expect_broken(frame(StreamKind::open, 2), "ours to number");
 }

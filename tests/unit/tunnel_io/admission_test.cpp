@@ -21,6 +21,42 @@ TEST_F(AdmissionTest, SilentHostIsDroppedAfterTheTlsTimer) {
   EXPECT_EQ(refused[0].cause, PathFailure::tls_timeout);
 }
 
+TEST_F(AdmissionTest, AHandshakeThatComesByteByByteEndsWithTheTlsTimer) {
+  listen(console_context(), {.tls = 300ms});
+  tcp::socket slow(io);
+  slow.connect({asio::ip::address_v4::loopback(), port});
+  // A record of 512 bytes is announced; its bytes come one by one.
+  const std::string head("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  std::size_t sent = 0;
+  asio::steady_timer pace(io);
+  const auto goes_on = std::make_shared<bool>(true);  // Outlives this frame, in a handler.
+  std::function<void()> dribble = [&] {
+    boost::system::error_code ignored;
+    const std::array<char, 1> byte{sent < head.size() ? head[sent] : 'x'};
+    slow.send(asio::buffer(byte), 0, ignored);
+    ++sent;
+    pace.expires_after(10ms);
+    pace.async_wait([&, goes_on](const boost::system::error_code& ec) {
+      if (!ec && *goes_on) { dribble(); }
+    });
+  };
+  dribble();
+  ASSERT_TRUE(run_until([&] { return !refused.empty() && listener->handshaking() == 0; }));
+  EXPECT_EQ(refused[0].cause, PathFailure::tls_timeout);
+  EXPECT_LT(sent, 512U);
+  *goes_on = false;
+}
+
+TEST(ListenerLimitsTest, SeveralDoorsShareWhatHoldsForAll) {
+  const ListenerLimits all{.handshakes_per_s = 250, .handshaking_max = 512};
+  EXPECT_EQ(share_of(all, 1).handshaking_max, 512U);
+  EXPECT_EQ(share_of(all, 4).handshaking_max, 128U);
+  EXPECT_EQ(share_of(all, 4).handshakes_per_s, 62U);
+  EXPECT_EQ(share_of(all, 4).backlog, 124);
+  EXPECT_EQ(share_of(all, 16).handshaking_max, 64U) << "what one source may have";
+  EXPECT_EQ(share_of({.handshakes_per_s = 2}, 16).handshakes_per_s, 1U);
+}
+
 TEST_F(AdmissionTest, HandshakesPerSourceAreBounded) {
   listen(console_context(), {.handshaking_per_source_max = 3, .tls = 5s});
   std::vector<tcp::socket> sockets;

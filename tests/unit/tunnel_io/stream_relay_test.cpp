@@ -34,6 +34,7 @@ class StreamRelayTest : public testing::Test {
                   asked = asked_target;
                   asked_id = id;
                 },
+            .on_withdrawn = [this](StreamId id) { withdrawn = id; },
             .on_refused = [this](StreamId, const std::string& reason) { refused = reason; },
             .on_opened = [this](StreamId) { opened = true; },
             .on_closed = [&closed](StreamId, const std::string& reason) { closed = reason; }};
@@ -142,6 +143,7 @@ class StreamRelayTest : public testing::Test {
   bool held = false;  ///< Nothing moves between the sessions.
   std::string asked, refused, near_closed, far_closed;
   StreamId asked_id{0};
+  StreamId withdrawn{0};
   bool opened = false;
   StreamRelay near;
   StreamRelay far;
@@ -203,6 +205,27 @@ TEST_F(StreamRelayTest, AReaderThatDoesNotReadHoldsTheWriterBack) {
       << " of " << before;
 }
 
+TEST_F(StreamRelayTest, SingleBytesThatNobodyReadsAreHeldTogether) {
+  join();
+  // The peer is hostile: one byte per frame, as many as the window takes, to a full socket.
+  const Bytes one = encode(
+      StreamFrame{.kind = StreamKind::data, .stream = stream, .text = {}, .data = as_bytes("x")});
+  const Bytes many = encode(StreamFrame{.kind = StreamKind::data,
+                                        .stream = stream,
+                                        .text = {},
+                                        .data = ByteSpan(Bytes(stream_data_bytes_max))});
+  while (far.waiting_blocks() < 8) {  // Until the kernel takes no more.
+    ASSERT_TRUE(far.on_frame(many));
+    if (far.waiting_blocks() == 0) {
+      ASSERT_TRUE(run_until([turns = 0]() mutable { return ++turns > 3; }));
+    }
+  }
+  constexpr std::size_t left = 100'000;
+  for (std::size_t i = 0; i < left; ++i) { ASSERT_TRUE(far.on_frame(one)) << i; }
+  EXPECT_LE(far.waiting_blocks(), 9 + left / (stream_data_bytes_max / 2));
+  EXPECT_GE(far.waiting_blocks(), 9U);
+}
+
 TEST_F(StreamRelayTest, AResetOfTheTargetReachesThePerson) {
   join();
   target.set_option(asio::socket_base::linger(true, 0));
@@ -255,6 +278,7 @@ TEST_F(StreamRelayTest, AConnectionThatGoesWhileTheTargetIsDialledCostsNothing) 
   ASSERT_TRUE(run_until([this] { return !asked.empty(); }));
   near.reset(stream, "nobody waits");
   pump();
+  EXPECT_EQ(withdrawn, asked_id) << "the dial can end";
   auto [service, relayed] = wire();
   far.attach(asked_id, std::move(relayed));
   EXPECT_EQ(far.stream_count(), 0U);
