@@ -68,7 +68,7 @@ struct Pattern {
   Call call;
   std::string_view parameters;  ///< Comma separated.
 };
-constexpr std::array<Pattern, 23> kPatterns{{
+constexpr std::array<Pattern, 24> kPatterns{{
     {"GET", "/", Call::page, ""},
     {"GET", "/metrics", Call::metrics, ""},
     {"GET", "/api/v1/hosts", Call::hosts, ""},
