@@ -325,7 +325,9 @@ void Host::bury(const tunnel::PathDead& dead) {
     connection->closing = true;
     connection->stream().abort();
     // It may be the one that is calling us: freed when the stack is unwound.
-    boost::asio::post(io_, [this, id = dead.path] { connections_.erase(id); });
+    boost::asio::post(io_, [this, id = dead.path, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) { connections_.erase(id); }
+    });
   }
   announce();
 }

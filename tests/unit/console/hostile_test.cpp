@@ -138,7 +138,7 @@ TEST_F(HostileHostTest, WhenTooMuchWaitsForAllHostsNewOnesAreToldToComeLater) {
   large.seq = 1;
   large.host = "hv-01";
   large.id = "large";
-  large.message = std::string(5000, ' ');
+  large.message = R"({"type":"command","id":"large","padding":")" + std::string(5000, 'x') + "\"}";
   console->host("hv-01")->submit(std::move(large));
   console->fleet().count_queued();
   EXPECT_TRUE(console->fleet().pace().crowded);
