@@ -366,11 +366,9 @@ Result<std::int64_t> ConsoleDb::prune() {
   return database_.transaction([&]() -> Result<std::int64_t> {
     EDGE_ASSIGN(Query events,
                 database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
-                                " row_number() OVER newest AS age,"
-                                " sum(length(CAST(data AS BLOB))) OVER newest AS bytes FROM events"
-                                " WINDOW newest AS (PARTITION BY host ORDER BY n DESC))"
-                                " WHERE age>?1 OR bytes>?2)"));
-    EDGE_TRY(events.bind(limits_.events_per_host_max, limits_.event_bytes_per_host_max).run());
+                                " row_number() OVER (PARTITION BY host ORDER BY n DESC) AS age"
+                                " FROM events) WHERE age>?1)"));  // By the index alone.
+    EDGE_TRY(events.bind(limits_.events_per_host_max).run());
     std::int64_t dropped = database_.changes();
     EDGE_ASSIGN(Query commands,
                 database_.query("DELETE FROM commands WHERE finished IS NOT NULL AND seq NOT IN"

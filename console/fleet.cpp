@@ -69,7 +69,8 @@ void Fleet::set_pace() {
 /// to what it has matters most when times are bad.
 std::optional<tunnel::Goaway> Fleet::later(const std::string& id) {
   const Host* host = find(id);
-  if (host != nullptr && host->online()) { return std::nullopt; }
+  // Nor does one wait that comes back for what is held for it: it takes that away.
+  if (host != nullptr && (host->online() || host->detached())) { return std::nullopt; }
   if (options_.memory_bytes_max != 0 && memory_bytes_ > options_.memory_bytes_max) {
     return tunnel::Goaway{.reason = "the Console's memory is full",
                           .reconnect_in = std::chrono::seconds(30),

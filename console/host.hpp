@@ -95,6 +95,8 @@ class Host final : public ConnectionOwner {
 
   const std::string& id() const { return row_.id; }
   bool online() const { return online_; }
+  /// Its session waits for it, with what was said to it meanwhile.
+  bool detached() const { return !online_ && session_.established(); }
 
   /// A connection said HELLO: attaches it, or refuses it with a reason it is told.
   void attach(std::unique_ptr<Connection> connection, const tunnel::Hello& hello);

@@ -100,6 +100,8 @@ std::expected<End, int> run(Config config) {
   wait_for_signal();
   (*daemon)->on_restart([&] { stop(End::reload); });
   io.run();
+  signals.clear();
+  std::signal(SIGHUP, SIG_IGN);  // Until the next life waits for it: its default action ends us.
   daemon->reset();
   return end;
 }

@@ -187,7 +187,7 @@ void Applier::on(const FailoverDrill& op) {
   if (op.adapter.empty()) {
     actions_.push_back(DrillPort{std::nullopt, op.duration});
   } else if (const auto mac = whole_port(op.adapter, "drill")) {
-    actions_.push_back(DrillPort{*mac, op.duration});
+    actions_.push_back(DrillPort{mac, op.duration});
   }
 }
 

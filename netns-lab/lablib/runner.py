@@ -139,10 +139,11 @@ class Run:
         result.send(run_here(self.name, programs))
 
     def ended(self):
+        alive = self.process.is_alive()     # Before the look into the pipe: what it sent at its end is there then.
         if self._found is None and self._result.poll():     # at once: a long result fills the pipe
             with contextlib.suppress(EOFError):
                 self._found = self._result.recv()
-        if not self.process.is_alive():
+        if not alive:
             return True
         if time.monotonic() - self.start > self.timeout and not self._stopped:
             self._stopped = True

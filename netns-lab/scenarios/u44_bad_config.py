@@ -45,6 +45,13 @@ def run(lab):
     refused = lab.console.command(off)
     lab.check("it is refused, and says what it would cost", refused["state"] == "refused"
               and "force" in str(refused["problems"]) and "its path ends" in str(refused["problems"]), refused)
+    lab.plug("eth1", into="dead")
+    lab.expect(5, "eth1 has carrier, and no path", lambda: lab.host.port("eth1").get("carrier")
+               and lab.host.path_states() == {"eth0": "active", "eth1": "down"})
+    refused = lab.console.command(off)
+    lab.check("a cable in a dead switch is no way: refused as well", refused["state"] == "refused"
+              and "force" in str(refused["problems"]), refused)
+    lab.pull("eth1")
     planned = lab.console.command(off, dry_run=True)
     lab.check("a dry run says so too", "force" in str(planned["warnings"]), planned)
     forced = tried(lab, "the only port is switched off by force", off, force=True)

@@ -237,10 +237,20 @@ Result<void> Database::commit() {
   auto committed = execute(outermost ? "COMMIT" : "RELEASE nested");
   if (!committed) {
     take_back();
+    if (outermost) { overwrite_failed(); }
     return committed;
   }
   --state_->depth;
   return {};
+}
+
+/// A sync that failed may come after all frames of the commit: whole in the WAL, they would be
+/// found at the next start. The next commit takes their place, so there is one at once: the version
+/// in page 1, as it is. A disk that refuses this too may keep them.
+void Database::overwrite_failed() {
+  if (const auto version = integer("PRAGMA user_version")) {
+    static_cast<void>(execute(fmt::format("PRAGMA user_version={}", *version).c_str()));
+  }
 }
 
 void Database::take_back() {

@@ -137,6 +137,7 @@ class Database {
 
  private:
   struct State;
+  void overwrite_failed();
   explicit Database(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;

@@ -44,7 +44,7 @@ PathBreak PathEngine::blocker(const Port& port) {
 bool PathEngine::carried() const {
   return std::ranges::any_of(paths_, [this](const auto& item) {
     const Path& path = item.second;
-    const bool told = path.told && path.dial_at;
+    const bool told = path.told && path.dial_at && !offered(item.first.endpoint);
     const bool stands = path.status.state == PathState::up || path.proving || told;
     return stands && !ports_.at(item.first.port).facts.drained;
   });
@@ -163,6 +163,7 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
       }
     }
   }
+  return_rested(now);
   settle_drained(now);
 }
 
@@ -239,7 +240,7 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
 void PathEngine::dial(Path& path, MonoTime now) {
   path.dial_at.reset();
   path.source.reset();
-  path.told = false;
+  path.told = path.rests = false;
   path.status.next_dial.reset();
   path.status.state = PathState::dialing;
   // Nothing is dialled without carrier and address: what was broken there is so no more.
@@ -261,8 +262,7 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.source.reset();
   path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
   path.dial_at = now + path.backoff.next(random_);
-  path.told = false;
-  path.proving = false;
+  path.told = path.proving = path.rests = false;
   path.status.next_dial = path.dial_at;
 }
 
@@ -270,6 +270,7 @@ void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTi
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   schedule(*path, why, now);
+  settle_offers(now);
   settle_drained(now);
 }
 
@@ -329,11 +330,16 @@ void PathEngine::on_clock_set(MonoTime now) {
 
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
-  if (path != nullptr) { path->leaving = false; }
-  if (path == nullptr || path->status.state != PathState::up) { return; }
+  if (path == nullptr) { return; }
+  path->leaving = false;
+  if (path->status.state != PathState::up) {
+    settle_offers(now);
+    settle_drained(now);
+    return;
+  }
   if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
   schedule(*path, why, now);
-  if (offered(key.endpoint)) { return_from(key, now); }
+  settle_offers(now);
   settle_drained(now);
 }
 
@@ -349,6 +355,7 @@ void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spr
   path->dial_at = now + after + moment;
   path->told = true;
   path->status.next_dial = path->dial_at;
+  settle_offers(now);
   settle_drained(now);
 }
 

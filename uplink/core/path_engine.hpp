@@ -142,6 +142,8 @@ class PathEngine {
   void offer(const std::vector<std::size_t>& endpoints, Duration after, Duration spread,
              MonoTime until, MonoTime now);
   bool offered(std::size_t endpoint) const { return offered_.contains(endpoint); }
+  /// It is one of the host's own from now on.
+  void adopt(std::size_t endpoint) { offered_.erase(endpoint); }
 
   std::vector<PathAction> take_actions();
   std::optional<MonoTime> next_deadline() const;
@@ -162,6 +164,9 @@ class PathEngine {
     bool told = false;     ///< The Console said when: a whole fleet comes back spread as it wants.
     bool proving = false;  ///< It was up and is dialled anew on purpose: not lost so far.
     bool leaving = false;  ///< It was up when the Console told: it goes on until the next one is.
+    bool rests = false;    ///< One of the host's own, let go for one that the Console offered.
+    /// There is a connection, be it one that is to be replaced.
+    bool stands() const { return status.state == PathState::up || leaving || proving; }
   };
   struct Port {
     PortFacts facts;
@@ -191,9 +196,9 @@ class PathEngine {
   Duration moment_in(const Path& path, Duration spread);
   // path_offer.cpp
   void leave_for(const PathKey& offered);
-  void return_from(const PathKey& offered, MonoTime now);
+  void return_rested(MonoTime now);
   void end_offers(MonoTime now);
-  bool up_at(std::size_t endpoint) const;
+  void settle_offers(MonoTime now);
   Path* find(const PathKey& key);
 
   std::vector<std::size_t> endpoints_;

@@ -33,12 +33,6 @@ void PathEngine::offer(const std::vector<std::size_t>& endpoints, Duration after
   }
 }
 
-bool PathEngine::up_at(std::size_t endpoint) const {
-  return std::ranges::any_of(paths_, [endpoint](const auto& item) {
-    return item.first.endpoint == endpoint && item.second.status.state == PathState::up;
-  });
-}
-
 /// What the Console wants to be rid of is let go, now that there is something else.
 void PathEngine::leave_for(const PathKey& offered_key) {
   const MonoTime until = offered_.at(offered_key.endpoint);
@@ -52,32 +46,47 @@ void PathEngine::leave_for(const PathKey& offered_key) {
       actions_.push_back({PathAction::Kind::close, key, why});
     }
     path.dial_at = path.status.next_dial = until;
+    path.rests = true;
   }
 }
 
-/// The offered one ended: back to those that the host knows.
-void PathEngine::return_from(const PathKey& offered_key, MonoTime now) {
+/// Back to those that the host knows, where nothing that was offered stands any more.
+void PathEngine::return_rested(MonoTime now) {
+  const auto carried_on = [this](const std::string& port) {
+    return std::ranges::any_of(paths_, [&](const auto& item) {
+      return item.first.port == port && offered(item.first.endpoint) && item.second.stands();
+    });
+  };
   for (auto& [key, path] : paths_) {
-    const bool told = path.told && path.dial_at;
-    if (key.port != offered_key.port || offered(key.endpoint) || !told) { continue; }
+    if (!path.rests || !path.dial_at || carried_on(key.port)) { continue; }
+    path.rests = path.told = false;
     const auto jitter =
         static_cast<Duration::rep>(random_.unit() * static_cast<double>(hurry_spread.count()));
     path.dial_at = path.status.next_dial = std::min(*path.dial_at, now + Duration(jitter));
   }
-  if (offered_.at(offered_key.endpoint) == MonoTime::max()) { end_offers(now); }
 }
 
 void PathEngine::end_offers(MonoTime now) {
   std::vector<std::size_t> left = endpoints_;
   for (auto& [endpoint, until] : offered_) {
     if (until > now && until != MonoTime::max()) { continue; }
-    if (up_at(endpoint)) {
+    const bool stands = std::ranges::any_of(paths_, [&](const auto& item) {
+      return item.first.endpoint == endpoint && item.second.stands();
+    });
+    if (stands) {
       until = MonoTime::max();
     } else {
       std::erase(left, endpoint);
     }
   }
   if (left.size() != endpoints_.size()) { set_endpoints(std::move(left), now); }
+}
+
+/// After whatever may have ended a path. May forget paths: pointers to them end here.
+void PathEngine::settle_offers(MonoTime now) {
+  if (offered_.empty()) { return; }
+  return_rested(now);
+  end_offers(now);
 }
 
 }  // namespace edge::uplink

@@ -132,7 +132,7 @@ asio::awaitable<bool> Commands::dry_run(Decision& decision) {
   for (auto& line : planned.trouble_beside(reconciler_.trouble())) {
     refuse(decision, std::move(line));
   }
-  if (planned.consequences.cuts_last_path && !decision.force) {
+  if (certainly_cuts(decision, planned) && !decision.force) {
     decision.warnings.emplace_back(
         "it would be refused without \"force\": no port is left that "
         "could reach the Console");

@@ -261,6 +261,8 @@ class Commands {
   std::vector<std::string> unreached(const Decision& decision) const;
   TrialTerms terms_of(const Decision& decision, const netmodel::PortImpact& impact) const;
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
+  /// Nothing is left to reach the Console over, and nothing of it comes back by itself.
+  static bool certainly_cuts(const Decision& decision, const TurnResult& planned);
   /// Why an action may not be done: there is no other path to go to. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;
 

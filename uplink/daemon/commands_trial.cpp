@@ -126,6 +126,12 @@ asio::awaitable<void> Commands::undo(Decision& decision) {
   if (hooks_.undone) { hooks_.undone(); }
 }
 
+bool Commands::certainly_cuts(const Decision& decision, const TurnResult& planned) {
+  if (planned.consequences.cuts_last_path) { return true; }
+  return decision.ways && decision.ways->was_active && decision.ways->left.empty() &&
+         planned.impact.touched.empty();
+}
+
 asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   Decision& decision = batch->front();
   const netmodel::Model before = reconciler_.model();
@@ -133,7 +139,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   netmodel::Model candidate = *decision.model;
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
   foretell(decision, planned);
-  if (planned.consequences.cuts_last_path && !decision.force) {
+  if (certainly_cuts(decision, planned) && !decision.force) {
     refuse(decision,
            "it would cut the last way to the Console; to do it all the same, say \"force\": true "
            "(uplinkctl: --force)");

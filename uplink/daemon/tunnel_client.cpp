@@ -135,6 +135,7 @@ void TunnelClient::pump() {
     more = !orders.empty();
   }
   pumping_ = false;
+  forget_offers();
   if (!graveyard_.empty()) {
     boost::asio::post(io_, [this] { graveyard_.clear(); });
   }

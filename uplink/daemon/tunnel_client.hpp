@@ -129,6 +129,9 @@ class TunnelClient {
   void on_stream_frame(const tunnel::Bytes& payload);
   // tunnel_client_endpoints.cpp
   void on_goaway(const tunnel::Goaway& goaway);
+  std::size_t number_for(const HostPort& endpoint);
+  void add_offered(std::vector<std::size_t>& list);
+  void forget_offers();
   const HostPort* endpoint_of(const PathKey& key) const;
   void dial(const DialOrder& order);
   void on_dialled(PathId id, tunnel::DialResult result);

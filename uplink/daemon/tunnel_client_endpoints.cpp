@@ -18,6 +18,7 @@ namespace {
 
 /// Of a GOAWAY that does not say for how long.
 constexpr std::chrono::minutes offer_tried_for{10};
+constexpr std::size_t offered_max = 16;  ///< At a time.
 
 }  // namespace
 
@@ -27,7 +28,7 @@ void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
   for (const HostPort& endpoint : commanded_ ? list : config_.console.endpoints) {
     const auto known =
         std::ranges::find(endpoints_, endpoint, [](const auto& item) { return item.second; });
-    const std::size_t number = known == endpoints_.end() ? next_endpoint_++ : known->first;
+    const std::size_t number = known == endpoints_.end() ? number_for(endpoint) : known->first;
     if (std::ranges::find(wanted, number) == wanted.end()) { wanted.push_back(number); }
     if (known != endpoints_.end()) { continue; }
     endpoints_.emplace(number, endpoint);
@@ -43,13 +44,46 @@ void TunnelClient::use_endpoints(const std::vector<HostPort>& list) {
   for (const auto& [number, endpoint] : endpoints_) {
     if (!in_force({"", number})) { all.push_back(number); }
   }
+  add_offered(all);
   paths_.set_endpoints(std::move(all), mono_now());
   pump();
 }
 
+/// A new one's, or the one that it has as an offered one: its path stays.
+std::size_t TunnelClient::number_for(const HostPort& endpoint) {
+  const auto offered =
+      std::ranges::find(offered_, endpoint, [](const auto& item) { return item.second; });
+  if (offered == offered_.end() || !engine().offered(offered->first)) { return next_endpoint_++; }
+  const std::size_t number = offered->first;
+  engine().adopt(number);
+  offered_.erase(offered);
+  return number;
+}
+
+/// What the Console offered ends as it said, whatever list is in force.
+void TunnelClient::add_offered(std::vector<std::size_t>& list) {
+  forget_offers();
+  for (const auto& [number, endpoint] : offered_) { list.push_back(number); }
+}
+
+void TunnelClient::forget_offers() {
+  const auto over = [this](std::size_t number) { return !engine().offered(number); };
+  for (const auto& [number, endpoint] : offered_) {
+    if (!over(number)) { continue; }
+    const auto its = [number](const auto& item) { return item.first.endpoint == number; };
+    std::erase_if(attempts_, its);
+    std::erase_if(barriers_, its);
+    std::erase_if(welcomes_, its);
+    memory_.forget_addresses([number](const PathKey& key) { return key.endpoint == number; });
+  }
+  std::erase_if(offered_, [&](const auto& item) { return over(item.first); });
+}
+
 bool TunnelClient::retire_endpoints() {
   if (endpoints_.size() != in_force_.size()) {
-    paths_.set_endpoints(in_force_, mono_now());
+    std::vector<std::size_t> kept = in_force_;
+    add_offered(kept);
+    paths_.set_endpoints(std::move(kept), mono_now());
     pump();
     const auto gone = [this](const auto& item) { return !in_force(item.first); };
     std::erase_if(attempts_, gone);
@@ -100,7 +134,7 @@ std::string TunnelClient::endpoint_name(const PathKey& key) const {
 /// It comes over each path; the first one draws the moments. What it names has to show the
 /// Console's certificate like any other address.
 void TunnelClient::on_goaway(const tunnel::Goaway& goaway) {
-  std::erase_if(offered_, [this](const auto& item) { return !engine().offered(item.first); });
+  forget_offers();
   std::vector<std::size_t> numbers;
   json::array fresh;
   for (const std::string& text : goaway.endpoints) {
@@ -113,6 +147,7 @@ void TunnelClient::on_goaway(const tunnel::Goaway& goaway) {
     const auto is_it = [&](const auto& item) { return item.second == *endpoint; };
     if (std::ranges::any_of(endpoints_, is_it)) { continue; }  // It has its own moment.
     const auto known = std::ranges::find_if(offered_, is_it);
+    if (known == offered_.end() && offered_.size() >= offered_max) { continue; }
     numbers.push_back(known == offered_.end() ? next_endpoint_++ : known->first);
     if (known != offered_.end()) { continue; }
     offered_.emplace(numbers.back(), *endpoint);

@@ -158,13 +158,26 @@ std::string TunnelWorld::unfinished() const {
   const tunnel::Session& console = *ends_[1].session;
   if (!host.established() || host.id() != console.id()) { return "no common session"; }
   const std::vector<uplink::PathStatus> known = paths.engine().status();
+  // The host's own rest while one that the Console offered is up on their port.
+  const auto rests = [&](const uplink::PathStatus& own) {
+    return !paths.engine().offered(own.key.endpoint) &&
+           std::ranges::any_of(known, [&](const uplink::PathStatus& other) {
+             return other.key.port == own.key.port && paths.engine().offered(other.key.endpoint) &&
+                    other.state == uplink::PathState::up;
+           });
+  };
+  std::size_t resting = 0;
   for (const uplink::PathStatus& status : known) {
     if (status.state != uplink::PathState::up) {
+      if (rests(status)) {
+        ++resting;
+        continue;
+      }
       return fmt::format("{}/{} is not up: {} {}", status.key.port, status.key.endpoint,
                          to_string(status.broken), status.cause);
     }
   }
-  if (console.path_count() != known.size()) { return "paths missing at the Console"; }
+  if (console.path_count() != known.size() - resting) { return "paths missing at the Console"; }
   if (!console_app_.all_done()) { return "commands without a result"; }
   if (!host_app_.all_acked()) { return "results or events that are not acknowledged"; }
   if (console_app_.events_stored() != host_app_.events_raised()) { return "events not stored"; }

@@ -180,7 +180,8 @@ void TunnelWorld::run_action(std::size_t end, const tunnel::Action& action) {
   } else if (const auto* goaway = std::get_if<tunnel::PeerGoaway>(&action)) {
     const tunnel::Goaway& said = goaway->goaway;
     if (end == 1 || said.endpoints.empty()) { return; }
-    const MonoTime until = now_ + said.reconnect_in + said.spread + 2s;
+    const MonoTime until = now_ + said.reconnect_in + said.spread +
+                           (said.spread / 1ms % 2 == 0 ? Duration(2s) : Duration(10min));
     ends_[0].paths->engine().offer({endpoints_}, said.reconnect_in, said.spread, until, now_);
   } else if (const auto* gap = std::get_if<tunnel::DeliverGap>(&action)) {
     endpoint.on_gap(*gap);

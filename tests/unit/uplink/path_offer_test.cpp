@@ -86,6 +86,52 @@ TEST_F(PathOfferTest, WhenTheOfferedOneEndsTheHostsOwnIsDialledSoon) {
   EXPECT_LE(*status("a", 0).next_dial, now + PathEngine::hurry_spread);
 }
 
+TEST_F(PathOfferTest, AnOfferedOneThatSaysGoodbyeAndIsNotReachedAgainGivesTheHostsOwnBack) {
+  offer();
+  run_to(now + 31s);
+  engine.on_retry_later({"a", 0}, 1s, 30s, now);
+  engine.on_welcome({"a", 7}, now);
+  ASSERT_GT(*status("a", 0).next_dial, now + 9min);
+  engine.on_retry_later({"a", 7}, 1s, 30s, now);  // GOAWAY there as well,
+  EXPECT_GT(*status("a", 0).next_dial, now + 9min) << "its connection stands";
+  engine.on_closed({"a", 7}, {.step = Step::tcp, .text = "EOF"}, now);
+  EXPECT_LE(*status("a", 0).next_dial, now + PathEngine::hurry_spread);
+}
+
+TEST_F(PathOfferTest, AProofThatFailsThereGivesTheHostsOwnBack_AnotherOfferThatStandsDoesNot) {
+  for (const char* port : {"a", "b"}) { engine.on_retry_later({port, 0}, 1s, 30s, now); }
+  engine.offer({7, 8}, 1s, 30s, now + 10min, now);
+  run_to(now + 31s);
+  engine.on_retry_later({"a", 0}, 1s, 30s, now);
+  engine.on_welcome({"a", 7}, now);
+  engine.on_welcome({"a", 8}, now);
+  engine.redial({"a", 7}, now);
+  engine.on_dial_failed({"a", 7}, {.step = Step::tcp, .text = "timeout"}, now);
+  EXPECT_GT(*status("a", 0).next_dial, now + 9min) << "8 stands";
+  engine.redial({"a", 8}, now);
+  EXPECT_GT(*status("a", 0).next_dial, now + 9min) << "it is not known to be lost";
+  engine.on_dial_failed({"a", 8}, {.step = Step::tcp, .text = "timeout"}, now);
+  EXPECT_LE(*status("a", 0).next_dial, now + PathEngine::hurry_spread);
+}
+
+TEST_F(PathOfferTest, AnOfferThatWasNeverUpTakesNothingFromADrainedPort) {
+  engine.on_closed({"a", 0}, {.step = Step::tcp, .text = "timeout"}, now);
+  engine.set_port({.port = "b",
+                   .name = "b",
+                   .drained = true,
+                   .carrier = true,
+                   .addresses = {IpAddress::v4(10, 0, 0, 2)}},
+                  now);
+  engine.on_dial_failed({"a", 0}, {.step = Step::tcp, .text = "timeout"}, now);
+  ASSERT_EQ(status("b", 0).state, PathState::up) << "the last resort";
+  engine.take_actions();
+  engine.offer({7}, 1min, 30s, now + 10min, now);
+  engine.on_dial_failed({"a", 0}, {.step = Step::tcp, .text = "timeout"}, now);
+  run_to(now + 20s);
+  engine.on_dial_failed({"a", 0}, {.step = Step::tcp, .text = "timeout"}, now);
+  EXPECT_EQ(status("b", 0).state, PathState::up);
+}
+
 TEST_F(PathOfferTest, WhatIsNotUpInTimeIsForgotten_WhatIsUpWhenItEnds) {
   offer();
   const MonoTime until = now + 10min;
