@@ -79,8 +79,21 @@ def check_purpose(path, text, problems):
         problems.append(f"{path}:1: a header starts with one line of purpose")
 
 
+def check_event_kinds(problems):
+    """What a Console may be told is written down: a kind of event that PROTOCOL.md does not name reaches nobody."""
+    named = set(re.findall(r'`([a-z0-9_]+\.[a-z0-9_]+)`', (TOP / "tunnel/PROTOCOL.md").read_text()))
+    for path in files("uplink/daemon/*.cpp", "uplink/core/takeover.*"):
+        text = (TOP / path).read_text()
+        for call in re.finditer(r'\badd\(|takeover_adapter =|push_back\(\{', text):
+            first = text[call.end():].split("{", 1)[0].split(";", 1)[0]
+            for kind in re.findall(r'"([a-z0-9_]+\.[a-z0-9_]+)"', first):
+                if kind not in named:
+                    problems.append(f"{path}: event {kind} is not in the table of tunnel/PROTOCOL.md, section 11")
+
+
 def main():
     problems = []
+    check_event_kinds(problems)
     checked = 0
     for path in files("*.cpp", "*.hpp"):
         text = (TOP / path).read_text()
