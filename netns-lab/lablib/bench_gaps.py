@@ -112,7 +112,8 @@ FAULTS = {   # figure: (what happens to the active port, how it is undone, refer
 REFERENCE_NAMES = {"switched": "udp-switched-on-carrier", "twice": "udp-sent-twice"}
 
 
-STREAM_FAULTS = {"stream_gap.carrier": ("gap.carrier", 60), "stream_gap.cut": ("gap.cut", 500)}   # fault, target ms
+STREAM_FAULTS = {fault.replace("gap.", "stream_gap."): (fault, 60 if targets[2] == "switched" else 500)     # fault, target ms
+                 for fault, targets in FAULTS.items()}
 
 
 def flap(lab, port):
