@@ -2,37 +2,15 @@
 // seeds, and how often each invariant was checked.
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstdio>
-#include <cstring>
-#include <string_view>
-
+#include "tests/sim/common/seeds.hpp"
 #include "tests/sim/paths/world.hpp"
 
 int main(int argc, char** argv) {
-  std::uint64_t seeds = 10'000;
-  std::uint64_t first = 1;
-  bool trace = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    std::uint64_t value = 0;
-    const char* text = i + 1 < argc ? argv[i + 1] : "";
-    const auto [stop, ec] = std::from_chars(text, text + std::strlen(text), value);
-    if (name == "--trace") {
-      trace = true;
-    } else if (ec == std::errc() && *stop == '\0' &&
-               (name == "--seeds" || name == "--first" || name == "--seed")) {
-      (name == "--seeds" ? seeds : first) = value;
-      if (name == "--seed") { seeds = 1; }
-      ++i;
-    } else {
-      fmt::print(stderr, "usage: sim_paths [--seeds N] [--first N] [--seed N] [--trace]\n");
-      return 2;
-    }
-  }
+  const auto seeds = edge::sim::parse_seeds(argc, argv, "sim_paths");
+  if (!seeds) { return 2; }
   edge::sim::PathTally total;
-  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
-    edge::sim::PathWorld world(seed, total, trace);
+  for (std::uint64_t seed = seeds->first; seed < seeds->first + seeds->count; ++seed) {
+    edge::sim::PathWorld world(seed, total, seeds->trace);
     if (const auto failed = world.run()) { fmt::print("seed {}: {}\n", seed, *failed); }
   }
   fmt::print("{} faults in {} worlds of 1..6 ports, {:.0f} simulated hours, {} dials\n",

@@ -16,7 +16,7 @@ namespace {
 
 using edge::sim::Batch;
 using edge::sim::Outcome;
-using edge::sim::Tally;
+using edge::sim::print_line;
 
 std::optional<Batch> parse(int argc, char** argv) {
   Batch batch{.jobs = std::thread::hardware_concurrency()};
@@ -63,13 +63,6 @@ double cpu_seconds() {
   return sum;
 }
 
-void print_line(std::string_view invariant, const Tally& tally, std::string_view what,
-                std::string_view worst = {}) {
-  fmt::print("  {:<66} {:>14} {}", invariant, tally.checks, what);
-  if (!worst.empty()) { fmt::print(", worst {} {}", tally.worst, worst); }
-  fmt::print("\n");
-}
-
 void print(const Outcome& total) {
   fmt::print(
       "{} faults in {} worlds of 2..6 paths, {} simulated hours; {} commands, {} events, {} "
@@ -96,12 +89,6 @@ void print(const Outcome& total) {
 }
 
 }  // namespace
-
-/// Two million allocations a second: without their call stacks AddressSanitizer halves its cost.
-/// A seed that fails is run again with ASAN_OPTIONS=malloc_context_size=30.
-extern "C" const char* __asan_default_options() {
-  return "malloc_context_size=0:quarantine_size_mb=8:max_malloc_fill_size=0";
-}
 
 int main(int argc, char** argv) {
   const auto batch = parse(argc, argv);

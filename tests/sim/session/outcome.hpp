@@ -1,30 +1,11 @@
 // What one world, or many, came to: numbers only, so that processes can share them.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
-#include "base/ids.hpp"
+#include "tests/sim/common/tally.hpp"
 
 namespace edge::sim {
-
-/// How often an invariant was checked, and the worst that was seen of what it bounds.
-struct Tally {
-  std::uint64_t checks = 0;
-  std::int64_t worst = 0;
-
-  void note(std::int64_t seen) {
-    ++checks;
-    worst = std::max(worst, seen);
-  }
-  void note(Duration seen) {
-    note(std::chrono::duration_cast<std::chrono::milliseconds>(seen).count());
-  }
-  void add(const Tally& other) {
-    checks += other.checks;
-    worst = std::max(worst, other.worst);
-  }
-};
 
 /// Of one seed, and summed up of many.
 struct Outcome {

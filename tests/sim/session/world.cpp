@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "tests/sim/session/heap.hpp"
+#include "tests/sim/common/heap.hpp"
 
 namespace edge::sim {
 using namespace std::chrono_literals;

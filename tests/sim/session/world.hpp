@@ -8,13 +8,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <vector>
 
-#include "tests/sim/session/apps.hpp"
+#include "tests/sim/common/apps.hpp"
+#include "tests/sim/common/event.hpp"
+#include "tests/sim/common/pipe.hpp"
 #include "tests/sim/session/outcome.hpp"
-#include "tests/sim/session/pipe.hpp"
 
 namespace edge::sim {
 
@@ -81,17 +81,7 @@ class World {
     start,
     thaw,
   };
-  struct Event {
-    MonoTime at{};
-    std::uint64_t order = 0;
-    What what = What::tick;
-    std::size_t a = 0;
-    std::uint64_t b = 0;
-    tunnel::SharedBytes bytes;
-    bool operator>(const Event& rhs) const {
-      return std::tie(at, order) > std::tie(rhs.at, rhs.order);
-    }
-  };
+  using Event = WorldEvent<What>;
   struct Process {
     std::unique_ptr<tunnel::Session> session;
     std::unique_ptr<Endpoint> endpoint;  ///< Null while it is down.
@@ -210,7 +200,7 @@ class World {
   MonoTime now_{std::chrono::hours(1)};  // Not zero: zero hides "unset" bugs.
   MonoTime faults_end_{};
   std::uint64_t order_ = 0;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  WorldEvents<What> events_;
 
   std::vector<Link> links_;
   std::deque<Connection> connections_;

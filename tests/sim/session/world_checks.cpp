@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "tests/sim/session/heap.hpp"
+#include "tests/sim/common/heap.hpp"
+#include "tests/sim/common/promise.hpp"
 #include "tests/sim/session/world.hpp"
 
 namespace edge::sim {
@@ -13,22 +14,10 @@ using tunnel::SwitchReason;
 
 namespace {
 
-/// What a disturbance delayed has arrived so long after it.
-constexpr Duration settling = 1s;
 /// The longest detection of a path that gave up.
 constexpr Duration memory = 15s;
-constexpr Duration gap_max = 50ms;  ///< Beyond the round trip.
 /// A stream's frame on a path that has just become active: what has begun is not overtaken.
 constexpr std::size_t begun_bytes = tunnel::StreamPace::allowed_first / 16;
-/// So much waits for its acknowledgement that the window, or the budget for mirroring, counts.
-constexpr std::size_t crowd_bytes = 16UZ << 10;
-/// Both ends with 1 MiB of streams each way, twice (waiting, and copied to a slow path), the
-/// Console's 0.4 MiB and the host's 3.8 MiB of queues, and the applications' journals.
-constexpr std::size_t heap_max = 16UZ << 20;
-
-std::chrono::milliseconds in_ms(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-}
 
 }  // namespace
 
@@ -175,9 +164,7 @@ void World::check_switch(const tunnel::ActiveChanged& changed) {
   }
 }
 
-/// The promise of mirroring: while of all paths at most one is struck, a command's answer takes a
-/// round trip over a whole one and little more. (Of more than two paths the two that carry it may
-/// be the slowest ones.)
+/// The promise of mirroring.
 void World::check_gap(const ConsoleApp::StoredReply& reply) {
   if (!measure_gaps_ || std::max(process_disturbed_at_, crowded_at_) + settling > reply.sent_at) {
     return;
@@ -191,15 +178,13 @@ void World::check_gap(const ConsoleApp::StoredReply& reply) {
     }
     if (link.attached > 0 || link.carried_until + settling >= reply.sent_at) { ++struck; }
   }
-  if (whole.empty() || struck > 1) { return; }
-  std::ranges::sort(whole);
-  const bool both_whole = struck == 0 && whole.size() > 1;
-  const Duration bound = whole[whole.size() - (both_whole ? 2 : 1)];
+  const auto bound = promised_round_trip(std::move(whole), struck);
+  if (!bound) { return; }
   const Duration took = now_ - reply.sent_at;
-  outcome_.gaps.note(took - bound);
-  if (took - bound > gap_max) {
+  outcome_.gaps.note(took - *bound);
+  if (took - *bound > gap_max) {
     problem(fmt::format("the answer to command {} took {} with a whole path of {}", reply.id,
-                        in_ms(took), in_ms(bound)));
+                        in_ms(took), in_ms(*bound)));
   }
 }
 

@@ -2,21 +2,12 @@
 // prints failing seeds, and how often each invariant was checked.
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstdio>
-#include <cstring>
-#include <string_view>
-
+#include "tests/sim/common/seeds.hpp"
 #include "tests/sim/tunnel/world.hpp"
 
 namespace {
 
-void print_line(std::string_view invariant, const edge::sim::Tally& tally, std::string_view what,
-                std::string_view worst = {}) {
-  fmt::print("  {:<66} {:>14} {}", invariant, tally.checks, what);
-  if (!worst.empty()) { fmt::print(", worst {} {}", tally.worst, worst); }
-  fmt::print("\n");
-}
+using edge::sim::print_line;
 
 void print(const edge::sim::TunnelOutcome& total) {
   fmt::print(
@@ -44,35 +35,12 @@ void print(const edge::sim::TunnelOutcome& total) {
 
 }  // namespace
 
-/// As sim_session: without call stacks AddressSanitizer halves its cost.
-extern "C" const char* __asan_default_options() {
-  return "malloc_context_size=0:quarantine_size_mb=8:max_malloc_fill_size=0";
-}
-
 int main(int argc, char** argv) {
-  std::uint64_t seeds = 10'000;
-  std::uint64_t first = 1;
-  bool trace = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    std::uint64_t value = 0;
-    const char* text = i + 1 < argc ? argv[i + 1] : "";
-    const auto [stop, ec] = std::from_chars(text, text + std::strlen(text), value);
-    if (name == "--trace") {
-      trace = true;
-    } else if (ec == std::errc() && *stop == '\0' &&
-               (name == "--seeds" || name == "--first" || name == "--seed")) {
-      (name == "--seeds" ? seeds : first) = value;
-      if (name == "--seed") { seeds = 1; }
-      ++i;
-    } else {
-      fmt::print(stderr, "usage: sim_tunnel [--seeds N] [--first N] [--seed N] [--trace]\n");
-      return 2;
-    }
-  }
+  const auto seeds = edge::sim::parse_seeds(argc, argv, "sim_tunnel");
+  if (!seeds) { return 2; }
   edge::sim::TunnelOutcome total;
-  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
-    edge::sim::TunnelWorld world(seed, total, trace);
+  for (std::uint64_t seed = seeds->first; seed < seeds->first + seeds->count; ++seed) {
+    edge::sim::TunnelWorld world(seed, total, seeds->trace);
     const auto problems = world.run();
     for (const std::string& problem : problems) { fmt::print("seed {}: {}\n", seed, problem); }
     if (!problems.empty()) { fmt::print("  again: sim_tunnel --seed {} --trace\n", seed); }

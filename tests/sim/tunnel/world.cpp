@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "tests/sim/session/heap.hpp"
+#include "tests/sim/common/heap.hpp"
 
 namespace edge::sim {
 using namespace std::chrono_literals;

@@ -7,13 +7,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <vector>
 
-#include "tests/sim/session/apps.hpp"
-#include "tests/sim/session/outcome.hpp"
-#include "tests/sim/session/pipe.hpp"
+#include "tests/sim/common/apps.hpp"
+#include "tests/sim/common/event.hpp"
+#include "tests/sim/common/pipe.hpp"
+#include "tests/sim/common/tally.hpp"
 #include "uplink/daemon/core/tunnel_paths.hpp"
 
 namespace edge::sim {
@@ -84,17 +84,7 @@ class TunnelWorld {
     flap,
     heal
   };
-  struct Event {
-    MonoTime at{};
-    std::uint64_t order = 0;
-    What what = What::tick;
-    std::size_t a = 0;
-    std::uint64_t b = 0;
-    tunnel::SharedBytes bytes;
-    bool operator>(const Event& rhs) const {
-      return std::tie(at, order) > std::tie(rhs.at, rhs.order);
-    }
-  };
+  using Event = WorldEvent<What>;
   enum class FaultKind : std::uint8_t {
     cut,
     cut_up,
@@ -206,7 +196,7 @@ class TunnelWorld {
   Report report_;
   MonoTime now_{std::chrono::hours(1)};
   std::uint64_t order_ = 0;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  WorldEvents<What> events_;
   std::vector<Port> ports_;
   std::size_t endpoints_ = 1;
   std::deque<Connection> connections_;

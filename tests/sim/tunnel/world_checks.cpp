@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "tests/sim/session/heap.hpp"
+#include "tests/sim/common/heap.hpp"
+#include "tests/sim/common/promise.hpp"
 #include "tests/sim/tunnel/world.hpp"
 
 namespace edge::sim {
@@ -16,19 +17,9 @@ using uplink::Step;
 
 namespace {
 
-/// What a disturbance delayed has arrived so long after it.
-constexpr Duration settling = 1s;
 /// The longest detection of a path that gave up.
 constexpr Duration memory = 15s;
-constexpr Duration gap_max = 50ms;  ///< Beyond the round trip.
-constexpr std::size_t crowd_bytes = 16UZ << 10;
-/// As in sim_session.
-constexpr std::size_t heap_max = 16UZ << 20;
 constexpr std::uint64_t heap_ticks = 25;
-
-std::chrono::milliseconds in_ms(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-}
 
 }  // namespace
 
@@ -257,9 +248,7 @@ void TunnelWorld::check_switch(const tunnel::ActiveChanged& changed) {
   }
 }
 
-/// The promise of mirroring: while of all ports at most one is struck, a command's answer takes a
-/// round trip over a whole one and little more. (Of more than two the two that carry it may be the
-/// slowest ones.)
+/// The promise of mirroring, of ports.
 void TunnelWorld::check_gap(const ConsoleApp::StoredReply& reply) {
   const MonoTime calm = std::max(process_struck_until_, crowded_at_) + settling;
   if (streams_ || calm > reply.sent_at) { return; }
@@ -280,15 +269,13 @@ void TunnelWorld::check_gap(const ConsoleApp::StoredReply& reply) {
       ++struck;
     }
   }
-  if (whole.empty() || struck > 1) { return; }
-  std::ranges::sort(whole);
-  const bool both_whole = struck == 0 && whole.size() > 1;
-  const Duration bound = whole[whole.size() - (both_whole ? 2 : 1)];
+  const auto bound = promised_round_trip(std::move(whole), struck);
+  if (!bound) { return; }
   const Duration took = now_ - reply.sent_at;
-  outcome_.gaps.note(took - bound);
-  if (took - bound > gap_max) {
+  outcome_.gaps.note(took - *bound);
+  if (took - *bound > gap_max) {
     problem(fmt::format("the answer to command {} took {} with a whole path of {}", reply.id,
-                        in_ms(took), in_ms(bound)));
+                        in_ms(took), in_ms(*bound)));
   }
 }
 

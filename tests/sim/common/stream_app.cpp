@@ -1,5 +1,5 @@
 // Applications of byte streams in the simulation.
-#include "tests/sim/session/stream_app.hpp"
+#include "tests/sim/common/stream_app.hpp"
 
 #include <fmt/format.h>
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/sim/session/stream_app.hpp"
+#include "tests/sim/common/stream_app.hpp"
 #include "tunnel/core/session.hpp"
 
 namespace edge::sim {

@@ -1,5 +1,5 @@
 // One direction of a simulated TCP connection.
-#include "tests/sim/session/pipe.hpp"
+#include "tests/sim/common/pipe.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // The applications over the session.
-#include "tests/sim/session/apps.hpp"
+#include "tests/sim/common/apps.hpp"
 
 #include <fmt/format.h>
 
