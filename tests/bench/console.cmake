@@ -1,8 +1,7 @@
 # The load generator: its parts are also in contract_console.
 file(GLOB swarm_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/bench/swarm/*.cpp)
-list(APPEND swarm_sources  # Of all the daemon's core, it dials.
-  ${CMAKE_SOURCE_DIR}/uplink/core/path_engine.cpp ${CMAKE_SOURCE_DIR}/uplink/core/path_offer.cpp
-  ${CMAKE_SOURCE_DIR}/tests/unit/tunnel_io/test_pki.cpp)
+file(GLOB path_engine CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/uplink/core/path_*.cpp)  # Of all the daemon's core, it dials.
+list(APPEND swarm_sources ${path_engine} ${CMAKE_SOURCE_DIR}/tests/unit/tunnel_io/test_pki.cpp)
 edge_bench(bench_console bench/console edge_console)
 edge_test(contract_console contract/console edge_console)
 foreach(target bench_console contract_console)

@@ -174,8 +174,7 @@ void Session::copy_off_suspects(MonoTime now) {
 }
 
 /// One frame with all that was received, over every living path: any one of them may be dying.
-/// Over a metered one only while no other is trusted. It is complete, so that a write queue may
-/// drop an older one.
+/// Over a metered one only while no other is trusted.
 void Session::flush_acks() {
   ack_pending_frames_ = 0;
   stream_bytes_unacked_ = 0;

@@ -94,8 +94,9 @@ struct PathAction {
 /// Engine: feed facts and outcomes, take actions, call on_deadline when due.
 ///
 /// Time:    passed in as `now`. Threads: none.
-/// Invariant: at most one dial or connection per key; nothing is dialled without carrier and
-/// address, and no drained port while another one is up.
+/// Invariant: one path per key, whose dial may run beside its own connection that still stands (a
+/// proof, or one made before the other is broken); nothing is dialled without carrier and address,
+/// and no drained port while another one is up.
 class PathEngine {
  public:
   static constexpr std::size_t ports_max = 128;

@@ -97,7 +97,8 @@ class TunnelClient {
 
   /// Where it has answered, or is being reached: as written, as resolved, as it was.
   std::set<IpAddress> console_addresses() const;
-  /// The same, and where its names led before, as long as they are in force.
+  /// The same, and where its own names led before, as long as they are in force. Not where names of
+  /// a GOAWAY led.
   std::set<IpAddress> console_addresses_seen() const;
 
   boost::json::array paths_json() const;

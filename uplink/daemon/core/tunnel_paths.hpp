@@ -144,7 +144,6 @@ class TunnelPaths {
   void end_proof(ProofEnded outcome, MonoTime now);
   /// While held nothing is dialled.
   void hold(bool held) { held_ = held; }
-  bool held() const { return held_; }
 
   std::vector<Order> take_orders(MonoTime now);
   std::optional<MonoTime> next_deadline() const;
