@@ -1,4 +1,6 @@
 // Host: its certificate renewed. The names in it are those of the session, never of the request.
+#include <utility>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
@@ -73,13 +75,17 @@ void Host::on_renew(const json::object& message) {
           });
 }
 
-/// The newest one that its connections showed: some may stand since before a renewal.
+/// The newest one that its connections showed: some may stand, or have begun, since before a
+/// renewal. A young CA gives all of them its own beginning: then the end tells.
 json::value Host::shown_certificate() const {
   const tunnel::CertificateInfo* newest = nullptr;
+  const auto term = [](const tunnel::CertificateInfo& info) {
+    return std::pair(info.not_before, info.not_after);
+  };
   for (const auto& [id, connection] : connections_) {
     if (connection->closing) { continue; }
     const tunnel::CertificateInfo& shown = connection->peer().certificate;
-    if (newest == nullptr || shown.not_before >= newest->not_before) { newest = &shown; }
+    if (newest == nullptr || term(shown) >= term(*newest)) { newest = &shown; }
   }
   if (newest == nullptr) { return nullptr; }
   return json::object{{"serial", newest->serial},

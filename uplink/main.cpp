@@ -62,7 +62,17 @@ int run_purge(const Config& config) {
 
 enum class End { stop, reload };
 
-/// Runs until a signal says otherwise.
+/// Blocked while no life waits for them, and in every thread but this one: what comes meanwhile is
+/// pending, over execv too (execve(2)), and the next life hears of it. Children begin with none
+/// blocked.
+void block_signals(bool blocked) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) { sigaddset(&set, number); }
+  pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, nullptr);
+}
+
+/// Runs until a signal says otherwise. Pre: they are blocked.
 std::expected<End, int> run(Config config) {
   boost::asio::io_context io(1);
   auto daemon = edge::uplink::Daemon::create(io, std::move(config));
@@ -83,11 +93,17 @@ std::expected<End, int> run(Config config) {
     if (std::exchange(stopping, true)) { return; }
     end = how;
     if (how == End::reload) { edge::uplink::notify_systemd(edge::uplink::reloading_state()); }
-    patience.expires_after(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
-    patience.async_wait([&io](boost::system::error_code waited) {
-      if (!waited) { io.stop(); }
+    const auto end_in = [&](std::chrono::milliseconds left) {
+      patience.expires_after(left);
+      patience.async_wait([&io](boost::system::error_code waited) {
+        if (!waited) { io.stop(); }
+      });
+    };
+    end_in(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
+    (*daemon)->stop([end_in] {
+      block_signals(true);
+      end_in(std::chrono::milliseconds(1));  // One that was caught just now is still heard.
     });
-    (*daemon)->stop([&io] { io.stop(); });
   };
   std::function<void()> wait_for_signal = [&] {
     signals.async_wait([&](boost::system::error_code ec, int number) {
@@ -99,9 +115,10 @@ std::expected<End, int> run(Config config) {
   };
   wait_for_signal();
   (*daemon)->on_restart([&] { stop(End::reload); });
+  block_signals(false);
   io.run();
+  block_signals(true);
   signals.clear();
-  std::signal(SIGHUP, SIG_IGN);  // Until the next life waits for it: its default action ends us.
   daemon->reset();
   return end;
 }
@@ -145,6 +162,7 @@ int main(int argc, char** argv) {
   if (purging) { return run_purge(*config); }
 
   log_to_stderr(config->log.level);
+  block_signals(true);
   while (true) {
     const auto end = run(*config);
     if (!end) { return end.error(); }

@@ -23,6 +23,7 @@ namespace {
 /// How often the child's processes are looked at: dhcpcd gives no sign of life of its own, and a
 /// stopped helper is seen nowhere else.
 constexpr std::chrono::seconds look_interval{1};
+constexpr int mute_exits_max = 3;
 constexpr std::chrono::milliseconds conflict_timeout{1500};
 
 Now now_of() {
@@ -165,11 +166,23 @@ struct DhcpClient::Impl : std::enable_shared_from_this<Impl> {
       trouble("another DHCP child of this port is still alive; it is tried again");
     } else if (exit.status == 126 || exit.status == 127) {
       trouble(exit.last_line + "; install dhcpcd-base");
+    } else if (note_mute_exit(exit)) {
+      trouble(fmt::format("dhcpcd ends at once, with status {}: {}", exit.status, exit.last_line));
     }
     child.reset();
     last_event.clear();
     look_timer.cancel();
     run(engine.on_child_exited(now_of()));
+  }
+
+  /// It has ended by itself before it said a word, again and again: true.
+  bool note_mute_exit(const ChildExit& exit) {
+    const bool asked = exit.status == 128 + SIGTERM || exit.status == 128 + SIGKILL;
+    if (asked || !last_event.empty()) {
+      mute_exits = 0;
+      return false;
+    }
+    return ++mute_exits >= mute_exits_max;
   }
 
   void obey(const TerminateChild&) {
@@ -263,6 +276,7 @@ struct DhcpClient::Impl : std::enable_shared_from_this<Impl> {
   std::string last_event;
   std::string last_exit;
   std::string last_trouble;
+  int mute_exits = 0;
   bool closed = false;
 };
 

@@ -19,6 +19,10 @@ Result<void> make_folder(const std::string& path, mode_t mode) {
     }
     if (at == std::string::npos) { break; }
   }
+  struct stat present{};
+  if (stat(path.c_str(), &present) == 0 && (present.st_mode & 07777U) == mode) {
+    return {};  // On a disk that has become read-only a folder that is right is right.
+  }
   if (chmod(path.c_str(), mode) != 0) { return fail_errno(errno, "set mode of " + path); }
   return {};
 }

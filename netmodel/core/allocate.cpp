@@ -1,5 +1,6 @@
 #include "netmodel/core/allocate.hpp"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,6 +12,26 @@
 #include "netmodel/core/render.hpp"
 
 namespace edge::netmodel {
+namespace {
+
+/// All automatic subnets have this size.
+constexpr IpPrefix any_automatic{{Family::v4, {10, 200, 0, 0}}, 24};
+
+/// Whether `guest`, which did not ask for it, can have the host number in its network of `model`.
+bool is_free_for(const Interface& guest, std::uint32_t number, const Model& model,
+                 const ModelFacts& facts) {
+  const auto network = model.networks.find(guest.network);
+  if (network == model.networks.end() || is_bridged(network->second.kind)) { return false; }
+  const IpPrefix subnet =
+      subnet_of(model, guest.network, facts.automatic_subnets).value_or(any_automatic);
+  const auto address = host_address(subnet, number);
+  if (!address || *address == gateway_of(subnet)) { return false; }
+  return std::ranges::none_of(network->second.dhcp.reservations, [&](const DhcpReservation& r) {
+    return r.address == *address && r.mac != guest.mac;
+  });
+}
+
+}  // namespace
 
 void renumber_guests(Model& model, const std::string& network, const ModelFacts& facts) {
   const auto subnet = subnet_of(model, network, facts.automatic_subnets);
@@ -22,7 +43,8 @@ void renumber_guests(Model& model, const std::string& network, const ModelFacts&
   }
 }
 
-void keep_open_fields(Model& model, const Model& old, const std::vector<InterfaceFields>& fields) {
+void keep_open_fields(Model& model, const Model& old, const std::vector<InterfaceFields>& fields,
+                      const ModelFacts& facts) {
   std::set<MacAddress> macs;
   std::set<std::pair<std::string, std::uint32_t>> numbers;
   for (const auto& [id, interface] : model.interfaces) {
@@ -36,9 +58,9 @@ void keep_open_fields(Model& model, const Model& old, const std::vector<Interfac
     if (!given.mac && macs.insert(was->second.mac).second) { now->second.mac = was->second.mac; }
     const bool same_network = now->second.network == was->second.network;
     if (now->second.host_number || !was->second.host_number || !same_network) { continue; }
-    if (numbers.insert({now->second.network, *was->second.host_number}).second) {
-      now->second.host_number = was->second.host_number;
-    }
+    const std::uint32_t number = *was->second.host_number;
+    if (!is_free_for(now->second, number, model, facts)) { continue; }
+    if (numbers.insert({now->second.network, number}).second) { now->second.host_number = number; }
   }
 }
 
@@ -65,8 +87,6 @@ void allocate_addresses(Model& model, const ModelFacts& facts, Findings& finding
   for (const auto& [id, interface] : model.interfaces) {
     if (interface.host_number) { used[interface.network].insert(*interface.host_number); }
   }
-  constexpr IpPrefix any_automatic{{Family::v4, {10, 200, 0, 0}},
-                                   24};  // All automatic subnets have this size.
   for (auto& [id, interface] : model.interfaces) {
     const auto network = model.networks.find(interface.network);
     if (interface.host_number || network == model.networks.end() ||

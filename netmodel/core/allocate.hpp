@@ -11,9 +11,10 @@
 
 namespace edge::netmodel {
 
-/// What the caller leaves open stays as it was in `old`, unless another interface claims it now: a
-/// guest keeps its MAC and its address.
-void keep_open_fields(Model& model, const Model& old, const std::vector<InterfaceFields>& fields);
+/// What the caller leaves open stays as it was in `old`, unless another interface or a reservation
+/// claims it now, or the network's subnet does not have it: a guest keeps its MAC and its address.
+void keep_open_fields(Model& model, const Model& old, const std::vector<InterfaceFields>& fields,
+                      const ModelFacts& facts);
 
 /// In a new subnet guests keep their host numbers; those that it does not have are given out anew.
 void renumber_guests(Model& model, const std::string& network, const ModelFacts& facts);

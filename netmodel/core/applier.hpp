@@ -48,6 +48,8 @@ class Applier {
     }
   }
   void check_foreign_ports();
+  void check_published_addresses();
+  void restate_unchanged();
   void on(const AdapterSet& op);
   void on(const GroupCreate& op) { create(op.fields); }
   void on(const GroupUpdate& op);

@@ -1,15 +1,48 @@
 // Operations on networks.
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "netmodel/core/allocate.hpp"
 #include "netmodel/core/applier.hpp"
+#include "netmodel/core/render.hpp"
 #include "netmodel/core/subnets.hpp"
 #include "netmodel/core/validate.hpp"
 
 namespace edge::netmodel {
+namespace {
+
+using NamedSubnet = std::pair<IpPrefix, std::string>;  // And the network that has it.
+
+std::vector<NamedSubnet> named_subnets(const Model& model, const ModelFacts& facts) {
+  std::vector<NamedSubnet> out;
+  for (const auto& [id, network] : model.networks) {
+    const auto subnet = subnet_of(model, id, facts.automatic_subnets);
+    if (subnet) { out.emplace_back(*subnet, id); }
+    const auto subnet6 = subnet6_of(model, id);
+    if (subnet6) { out.emplace_back(*subnet6, id); }
+  }
+  return out;
+}
+
+/// nullptr: the address is in none of them.
+const std::string* holder_of(const std::vector<NamedSubnet>& subnets, const IpAddress& address) {
+  const auto found = std::ranges::find_if(
+      subnets, [&](const NamedSubnet& subnet) { return subnet.first.contains(address); });
+  return found == subnets.end() ? nullptr : &found->second;
+}
+
+/// An automatic subnet that the next render chooses, or a wrong one, which is reported already.
+bool is_subnet_open(const Model& model, const ModelFacts& facts, const std::string& id) {
+  const auto network = model.networks.find(id);
+  return network != model.networks.end() && !is_bridged(network->second.kind) &&
+         !subnet_of(model, id, facts.automatic_subnets);
+}
+
+}  // namespace
 
 void Applier::set_fields(const NetworkFields& fields, Network& network) {
   // One stands in place of the other: naming one takes the other away, naming both is a problem.
@@ -108,6 +141,32 @@ void Applier::on(const NetworkDelete& op) {
     return;
   }
   model_.networks.erase(op.network);
+}
+
+/// Publications by address whose subnet goes from under them. Those that this command brought or
+/// changed are check_gateway()'s.
+void Applier::check_published_addresses() {
+  const std::vector<NamedSubnet> after = named_subnets(model_, facts_);
+  std::vector<NamedSubnet> gone = named_subnets(before_, facts_);
+  std::erase_if(gone, [&](const NamedSubnet& subnet) {
+    return std::ranges::find(after, subnet) != after.end();
+  });
+  if (gone.empty()) { return; }
+  std::map<std::string, std::vector<std::string>> published;  // By network.
+  for (const auto& [id, rule] : model_.gateway) {
+    if (!rule.address || findings_.concerns(Subject::rule, id)) { continue; }
+    const std::string* network = holder_of(gone, *rule.address);
+    if (network == nullptr || holder_of(after, *rule.address) != nullptr) { continue; }
+    const bool v4 = rule.address->family == Family::v4;
+    if (v4 && is_subnet_open(model_, facts_, *network)) { continue; }
+    published[*network].push_back(fmt::format("\"{}\" at {}", id, to_string(*rule.address)));
+  }
+  for (auto& [id, rules] : published) {
+    const bool one = rules.size() == 1;
+    findings_.add(Subject::network, id, "",
+                  fmt::format("published by rule{} {}; withdraw {} first", one ? "" : "s",
+                              named_list(std::move(rules)), one ? "it" : "them"));
+  }
 }
 
 }  // namespace edge::netmodel

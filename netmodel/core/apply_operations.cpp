@@ -1,6 +1,7 @@
 #include "netmodel/core/apply_operations.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -157,9 +158,28 @@ void Applier::on(const ModelReplace& op) {
   for (const GroupFields& group : op.groups) { create(group); }
   for (const NetworkFields& network : op.networks) { create(network); }
   for (const InterfaceFields& interface : op.interfaces) { attach(interface); }
-  keep_open_fields(model_, old, op.interfaces);
+  keep_open_fields(model_, old, op.interfaces, facts_);
   for (const GatewayPublish& rule : op.gateway) { on(rule); }
   on(op.host);
+  restate_unchanged();
+}
+
+/// A whole model names everything; what facts did since to an object that it leaves as it was is no
+/// fault of the command.
+void Applier::restate_unchanged() {
+  const auto compare = [&](Subject subject, const auto& now, const auto& before, const auto& name) {
+    for (const auto& [id, object] : now) {
+      const auto was = before.find(id);
+      if (was != before.end() && was->second == object) { findings_.restate(subject, name(id)); }
+    }
+  };
+  compare(Subject::adapter, model_.adapters, before_.adapters,
+          [](const MacAddress& mac) { return to_string(mac); });
+  compare(Subject::group, model_.groups, before_.groups, std::identity{});
+  compare(Subject::network, model_.networks, before_.networks, std::identity{});
+  compare(Subject::interface, model_.interfaces, before_.interfaces, std::identity{});
+  compare(Subject::rule, model_.gateway, before_.gateway, std::identity{});
+  if (model_.host == before_.host) { findings_.restate(Subject::host, "host"); }
 }
 
 /// The adapter, if it has a port of its own; a member of a group has not.
@@ -213,6 +233,7 @@ void Applier::check_foreign_ports() {
 
 ApplyOutcome Applier::finish() {
   check_foreign_ports();
+  check_published_addresses();
   generate_macs(model_, facts_);
   allocate_addresses(model_, facts_, findings_);
   check_adapters(model_, facts_, findings_);

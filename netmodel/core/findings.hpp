@@ -29,7 +29,11 @@ class Findings {
 
   void touch(Subject subject, const std::string& id, std::size_t op) {
     touched_[{subject, id}] = op;
+    restated_.erase({subject, id});
   }
+  /// A whole model named it as it is in force already: it does not count as touched, until an
+  /// operation after that touches it.
+  void restate(Subject subject, const std::string& id) { restated_.insert({subject, id}); }
   /// The operation on it failed: what follows from that is not worth another line.
   void refuse(Subject subject, const std::string& id) { refused_.insert({subject, id}); }
   bool refused(Subject subject, const std::string& id) const {
@@ -39,7 +43,9 @@ class Findings {
   /// Facts change by themselves (a new lease); they count against an object only when it is
   /// touched.
   bool concerns(Subject subject, const std::string& id) const {
-    return scope_ == Scope::everything || touched_.contains({subject, id});
+    if (scope_ == Scope::everything) { return true; }
+    const Key key{subject, id};
+    return touched_.contains(key) && !restated_.contains(key);
   }
 
   /// `network "web": text`
@@ -51,6 +57,7 @@ class Findings {
  private:
   Scope scope_;
   std::map<Key, std::size_t> touched_;
+  std::set<Key> restated_;
   std::set<Key> refused_;
   Problems problems_;
 };

@@ -46,16 +46,13 @@ void without_ipv6(const std::string& link, const RenderFacts& facts, DesiredStat
   }
 }
 
-/// Resolvers of the network, else those of the leases, each asked through its own port.
-std::vector<DnsUpstream> upstreams_of(const Model& model, const Network& network,
-                                      const RenderFacts& facts) {
+/// What the leases name, each to be asked through its own port.
+std::vector<DnsUpstream> resolvers_of(const Model& model, const RenderFacts& facts) {
   std::vector<DnsUpstream> out;
   const auto add = [&](DnsUpstream upstream) {
     const bool known = std::ranges::find(out, upstream) != out.end();
     if (!known && is_unicast_host(upstream.address)) { out.push_back(std::move(upstream)); }
   };
-  for (const IpAddress& address : network.dns) { add({address, ""}); }
-  if (!network.dns.empty()) { return out; }
   const std::vector<GroupPort> ports = ports_of(model, facts.adapters);
   for (const MacAddress& mac : uplink_ranks(model, facts.adapters)) {
     const AdapterFacts* adapter = find_adapter(facts, mac);
@@ -68,6 +65,40 @@ std::vector<DnsUpstream> upstreams_of(const Model& model, const Network& network
     for (const IpAddress& address : adapter->v6.dns) { add({address, bridge}); }
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<DnsUpstream> in_turn(std::vector<DnsUpstream> waiting) {
+  std::vector<DnsUpstream> out;
+  while (!waiting.empty()) {
+    std::vector<DnsUpstream> later;
+    std::vector<std::string> served;
+    for (auto& entry : waiting) {
+      if (std::ranges::find(served, entry.link) != served.end()) {
+        later.push_back(std::move(entry));
+        continue;
+      }
+      served.push_back(entry.link);
+      out.push_back(std::move(entry));
+    }
+    waiting = std::move(later);
+  }
+  return out;
+}
+
+namespace {
+
+/// Those of the network itself, else those of the host.
+std::vector<DnsUpstream> upstreams_of(const Network& network,
+                                      const std::vector<DnsUpstream>& resolvers) {
+  std::vector<DnsUpstream> out;
+  for (const IpAddress& address : network.dns) {
+    const DnsUpstream upstream{address, ""};
+    const bool known = std::ranges::find(out, upstream) != out.end();
+    if (!known && is_unicast_host(address)) { out.push_back(upstream); }
+  }
+  return network.dns.empty() ? resolvers : out;
 }
 
 std::vector<DhcpReservation> reservations_of(const Model& model, const std::string& id,
@@ -121,7 +152,7 @@ void render_network(const Model& model, const std::string& id, const RenderFacts
        .range = dhcp_range_of(network, *subnet),
        .reservations = reservations_of(model, id, *subnet),
        .mtu = nat_mtu,
-       .upstreams = isolated ? std::vector<DnsUpstream>{} : upstreams_of(model, network, facts)});
+       .upstreams = isolated ? std::vector<DnsUpstream>{} : upstreams_of(network, out.resolvers)});
 }
 
 /// Ports by their leader: 1,000 interfaces look theirs up.
@@ -243,6 +274,42 @@ Ports render_ports(const Model& model, const RenderFacts& facts, Rendered& out) 
   return ports;
 }
 
+/// Whom the host asks by its lease: routers and resolvers.
+std::vector<IpAddress> asked_by(const LeaseFacts& lease) {
+  std::vector<IpAddress> out = lease.routers;
+  std::ranges::copy(lease.dns, std::back_inserter(out));
+  for (const ClasslessRoute& route : lease.classless_routes) {
+    if (route.gateway) { out.push_back(*route.gateway); }
+  }
+  return out;
+}
+
+/// A site's router may have the address that we have as the gateway of a network. What it says
+/// would be dropped as our own words from outside (fib_validate_source in net/ipv4/fib_frontend.c),
+/// ARP questions included; behind this port it is heard.
+void hear_own_addresses(const Model& model, const RenderFacts& facts, const Ports& ports,
+                        Rendered& out) {
+  for (const auto& [leader, port] : ports) {
+    const AdapterFacts& adapter = *find_adapter(facts, leader);
+    if (!port.usable || !adapter.lease || !is_sound(*adapter.lease)) { continue; }
+    const std::vector<IpAddress> asked = asked_by(*adapter.lease);
+    for (const auto& [id, network] : model.networks) {
+      const auto subnet = subnet_of(model, id, out.automatic_subnets);
+      if (!subnet || std::ranges::find(asked, gateway_of(*subnet)) == asked.end()) { continue; }
+      const std::string path = fmt::format("net/ipv4/conf/{}/accept_local", port.l3);
+      const auto sysctl = std::ranges::find(out.state.sysctls, path, &Sysctl::path);
+      EDGE_ASSERT(sysctl != out.state.sysctls.end());  // Each port has it.
+      sysctl->value = "1";
+      out.notes.push_back(
+          {"network.overlap",
+           fmt::format("network \"{}\": its gateway has the address {} of the router "
+                       "or resolver of port \"{}\"; give it another subnet",
+                       id, to_string(gateway_of(*subnet)), adapter.name)});
+      break;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<MacAddress> uplink_ranks(const Model& model,
@@ -280,10 +347,12 @@ Rendered render(const Model& model, const RenderFacts& given) {
   out.automatic_subnets = std::move(subnets.chosen);
   std::ranges::move(subnets.notes, std::back_inserter(out.notes));
   add_global_sysctls(out.state);
+  out.resolvers = resolvers_of(model, facts);
   const Ports ports = render_ports(model, facts, out);
   for (const auto& [id, network] : model.networks) {
     if (!is_bridged(network.kind)) { render_network(model, id, facts, out); }
   }
+  hear_own_addresses(model, facts, ports, out);
   for (const auto& [id, interface] : model.interfaces) {
     render_interface(model, id, facts, ports, out);
   }

@@ -66,6 +66,8 @@ struct RenderFacts {
       taken{};  ///< Foreign addresses of the machine; leases are in `adapters`.
   std::vector<NeededAddress> needed{};
   std::map<std::string, IpPrefix> automatic_subnets{};  ///< Of the last render, kept in the store.
+  /// As foreign_ports(): guests of a VM manager, attached like interfaces of the model.
+  std::map<std::string, std::vector<std::string>> foreign_ports{};
 };
 
 struct DnsUpstream {
@@ -111,6 +113,7 @@ struct Rendered {
   DesiredState state;
   NftState nft;
   std::vector<NetworkService> services{};  ///< Sorted by network.
+  std::vector<DnsUpstream> resolvers{};    ///< Of all usable ports, best first: the host's own.
   std::optional<VirtualAddress> virtual_address{};
   std::map<std::string, IpPrefix>
       automatic_subnets{};  ///< To be stored and passed to the next render.
@@ -121,11 +124,16 @@ struct Rendered {
 /// Pre: `model` passed validate() but for overlaps with leases, which become notes.
 Rendered render(const Model& model, const RenderFacts& facts);
 
+/// One of each link in the order given, then the second of each, and so on: where only some count,
+/// no port crowds the others out.
+std::vector<DnsUpstream> in_turn(std::vector<DnsUpstream> waiting);
+
 /// Adapters in the order of preference: uplink_order, then name; drained ones last. Index = rank.
 std::vector<MacAddress> uplink_ranks(const Model& model, const std::vector<AdapterFacts>& adapters);
 
-/// Guests or publications hold addresses of a network's subnet.
-bool in_use(const Model& model, const std::string& network, const IpPrefix& subnet);
+/// Guests or publications hold addresses of a network's subnet; `foreign`: as foreign_ports().
+bool in_use(const Model& model, const std::string& network, const IpPrefix& subnet,
+            const std::map<std::string, std::vector<std::string>>& foreign);
 
 /// The subnet of a network with a bridge of its own: the given one, or the automatic one of nat.
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,

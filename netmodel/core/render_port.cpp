@@ -13,6 +13,12 @@ constexpr std::uint32_t route_mtu_min =
     576;  ///< RFC 791: below it the option is a mistake or an attack.
 constexpr std::size_t classless_routes_max = 64;
 
+/// Network and broadcast address: no neighbour has them, and the kernel takes no route by them.
+bool is_edge(const IpPrefix& connected, const IpAddress& address) {
+  return connected.length <= 30 &&
+         (address == connected.address || address == connected.broadcast());
+}
+
 class PortRenderer {
  public:
   PortRenderer(const PortScene& scene, Rendered& out)
@@ -62,6 +68,7 @@ void PortRenderer::sysctls() {
   };
   set("net/ipv4/conf/{}/rp_filter", l3_, "2");
   set("net/ipv4/conf/{}/src_valid_mark", l3_, "1");
+  set("net/ipv4/conf/{}/accept_local", l3_, "0");
   set("net/ipv4/conf/{}/arp_ignore", l3_, "1");
   set("net/ipv4/conf/{}/arp_announce", l3_, "2");
   set("net/ipv4/conf/{}/ignore_routes_with_linkdown", l3_, "1");
@@ -139,7 +146,7 @@ std::vector<Route> PortRenderer::gateway_routes(const LeaseFacts& lease, const R
         first.family != Family::v4 || first.is_multicast() || first.is_loopback();
     const bool bad_gateway =
         !on_link && (!is_unicast_host(*item.gateway) || item.gateway->family != Family::v4 ||
-                     *item.gateway == lease.address.address);
+                     *item.gateway == lease.address.address || is_edge(connected, *item.gateway));
     if (bad_target || bad_gateway || out.size() >= classless_routes_max) {
       note("lease.ignored",
            fmt::format("route {} via {} is not usable", to_string(item.destination),

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.hpp"
 #include "netmodel/core/names.hpp"
 
 namespace edge::netmodel {
@@ -42,20 +43,34 @@ bool is_automatic(const Network& network) {
   return network.kind == NetworkKind::nat && !network.subnet;
 }
 
+/// A site's own network that is wider, and has nothing here that this host needs, is no obstacle:
+/// the longer prefix decides.
+bool is_blocked(const std::vector<Occupied>& occupied, const IpPrefix& prefix) {
+  return std::ranges::any_of(occupied, [&](const Occupied& o) {
+    return prefix.contains(o.prefix.address) ||
+           (o.prefix.length >= prefix.length && o.prefix.overlaps(prefix));
+  });
+}
+
+/// One that overlaps nothing; else one inside of what is wider.
 std::optional<IpPrefix> first_free(const std::vector<Occupied>& others,
                                    const std::vector<Occupied>& ours) {
+  std::optional<IpPrefix> within;
   for (unsigned i = 0; i < automatic_subnet_count; ++i) {
     const IpPrefix candidate = automatic_subnet(i);
-    if (find_overlap(others, candidate) == nullptr && find_overlap(ours, candidate) == nullptr) {
-      return candidate;
-    }
+    if (find_overlap(ours, candidate) != nullptr) { continue; }
+    if (find_overlap(others, candidate) == nullptr) { return candidate; }
+    if (!within && !is_blocked(others, candidate)) { within = candidate; }
   }
-  return std::nullopt;
+  return within;
 }
 
 }  // namespace
 
-bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet) {
+bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet,
+            const std::map<std::string, std::vector<std::string>>& foreign) {
+  const auto there = foreign.find(network_bridge_name(id));
+  if (there != foreign.end() && !there->second.empty()) { return true; }
   const bool attached = std::ranges::any_of(
       model.interfaces, [&](const auto& entry) { return entry.second.network == id; });
   return attached || std::ranges::any_of(model.gateway, [&](const auto& entry) {
@@ -64,7 +79,13 @@ bool in_use(const Model& model, const std::string& id, const IpPrefix& subnet) {
 }
 
 IpPrefix automatic_subnet(unsigned number) {
-  return {IpAddress::v4(10, static_cast<std::uint8_t>(200 + number), 0, 0), 24};
+  EDGE_ASSERT(number < automatic_subnet_count);
+  const auto last = static_cast<std::uint8_t>(200 + number % 32);
+  switch (number / 32) {
+    case 0: return {IpAddress::v4(10, last, 0, 0), 24};
+    case 1: return {IpAddress::v4(172, 31, last, 0), 24};
+    default: return {IpAddress::v4(192, 168, last, 0), 24};
+  }
 }
 
 IpPrefix automatic_subnet6(std::string_view host_id, std::string_view network, unsigned attempt) {
@@ -107,7 +128,7 @@ AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
     }
     const Occupied* other = find_overlap(others, had->second);
     const bool blocked = other != nullptr || find_overlap(ours, had->second) != nullptr;
-    if (blocked && !in_use(model, id, had->second)) {
+    if (blocked && !in_use(model, id, had->second, facts.foreign_ports)) {
       homeless.emplace_back(id, had->second);
       continue;
     }
@@ -125,13 +146,18 @@ AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
     if (!subnet) {
       out.notes.push_back(
           {"network.no_subnet",
-           fmt::format(
-               "network \"{}\": each of {} to {} is in use on this machine; give it a subnet", id,
-               to_string(automatic_subnet(0)),
-               to_string(automatic_subnet(automatic_subnet_count - 1)))});
+           fmt::format("network \"{}\": each of 10.200..231.0.0/24, 172.31.200..231.0/24 and "
+                       "192.168.200..231.0/24 is in use on this machine; give it a subnet",
+                       id)});
       continue;
     }
-    if (had) {
+    if (const Occupied* other = find_overlap(others, *subnet)) {
+      out.notes.push_back(
+          {"network.overlap",
+           fmt::format("network \"{}\": subnet {} lies within {} of {}; give it one of its own", id,
+                       to_string(*subnet), to_string(other->prefix), other->what)});
+    }
+    if (had && *had != *subnet) {
       out.notes.push_back({"network.renumbered",
                            fmt::format("network \"{}\": subnet {} is now {}: the old one is in use "
                                        "on this machine",

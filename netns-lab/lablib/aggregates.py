@@ -62,7 +62,7 @@ def both_carry(lab, vm):
             took = lab.expect(5, "every flow is answered again", lambda: all(
                 len(flow.received) > count + 5 for flow, count in zip(running, counts)))
             lab.figure(f"{port}_pulled", took * 1000)
-            lab.check("the group has its path", lab.host.path_states().get("eth0") in ("active", "standby"))
+            lab.expect(10, "the group has its path", lambda: lab.host.path_states().get("eth0") in ("active", "standby"))
             lab.plug(port)
             lab.expect(15, "both carry again", lambda: all(m["carrier"] for m in group(lab)["members"]) and whole(lab))
 

@@ -90,45 +90,58 @@ def measure_return(programs, _):
 
 
 def measure_sixteen_leases(programs, runs):
-    """Daemon start (exec), nothing known, to an address in the kernel on each of sixteen ports."""
-    lab, times = Lab("sixteen", programs, say=lambda text: None), []
+    """Daemon start (exec), nothing known, to an address in the kernel on each of sixteen ports. Reference: dhcpcd
+    alone on each of them, all started at once."""
+    lab, times, floor = Lab("sixteen", programs, say=lambda text: None), [], []
     try:
         lab.prepare()
         lab.console.start()
         for _ in range(max(runs, RUNS_MIN)):
+            floor.append(bare_leases_ms(lab, lab.topology.ports))
             start = time.monotonic()
             lab.host.start()
             lab.expect(WITHIN_S, "all sixteen have leases", lambda: sum(
                 p["state"] == "leased" for p in lab.host.ctl("ports")) == len(lab.topology.ports))
             lab.expect(WITHIN_S, "all sixteen have addresses", lambda: all(map(lab.host.kernel_addresses, lab.topology.ports)))
             times.append((time.monotonic() - start) * 1000)
-            progress(f"dhcp.sixteen_leases: {times[-1]:.0f} ms")
+            progress(f"dhcp.sixteen_leases: {times[-1]:.0f} ms, sixteen bare dhcpcd {floor[-1]:.0f} ms")
             forget(lab)
-        return [figure("dhcp.sixteen_leases", "ms", times, 5000, must=True)]
+        return [figure("dhcp.sixteen_leases", "ms", times, 5000, "sixteen bare dhcpcd", floor, must=True)]
     finally:
         lab.down()
 
 
 def bare_dhcpcd_ms(lab):
     """The floor: dhcpcd alone on the adapter, from its start with carrier to its address."""
-    host = lab.host.node
     lab.plug("eth0")
-    host.set_link("eth0", True)
+    took = bare_leases_ms(lab, ["eth0"])
+    lab.pull("eth0")
+    return took
+
+
+def bare_leases_ms(lab, ports):
+    """dhcpcd alone on each of these adapters, from their start with carrier to an address on each. Nothing of it stays."""
+    host = lab.host.node
     config = host.dir / "bare.conf"
     config.write_text("nodelay\nnoarp\nnoipv4ll\nnohook resolv.conf, hostname\n")
-    lab.expect(3, "eth0 has carrier", lambda: "LOWER_UP" in host.ip("link", "show", "eth0"))
+    for port in ports:
+        host.set_link(port, True)
+        lab.expect(3, f"{port} has carrier", lambda port=port: "LOWER_UP" in host.ip("link", "show", port))
     start = time.monotonic()
-    child = host.spawn(["dhcpcd", "-B", "-4", "-f", config, "eth0"], log="bare.log")
-    lab.expect(10, "bare dhcpcd has an address", lambda: "inet " in host.ip("-4", "addr", "show", "dev", "eth0"), interval=0.001)
+    children = [host.spawn(["dhcpcd", "-B", "-4", "-f", config, port], log=f"bare-{port}.log") for port in ports]
+    lab.expect(10, "bare dhcpcd has the addresses", lambda: set(ports) <= {
+        link["ifname"] for link in lab.host.kernel("-4", "addr") if link.get("addr_info")}, interval=0.001)
     took = (time.monotonic() - start) * 1000
-    child.terminate()
-    try:
-        child.wait(timeout=5)
-    except subprocess.TimeoutExpired:  # Its way out is no part of the figure.
-        kill_by_pidfd([child.pid])
-        child.wait(timeout=5)
-    host.ip("addr", "flush", "dev", "eth0")
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # Its way out is no part of the figure.
+            kill_by_pidfd([child.pid])
+            child.wait(timeout=5)
+    for port in ports:
+        host.ip("addr", "flush", "dev", port)
     for lease in (host.dir / "var-lib/dhcpcd").glob("*.lease"):
         lease.unlink()
-    lab.pull("eth0")
     return took

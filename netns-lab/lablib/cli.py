@@ -47,6 +47,11 @@ def parser():
          (["--one-way"], {"choices": ["up", "down"], "help": "up: only host to Console"}), instance=True)
     verb("loss", "drop packets at random", path, (["percent"], {"type": int, "metavar": "PERCENT"}), instance=True)
     verb("heal", "end cut and loss", path, instance=True)
+    program = (["program"], {"metavar": "PROGRAM", "help": "uplinkd, uplink-console, a port (its DHCP client) or an uplink "
+                             "(its DHCP server)"})
+    verb("kill", "SIGKILL to a program", program, instance=True)
+    verb("stop", "SIGSTOP: it is there and does nothing", program, instance=True)
+    verb("start", "a killed program begins anew, a stopped one goes on", program, instance=True)
     verb("status", "what is up", (["--json"], {"action": "store_true"}), instance=True)
     verb("demo", "the product at work, in about a minute", (["--stay"], {"action": "store_true",
          "help": "keep it up afterwards"}), build=True)
@@ -142,7 +147,8 @@ def do_exec(args):
 def do_fault(args):
     ask = {"pull": lambda: {"port": args.port}, "loss": lambda: {"path": args.path, "percent": args.percent},
            "plug": lambda: {"port": args.port, "into": args.into, "silent": args.silent},
-           "cut": lambda: {"path": args.path, "way": args.one_way or "both"}, "heal": lambda: {"path": args.path}}
+           "cut": lambda: {"path": args.path, "way": args.one_way or "both"}, "heal": lambda: {"path": args.path},
+           **dict.fromkeys(("kill", "stop", "start"), lambda: {"program": args.program})}
     holder.ask(holder.choose(args.instance), args.verb, **ask[args.verb]())
 
 
@@ -191,6 +197,7 @@ def main():
         return 1
     verbs = {"list": do_list, "run": do_run, "_batch": do_batch, "up": do_up, "down": do_down, "exec": do_exec,
              "pull": do_fault, "plug": do_fault, "cut": do_fault, "loss": do_fault, "heal": do_fault,
+             "kill": do_fault, "stop": do_fault, "start": do_fault,
              "status": do_status, "demo": do_demo, "bench": do_bench, "vm": do_vm,
              "_hold": lambda a: holder.hold(a.topology, a.instance, a.programs and pathlib.Path(a.programs))}
     try:

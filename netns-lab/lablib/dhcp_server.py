@@ -47,6 +47,13 @@ class DhcpServer:
         if self._dhcp:
             self._dhcp.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
+    def resume_dhcp(self):
+        """A paused one goes on, a dead one begins anew."""
+        if self._dhcp and self._dhcp.poll() is None:
+            self.pause_dhcp(paused=False)
+        else:
+            self.start_dhcp()
+
     @staticmethod
     def _end(child):
         if child and child.poll() is None:

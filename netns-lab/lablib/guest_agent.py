@@ -3,6 +3,7 @@
 One virtio-serial port, one JSON object per line. From the host: {"run": {"argv","cwd","env"}}, {"qmp_reply": ..., "id"}.
 To the host: {"ready": {...}}, {"alive": s}, {"out": text}, {"err": text}, {"exit": status}, {"qmp": ..., "id"}.
 Bytes travel as latin-1 text, so that any output survives."""
+import contextlib
 import json
 import os
 import pathlib
@@ -89,7 +90,9 @@ class Agent:
                     continue
                 self._replies[number] = reply = queue.Queue()
                 self.send({"qmp": json.loads(line), "id": number})
-                connection.sendall(json.dumps(reply.get()).encode() + b"\n")
+                answer = json.dumps(reply.get()).encode() + b"\n"
+                with contextlib.suppress(OSError):      # Who asked was ended meanwhile.
+                    connection.sendall(answer)
 
 
 def find_port():

@@ -1,5 +1,6 @@
 """A lab that stays: `lab up` starts a holder process that owns the instance; the other verbs talk to it."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 
+from . import victims
 from .network import REGISTRY, instances
 from .ns import LabError
 from .scenario import Lab, NotMet
@@ -89,7 +91,8 @@ def hold(topology, instance, programs):
         if listener:
             listener.close()
         pathlib.Path(socket_path(instance)).unlink(missing_ok=True)
-        lab.down()
+        if lab.nodes or listener is None:       # Else `down` has done it, and the name may be another's by now.
+            lab.down()
 
 
 def open_listener(instance):
@@ -122,7 +125,8 @@ def serve(lab, listener):
 
 def act(lab, verb, args):
     """What a verb does in the lab."""
-    actions = {"pull": lab.pull, "plug": lab.plug, "cut": lab.cut, "loss": lab.loss, "heal": lab.heal}
+    actions = {"pull": lab.pull, "plug": lab.plug, "cut": lab.cut, "loss": lab.loss, "heal": lab.heal,
+               **{name: functools.partial(getattr(victims, name), lab) for name in ("kill", "stop", "start")}}
     if verb in actions:
         actions[verb](**args)
         return None
@@ -139,5 +143,6 @@ def status(lab):
              "nodes": {name: node.netns for name, node in lab.nodes.items()}, "plugged": lab.plugged,
              "folder": str(lab.dir), "api": f"http://{lab.topology.console_addresses[0]}:{lab.topology.api_port}"}
     if lab.host and lab.host.running():
-        facts["ports"], facts["paths"] = lab.host.ctl("ports"), lab.host.paths()
+        with contextlib.suppress(OSError):      # Stopped, or just killed.
+            facts["ports"], facts["paths"] = lab.host.ctl("ports"), lab.host.paths()
     return facts

@@ -139,7 +139,11 @@ class Machine:
             if key in message:
                 take(message[key].encode("latin-1"))
         if "qmp" in message:
-            self._send({"qmp_reply": self.qmp(message["qmp"]), "id": message["id"]})
+            try:
+                answer = self.qmp(message["qmp"])
+            except (OSError, ValueError) as error:      # One scenario fails of it, not the machine.
+                answer = {"error": {"desc": str(error)}}
+            self._send({"qmp_reply": answer, "id": message["id"]})
 
     def _send(self, message):
         try:
@@ -166,7 +170,7 @@ class Machine:
     def qmp(self, command):
         """One QMP command, {"execute": ..., "arguments": ...}; QEMU's answer, {"return": ...} or {"error": ...}."""
         if self._qmp_lines is None:
-            self._qmp.settimeout(10)
+            self._qmp.settimeout(100)
             self._qmp_lines = self._qmp.makefile("rb")
             self._qmp_lines.readline()                       # the greeting
             self._ask_qmp({"execute": "qmp_capabilities"})

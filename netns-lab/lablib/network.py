@@ -1,5 +1,6 @@
 """Builds a topology: namespaces, cables, switches, routers. Everything is named ul-<instance>-<node>."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -228,15 +229,15 @@ def remove_instance(instance, folder):
         shutil.rmtree(folder, ignore_errors=True)
     for left_file in (f"{instance}.json", f"{instance}.sock"):
         (REGISTRY / left_file).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        REGISTRY.rmdir()
     left += [f"namespace {name}" for name in ns.existing(f"{NETNS_PREFIX}{instance}-")]
     left += [f"folder {p}" for p in pathlib.Path(FOLDERS).glob(f"ul-{instance}-*")]
     return left
 
 
 def collect_dead_instances():
-    """Clears away what a killed lab left: its owner is gone, so nobody else will."""
-    for name, facts in instances().items():
-        if not facts["alive"]:
-            remove_instance(name, pathlib.Path(facts["dir"]))
+    """Clears away what a killed lab left: its owner is gone, so nobody else will. One at a time: the name may be used anew."""
+    with open("/run/uplink-lab.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name, facts in instances().items():
+            if not facts["alive"]:
+                remove_instance(name, pathlib.Path(facts["dir"]))

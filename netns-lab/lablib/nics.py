@@ -74,7 +74,8 @@ def remove(index):
 
 
 def insert(index):
-    """The card comes back: same MAC, same slot. Pre: the kernel let go of it."""
+    """The card comes back: same MAC, same slot. Pre: the kernel let go of it; QEMU does so a moment later."""
+    wait_until(lambda: not present(index), APPEARS_WITHIN_S, 0.1)
     qmp("device_add", **device_arguments(index))
 
 

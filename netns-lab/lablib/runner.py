@@ -21,6 +21,7 @@ from .scenario import Lab, NotMet
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 LOGS = pathlib.Path(os.environ.get("LAB_LOGS", REPOSITORY / "build/log/lab"))
 TIMEOUT_S = 150             # unless the scenario says TIMEOUT_S itself
+CLEAN_UP_S = 120            # for a scenario that was told to end
 FORK = multiprocessing.get_context("fork")
 
 
@@ -148,6 +149,8 @@ class Run:
         if time.monotonic() - self.start > self.timeout and not self._stopped:
             self._stopped = True
             self.process.terminate()
+        if time.monotonic() - self.start > self.timeout + CLEAN_UP_S:
+            self.process.kill()     # What it leaves, the next lab clears away.
         return False
 
     def result(self):
@@ -167,9 +170,9 @@ class Run:
 
 
 def alone(name):
-    """It measures time, or it uses what this machine has only once."""
+    """It measures time, or it uses what this machine has only once: its cards, its clock."""
     module = load(name)
-    return getattr(module, "EXCLUSIVE", False) or needs.VIRTIO in needs.of(module)
+    return getattr(module, "EXCLUSIVE", False) or bool({needs.VIRTIO, needs.CLOCK} & set(needs.of(module)))
 
 
 def run_many(chosen, programs, jobs=2, verbose=False, on_result=lambda results: None):

@@ -1,6 +1,8 @@
 """What a scenario file sees: the lab with the product in it, steps, expectations with deadlines, figures."""
 import contextlib
 import re
+import signal
+import subprocess
 import time
 
 from . import pace
@@ -67,7 +69,7 @@ class Lab(Network):
                 seen = predicate()
                 if seen:
                     return time.monotonic() - start
-            except (LabError, OSError, KeyError) as error:
+            except (LabError, OSError, LookupError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
                 seen = repr(error)
             if time.monotonic() - start > within:
                 raise NotMet(f"not within {within:g} s: {text} (last seen: {seen!r})")
@@ -200,6 +202,7 @@ class Lab(Network):
 
     @staticmethod
     def _stop(program):
+        program.daemon.send_signal(signal.SIGCONT)      # A fault may have stopped it.
         try:
             program.stop()
         except Exception as error:

@@ -110,7 +110,7 @@ def conflicts(lab):
     lab.step("conflicts")
     tunnel = int(lab.node("hv").run(["ss", "-Htn", "dport", "=", ":8443"]).split()[3].rsplit(":", 1)[1])
     with Greeter(lab.node("hv"), 7777, "own"):
-        lab.lasts(0.3)       # The daemon reads the host's listeners at most every quarter of a second.
+        lab.lasts(2.2)       # A list of the host's listeners may be used for 2 s while the next one is read.
         refusals(lab, tunnel)
 
 

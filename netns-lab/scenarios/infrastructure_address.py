@@ -30,7 +30,7 @@ def run(lab):
         lab.pull(port)
         for address in (OWN, VIP):
             lab.expect(5, f"{address} answers", lambda address=address: answers(client, address))
-        lab.check("the path is up", host.path_states().get("eth0") in USABLE, host.path_states())
+        lab.expect(10, "the path is up", lambda: host.path_states().get("eth0") in USABLE)
         lab.plug(port)
         lab.expect(15, f"{port} is up", lambda: all(m["carrier"] for g in host.ctl("groups") if g["group"] == "infra"
                                                      for m in g["members"]))

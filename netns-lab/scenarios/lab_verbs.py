@@ -1,6 +1,8 @@
-"""The lab's own verbs, as an engineer types them: a lab stays up, is asked, pulled, cut, lossy, healed and looked into; a second
+"""The lab's own verbs, as an engineer types them: a lab stays up, is asked, pulled, cut, lossy, healed and looked into, its programs killed,
+stopped and started; a second
 `up` of the same is no error; killed with SIGKILL it leaves nothing that the next `up` does not clear; after `down` there is
 nothing of it, and a verb without a lab says what to type."""
+import contextlib
 import json
 import os
 import pathlib
@@ -8,8 +10,9 @@ import select
 import signal
 import subprocess
 
+from lablib.hardware import port_mac
 from lablib.network import NETNS_PREFIX, REGISTRY
-from lablib.ns import existing
+from lablib.ns import existing, processes_in
 from lablib.product import REPOSITORY
 
 TOPOLOGY = "one"
@@ -44,6 +47,16 @@ def run(lab):
                 *REGISTRY.glob(f"{INSTANCE}.*")]
         lab.check("nothing is left", not left, left)
 
+    def running(part):
+        """{pid: state letter of proc(5)} of the lab's processes whose command line has this part."""
+        found = {}
+        for pid in processes_in(existing(f"{NETNS_PREFIX}{INSTANCE}-")):
+            with contextlib.suppress(OSError):
+                proc = pathlib.Path(f"/proc/{pid}")
+                if part in proc.joinpath("cmdline").read_text().replace("\0", " "):
+                    found[pid] = proc.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0]
+        return found
+
     said = type_in("pull", "eth0", *here, want=1)
     lab.check("a verb without a lab names it", INSTANCE in said, said)
     try:
@@ -69,6 +82,28 @@ def run(lab):
         lab.check("a wrong value is named", "120" in said, said)
         said = type_in("pull", "eth7", *here, want=1)
         lab.check("a wrong port too, with those there are", "eth7" in said and "eth0" in said, said)
+        lab.step("kill, stop, start")
+        title = f"dhcpcd: br{port_mac(0).replace(':', '')} "
+        client = set(running(title))
+        type_in("kill", "eth0", *here)
+        lab.expect(10, "the daemon replaces the client", lambda: (now := set(running(title))) and not now & client, interval=0.2)
+        type_in("stop", "a", *here)
+        lab.expect(2, "the DHCP server is stopped", lambda: "T" in running("--log-dhcp").values())
+        type_in("start", "a", *here)
+        lab.expect(2, "and goes on", lambda: "T" not in running("--log-dhcp").values())
+        type_in("stop", "uplinkd", *here)
+        lab.expect(2, "the daemon is stopped", lambda: "T" in running("uplinkd --config").values())
+        type_in("start", "uplinkd", *here)
+        lab.expect(20, "it goes on", lambda: "active" in states().values(), interval=0.2)
+        type_in("kill", "uplink-console", *here)
+        said = type_in("kill", "uplink-console", *here, want=1)
+        lab.check("what does not run is said", "start uplink-console" in said, said)
+        type_in("start", "uplink-console", *here)
+        type_in("kill", "uplinkd", *here)
+        type_in("start", "uplinkd", *here)
+        lab.expect(30, "both paths are up", lambda: set(states().values()) == {"active", "standby"}, interval=0.2)
+        said = type_in("kill", "cat", *here, want=1)
+        lab.check("a wrong program too, with those there are", "cat" in said and "uplinkd" in said, said)
         lab.step("SIGKILL to the lab: up again clears it away first")
         kill()
         up()

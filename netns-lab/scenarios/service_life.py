@@ -68,6 +68,16 @@ def life(lab, manager):
     lab.expect(10, "it has ended, as asked", lambda: process.poll() == 0)
     lab.check("it said so", "STOPPING" in manager.states(), manager.said)
     lab.host.daemon = None
+    for delay in (0.02, 0.1, 0.2, 0.4):
+        lab.step(f"and {delay} s behind it: wherever the next life is by then")
+        lab.host.start()
+        process = lab.host.daemon
+        process.send_signal(signal.SIGHUP)
+        lab.lasts(delay)
+        process.send_signal(signal.SIGTERM)
+        lab.expect(15, "it has ended, as asked", lambda process=process: process.poll() is not None)
+        lab.check("with 0", process.returncode == 0, process.returncode)
+        lab.host.daemon = None
 
     lab.step("without a configuration: one line")
     program = str(lab.host.programs / "uplinkd")

@@ -32,4 +32,4 @@ def run(lab):
     lab.expect(15, "A settles as standby", lambda: lab.host.path_states().get("eth0") == "standby")
     after = lab.host.usage()
     lab.check("no descriptor leaked", after["fds"] <= usage["fds"] + 4, [usage, after])
-    lab.check("one DHCP client per port", sorted(map(len, lab.host.dhcp_clients().values())) == [1, 1])
+    lab.expect(5, "one DHCP client per port", lambda: sorted(map(len, lab.host.dhcp_clients().values())) == [1, 1])

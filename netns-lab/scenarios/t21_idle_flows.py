@@ -31,5 +31,4 @@ def run(lab):
             except TimeoutError:
                 heard = None
             lab.check("his was forgotten: nobody hears him any more", heard is None, heard)
-    lab.check("both paths are as they were", sorted(lab.host.path_states().values()) == ["active", "standby"],
-              lab.host.path_states())
+    lab.expect(5, "both paths are as they were", lambda: sorted(lab.host.path_states().values()) == ["active", "standby"])

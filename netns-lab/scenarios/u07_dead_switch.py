@@ -16,6 +16,6 @@ def run(lab):
     lab.check("uplinkctl ports tells a person the same", "no lease" in table, table)
     lab.step("plug A where it belongs")
     lab.plug("eth0", into="a")
-    took = lab.expect(5, "A has a lease", lambda: lab.host.port("eth0")["state"] == "leased")
-    lab.figure("plug_to_lease", took * 1000)
+    took = lab.expect(10, "A has a lease", lambda: lab.host.port("eth0")["state"] == "leased")
+    lab.figure("plug_to_lease", took * 1000, target=5000)
     lab.expect(5, "A is standby", lambda: lab.host.path_states()["eth0"] == "standby")

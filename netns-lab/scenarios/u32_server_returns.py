@@ -12,6 +12,6 @@ def run(lab):
     lab.lasts(14)
     lab.step("the server is back")
     lab.servers["a"].start_dhcp()
-    took = lab.expect(5, "A has a lease", lambda: lab.host.port("eth0")["state"] == "leased")
-    lab.figure("return_to_lease", took * 1000)
+    took = lab.expect(8, "A has a lease", lambda: lab.host.port("eth0")["state"] == "leased")
+    lab.figure("return_to_lease", took * 1000, target=5000)
     lab.expect(3, "A is standby", lambda: lab.host.path_states()["eth0"] == "standby")

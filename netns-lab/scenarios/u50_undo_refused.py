@@ -34,7 +34,7 @@ def landed(lab, id, where):
     lab.check(f"it says: {where}", where in str(record["problems"]), record)
     lab.expect(20, "both paths are usable", lambda: [lab.host.path_states().get(p) in USABLE for p in ("eth0", "eth1")]
                == [True, True])
-    lab.check("the plan is empty: what is shown is what is stored", lab.host.ctl("plan")["plan"] == [])
+    lab.expect(10, "the plan is empty: what is shown is what is stored", lambda: lab.host.ctl("plan")["plan"] == [])
     status, kept = lab.console.request("GET", f"/api/v1/hosts/{HOST_ID}/revisions?limit=5")
     lab.check("the Console shows the revision that it made", status == 200 and kept["revisions"][0]["cause"] == id, kept)
     return record

@@ -49,9 +49,7 @@ def run(lab):
             cells = [f"{other} {'yes' if hears(lab, vms[name], name, other, address[other]) else 'no'}"
                      for other in GUESTS if other != name]
             for far, far_address in outside.items():
-                reached = answers(vms[name].node, far_address)
-                lab.check(f"{name} in {network}, outside in {far}: {'yes' if far == network else 'no'}",
-                          reached == (far == network), reached)
+                cell(lab, f"{name} in {network}, outside in {far}", vms[name], far_address, far == network)
             lab.say(f"    {name} in {network}: {', '.join(cells)}; outside in {network} only")
     for name, network in GUESTS.items():
         lab.check(f"frames of {name} leave with VLAN {NETWORK[network]}",
@@ -68,7 +66,7 @@ def run(lab):
     before = lab.host.kernel("link", "show", "dev", vms["t1"].tap)[0]["ifindex"]
     lab.console.must({"op": "interface.update", "interface": "t1", "network": "twenty"})
     lab.check("the same tap", lab.host.kernel("link", "show", "dev", vms["t1"].tap)[0]["ifindex"] == before)
-    lab.check("it reaches the guest there", answers(vms["t1"].node, address["w1"]))
+    lab.expect(5, "it reaches the guest there", lambda: answers(vms["t1"].node, address["w1"]))
     lab.check("and not the one it reached", not answers(vms["t1"].node, address["t2"]))
     lab.check("the tunnel carried on", lab.host.session() == session and lab.host.active_port() == "eth0")
     lab.step("network twenty gets VLAN 30 in place: its guests keep their taps and each other")
@@ -76,7 +74,7 @@ def run(lab):
     lab.console.must({"op": "network.update", "network": "twenty", "vlan_id": 30})
     lab.check("the same taps", taps == {name: lab.host.kernel("link", "show", "dev", vms[name].tap)[0]["ifindex"] for name in taps})
     with TaggedCapture(lab.host.node, ["eth0"]) as wire:
-        lab.check("they reach each other", answers(vms["t1"].node, address["w1"]))
+        lab.expect(5, "they reach each other", lambda: answers(vms["t1"].node, address["w1"]))
         send_frame(vms["w1"].node, frame(BROADCAST, vms["w1"].mac, ETH_P_ARP,
                                          arp_request(vms["w1"].mac, address["w1"], "172.31.0.99")))
         lab.expect(5, "frames of w1 leave with VLAN 30", lambda: wire.tags(vms["w1"].mac) == {30})
@@ -98,7 +96,13 @@ def carried(lab):
 
 def hears(lab, vm, name, other, address):
     """Whether one guest reaches another, which has to be so within a network and not otherwise."""
-    wanted = GUESTS[name] == GUESTS[other]
-    said = answers(vm.node, address)
-    lab.check(f"{name} ({GUESTS[name]}) to {other} ({GUESTS[other]}): {'yes' if wanted else 'no'}", said == wanted, said)
-    return said
+    return cell(lab, f"{name} ({GUESTS[name]}) to {other} ({GUESTS[other]})", vm, address, GUESTS[name] == GUESTS[other])
+
+
+def cell(lab, text, vm, address, wanted):
+    """One ping may be late in the emulated machine; one that gets through where it must not is one too many."""
+    if wanted:
+        lab.expect(5, f"{text}: yes", lambda: answers(vm.node, address))
+    else:
+        lab.check(f"{text}: no", not answers(vm.node, address))
+    return wanted

@@ -140,6 +140,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                       reconciler_.request(fmt::format("sysctl {} is {}", now.path, now.value));
                     }),
       services_(io, config_, events_),
+      resolvers_(config_.paths.runtime, events_),
       virtual_ip_(io, config_, events_),
       failover_(io, kernel_, events_),
       group_check_(io, ports_, events_, host_id_),
@@ -347,6 +348,9 @@ void Daemon::on_tunnel_message(tunnel::Channel channel, std::string_view text) {
 }
 
 void Daemon::changed() {
+  const auto active = tunnel_.active_path();
+  const Port* port = active ? ports_.find(active->port) : nullptr;
+  if (port != nullptr) { resolvers_.follow(port->l3); }
   store_keeper_.remember_soon();
   outbox_.snapshot_soon();
   std::erase_if(watchers_, [](const auto& weak) { return weak.expired(); });

@@ -19,6 +19,7 @@
 #include "uplink/daemon/flow_purge.hpp"
 #include "uplink/daemon/group_check.hpp"
 #include "uplink/daemon/host_ports.hpp"
+#include "uplink/daemon/host_resolvers.hpp"
 #include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/memory.hpp"
@@ -136,6 +137,7 @@ class Daemon {
   Reconciler reconciler_;
   SysctlWatch sysctl_watch_;
   Services services_;
+  HostResolvers resolvers_;
   VirtualIp virtual_ip_;
   Failover failover_;
   GroupCheck group_check_;

@@ -21,6 +21,7 @@ netmodel::RenderFacts Daemon::render_facts() const {
   facts.taken = ports_.foreign();
   facts.needed = needed();
   facts.automatic_subnets = automatic_subnets_;
+  facts.foreign_ports = ports_.foreign_ports();
   return facts;
 }
 

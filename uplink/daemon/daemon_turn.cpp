@@ -16,24 +16,35 @@ namespace edge::uplink {
 namespace json = boost::json;
 
 void Daemon::first_look() {
+  struct Standing {
+    netmodel::ObservedState observed;
+    std::optional<netmodel::NftState> nft;
+  };
   // What stands is looked at before anything is planned: a restart must not see its own bridges as
-  // strange.
-  kernel_.run([](KernelBox& box) { return box.kernel->dump({}); },
-              [this](const Result<netmodel::ObservedState>& observed) {
-                if (stopping_) { return; }
-                if (!observed) {
-                  spdlog::error("kernel.unreadable reason={}", observed.error().what);
-                  retry_timer_.expires_after(std::chrono::seconds(1));
-                  retry_timer_.async_wait([this](boost::system::error_code ec) {
-                    if (!ec) { first_look(); }
-                  });
-                  return;
-                }
-                tell_takeover(*observed);
-                ports_.on_dump(*observed, reconciler_.model());
-                reconciler_.request("start");
-                reconciler_.resume();
-              });
+  // strange, nor its publications as new.
+  kernel_.run(
+      [](KernelBox& box) -> Result<Standing> {
+        Standing out;
+        EDGE_ASSIGN(out.observed, box.kernel->dump({}));
+        EDGE_ASSIGN(out.nft, box.kernel->dump_nft());
+        return out;
+      },
+      [this](const Result<Standing>& standing) {
+        if (stopping_) { return; }
+        if (!standing) {
+          spdlog::error("kernel.unreadable reason={}", standing.error().what);
+          retry_timer_.expires_after(std::chrono::seconds(1));
+          retry_timer_.async_wait([this](boost::system::error_code ec) {
+            if (!ec) { first_look(); }
+          });
+          return;
+        }
+        if (standing->nft) { flows_.stood(*standing->nft); }
+        tell_takeover(standing->observed);
+        ports_.on_dump(standing->observed, reconciler_.model());
+        reconciler_.request("start");
+        reconciler_.resume();
+      });
 }
 
 /// Before the first write: what is taken; and, where that is news, what is in the way and what is
@@ -77,14 +88,18 @@ void Daemon::retire_endpoints() {
 void Daemon::on_turn(const TurnResult& turn) {
   tell_drift(turn);
   tell_notes(turn);
-  tell_released(turn);
-  if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
-  ports_.on_dump(turn.observed, reconciler_.model());
+  if (turn.seen()) {
+    tell_released(turn);
+    if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
+    ports_.on_dump(turn.observed, reconciler_.model());
+  }
   services_.apply(turn.rendered.services);
+  resolvers_.apply(turn.rendered.resolvers);
   virtual_ip_.apply(turn.rendered.virtual_address);
-  virtual_ip_.observe(turn.observed);
+  if (turn.seen()) { virtual_ip_.observe(turn.observed); }
   group_check_.changed(reconciler_.model());
-  flows_.on_rules(turn.rendered.nft);
+  // What the kernel shows, not what was wished: a withdrawal that it refused ends no flow.
+  if (turn.seen() && turn.look->nft) { flows_.on_rules(*turn.look->nft); }
   if (turn.rendered.automatic_subnets != automatic_subnets_) {
     automatic_subnets_ = turn.rendered.automatic_subnets;
     store_.run([subnets = automatic_subnets_](store::Store& s) { return keep_subnets(s, subnets); },

@@ -25,8 +25,10 @@ class FlowPurge {
   /// An address of an uplink is not usable any more (cable pulled, lease gone): with the next
   /// rules.
   void address_gone(const IpAddress& address) { wanted_.addresses.push_back(address); }
-  /// These rules stand now. Flows of publications that came, went or changed, and of the addresses
-  /// that went, are removed, once the rules that judge new packets are in place.
+  /// These rules stood before this life: their flows are as good as they were. Before any other.
+  void stood(netmodel::NftState rules) { shown_ = std::move(rules); }
+  /// The kernel shows these rules now. Flows of publications that came, went or changed, and of the
+  /// addresses that went, are removed, once the rules that judge new packets are in place.
   void on_rules(const netmodel::NftState& rules);
   void stop() {
     stopped_ = true;

@@ -27,6 +27,7 @@ struct Port {
 
   // The card.
   std::uint32_t table = 0;  ///< 0: the store has not numbered it yet.
+  bool numbering = false;   ///< It is being asked.
   bool present = false;
   IfIndex index{0};
   bool card_up = false;  ///< Administratively.
@@ -41,6 +42,7 @@ struct Port {
   std::uint32_t mtu_min = 0;
   std::uint32_t mtu_max = 0;
   std::string trouble;
+  std::string number_trouble;
 
   // Its place: of the model, as of the last dump.
   std::string group;                ///< Id; empty: no group names it.
@@ -65,6 +67,8 @@ struct Port {
   dhcp::LeasePhase phase = dhcp::LeasePhase::none;
   std::optional<dhcp::Lease> stored;  ///< From an earlier run, handed to the client at its start.
   bool is_static = false;             ///< The model gives the address; no DHCP client runs.
+  bool managed6 = false;  ///< Some router said so (RFC 4861 M) since the cable was plugged in.
+  bool other6 = false;    ///< The same of O.
   std::optional<dhcp::Lease6> lease6;
   std::optional<dhcp::Lease6> stored6;  ///< From an earlier run, or of the port that this was.
   std::optional<MonoTime> lease6_ends;  ///< The first of its addresses.

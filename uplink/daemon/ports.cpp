@@ -26,7 +26,9 @@ Ports::Ports(boost::asio::io_context& io, const Config& config, store::StoreWork
       poller_(io.get_executor(),
               [this](const netmodel::CarrierChange& change) { on_carrier(change); }),
       drain_timer_(io),
-      lease6_timer_(io) {
+      lease6_timer_(io),
+      standing_timer_(io),
+      again_timer_(io) {
   if (!config.adapters.match.empty()) { globs_.match = config.adapters.match; }
   globs_.ignore = config.adapters.ignore;
 }
@@ -186,9 +188,15 @@ void Ports::look_at(Port& port, const ObservedState& observed, const netmodel::M
   const bool wants_dhcp = port.bridge_ready && enabled && !configured;
   if (wants_dhcp && !port.dhcp && !stopping_) {
     port.standing = port.stored && stands(port, *port.stored, observed);
+    if (port.standing) { end_standing_later(); }
     start_dhcp(port);
   }
-  if (port.dhcp && link != nullptr) { port.dhcp->renew_v6(link->ra_managed, link->ra_other); }
+  if (link !=
+      nullptr) {  // The kernel keeps the flags of the last RA alone: two routers may differ.
+    port.managed6 = port.managed6 || link->ra_managed;
+    port.other6 = port.other6 || link->ra_other;
+  }
+  if (port.dhcp) { port.dhcp->renew_v6(port.managed6, port.other6); }
 }
 
 void Ports::drain(const MacAddress& base_mac, std::chrono::seconds duration) {
@@ -226,6 +234,8 @@ void Ports::arm_drain_timer() {
 void Ports::stop(std::function<void()> done) {
   stopping_ = true;
   lease6_timer_.cancel();
+  standing_timer_.cancel();
+  again_timer_.cancel();
   drain_timer_.cancel();
   auto pending = std::make_shared<std::size_t>(1);
   const auto finished = [pending, done = std::move(done)] {

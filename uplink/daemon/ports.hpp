@@ -50,6 +50,10 @@ class Ports {
   void remember(const std::vector<store::AdapterRecord>& adapters,
                 const std::vector<store::LeaseRecord>& leases, const std::string& own_mtus);
   static constexpr const char* own_mtus_setting = "own_mtus";
+  /// What a former life left standing is believed for so long without a word from server or
+  /// gateway: each is asked several times in it (dhcp/README.md).
+  static constexpr std::chrono::seconds standing_max{5};
+  static constexpr std::chrono::seconds again_after{5};
 
   /// Those of the dump that we were given.
   std::vector<const netmodel::ObservedLink*> adapters(
@@ -140,6 +144,8 @@ class Ports {
   void hold_lease6(Port& port, std::optional<dhcp::Lease6> lease);
   void recall_lease6(Port& port);
   void arm_lease6_timer();
+  void end_standing_later();
+  void look_again();
 
   // ports_ipv6.cpp
   void read_v6(Port& port, const netmodel::ObservedState& observed);
@@ -157,6 +163,8 @@ class Ports {
   netmodel::CarrierPoller poller_;
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer lease6_timer_;
+  boost::asio::steady_timer standing_timer_;
+  boost::asio::steady_timer again_timer_;
   std::map<std::string, Port> ports_;
   std::map<std::uint32_t, MacAddress> base_by_index_;  ///< First sight wins while the link lives.
   std::set<std::string> left_out_;                     ///< Names told of: too many ports.

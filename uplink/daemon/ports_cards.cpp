@@ -97,10 +97,8 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
     events_.add("port.renamed",
                 {{"port", port.name}, {"from", old_name}, {"mac", to_string(base)}});
   }
-  if (arrived || renamed) {
-    number(port);
-    watch(port);
-  }
+  if (arrived || renamed || port.table == 0) { number(port); }
+  if (arrived || renamed) { watch(port); }
   // The dump may be older than a pull that was seen meanwhile; the poller knows the present.
   const auto present = poller_.read(port.name);
   set_carrier(port, present ? present->admin_up : link.link.admin_up,
@@ -117,17 +115,25 @@ void Ports::adopt(const ObservedLink& link, const ObservedState& observed,
   }
 }
 
+/// Without its number, of which its table is made, a card cannot be used.
 void Ports::number(Port& port) {
+  if (std::exchange(port.numbering, true)) { return; }
   store_.run([mac = port.base_mac, name = port.name,
               now = wall_now()](store::Store& s) { return s.remember_adapter(mac, name, now); },
              [this, key = port.key](const Result<store::AdapterRecord>& record) {
+               Port& numbered = ports_.at(key);
+               numbered.numbering = false;
                if (!record) {
-                 spdlog::error("adapter.number port={} reason={}", key, record.error().what);
-                 return;
+                 const std::string what = "not used: the store refused it: " + record.error().what;
+                 if (std::exchange(numbered.number_trouble, what) != what) {
+                   events_.add("port.trouble", {{"port", numbered.name}, {"what", what}});
+                 }
+                 return look_again();
                }
                const std::uint32_t table = netmodel::table_first + record->number;
-               if (ports_.at(key).table == table) { return; }
-               ports_.at(key).table = table;
+               if (numbered.table == table) { return; }
+               numbered.number_trouble.clear();
+               numbered.table = table;
                hooks_.dirty("adapter numbered");
              });
 }

@@ -1,6 +1,7 @@
 // The DHCP clients of the ports, and what their leases, IPv6 and gateways are known to be.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
@@ -34,11 +35,35 @@ void Ports::start_dhcp(Port& port) {
       port.trouble = client.error().what;
       events_.add("dhcp.trouble", {{"port", port.name}, {"what", port.trouble}});
     }
-    return;
+    return look_again();
   }
+  port.trouble.clear();
   port.dhcp = std::move(*client);
   port.dhcp->start_with(std::exchange(port.stored, std::nullopt), port.carrier);
   recall_lease6(port);
+}
+
+/// A server and a gateway that are both silent prove nothing, and say nothing either.
+void Ports::end_standing_later() {
+  standing_timer_.expires_after(standing_max);
+  standing_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) { return; }
+    bool ended = false;
+    for (auto& [key, port] : ports_) {
+      if (std::exchange(port.standing, false) && port.lease && !port.lease_usable()) {
+        ended = true;
+      }
+    }
+    if (ended) { hooks_.dirty("not proven"); }
+  });
+}
+
+/// What the store or the disk refused is tried again with the next look.
+void Ports::look_again() {
+  again_timer_.expires_after(again_after);
+  again_timer_.async_wait([this](boost::system::error_code ec) {
+    if (!ec && !stopping_) { hooks_.dirty("tried again"); }
+  });
 }
 
 /// A static address is a lease that never ends and that nobody stores: the model is its record.

@@ -95,7 +95,11 @@ void Ports::settle(Port& port) {
     return;
   }
   if (carrier_changed) {
-    if (!carrier) { hooks_.carrier_lost(port); }
+    if (!carrier) {
+      port.standing = false;  // Whatever is plugged in next has proven nothing.
+      port.managed6 = port.other6 = false;
+      hooks_.carrier_lost(port);
+    }
     port.gateway_reachable.reset();
     port.failed_routers6.clear();
     if (port.dhcp) { port.dhcp->carrier_changed(carrier); }
@@ -114,11 +118,14 @@ void Ports::retire(Port& port) {
   port.dhcp.reset();
   port.gateway_probe.reset();
   port.gateway_reachable.reset();
-  if (port.lease) { port.stored = port.lease; }
+  // A static address is the model's: as a lease without an end it would outlive its removal.
+  if (port.lease && !port.is_static) { port.stored = port.lease; }
+  port.is_static = false;
   port.lease.reset();
   if (port.lease6) { port.stored6 = std::exchange(port.lease6, std::nullopt); }
   port.lease6_ends.reset();
   port.v6 = {};
+  port.managed6 = port.other6 = false;
   port.sources6 = {};
   port.routers6.clear();
   port.failed_routers6.clear();

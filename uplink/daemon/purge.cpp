@@ -87,7 +87,8 @@ Result<std::vector<std::string>> purge(const Config& config) {
   add(*links);
   add(restored);
   add(sysctls);
-  for (const char* name : {"last-known.json", "keepalived.conf", "keepalived.read"}) {
+  for (const char* name :
+       {"last-known.json", "keepalived.conf", "keepalived.read", "resolv.conf"}) {
     ::unlink((config.paths.runtime + "/" + name).c_str());
   }
   return written;

@@ -202,6 +202,7 @@ asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) 
   look_.reset();
   TurnResult failed;
   failed.errors.push_back(done.error().what);
+  if (last_) { failed.observed = last_->observed; }
   failed.rendered = std::move(rendered);
   co_return failed;
 }

@@ -39,12 +39,14 @@ struct TurnResult {
   bool verified = false;                ///< The dump after it showed the model.
   std::vector<std::string> refused;     ///< Of `plan`, what the kernel did not take.
   std::vector<std::string> rest;        ///< What a plan against the dump after it still holds.
-  std::shared_ptr<const Look> look;     ///< The last dump of this turn.
+  std::shared_ptr<const Look> look;     ///< The last dump of this turn; nullptr: it failed.
   std::string reason{};                 ///< What asked for it last.
   std::chrono::microseconds took{0};    ///< From the wish to the last dump.
-  netmodel::ObservedState observed;
+  netmodel::ObservedState observed;     ///< What the kernel showed when it last could be read.
   netmodel::Rendered rendered;
 
+  /// The kernel could be read. A look that failed says nothing, least of all that all is gone.
+  bool seen() const { return look != nullptr; }
   /// What the kernel refused and what is in the way, but for lines that are known.
   std::vector<std::string> trouble_beside(const std::vector<std::string>& known) const;
   /// The kernel shows the model, but for trouble that is known: nothing is left to be written

@@ -1,6 +1,7 @@
 #include "uplink/daemon/services.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -24,7 +25,10 @@ dhcp::DnsmasqSettings settings_of(const netmodel::NetworkService& service) {
   for (const auto& r : service.reservations) {
     out.reservations.push_back({r.mac, r.address, r.name});
   }
-  for (const auto& u : service.upstreams) { out.upstreams.push_back({u.address, u.link}); }
+  for (const auto& u : netmodel::in_turn(service.upstreams)) {
+    if (out.upstreams.size() == dhcp::upstreams_max) { break; }
+    out.upstreams.push_back({u.address, u.link});
+  }
   return out;
 }
 
@@ -61,7 +65,9 @@ void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
       options.state_dir = config_.paths.state;
       entry.child = std::make_unique<dhcp::Dnsmasq>(
           io_, options, [this, name = service.network](const std::string& text) {
-            services_[name].trouble = text;
+            const auto told = services_.find(name);
+            if (told == services_.end()) { return; }  // Its last word; the network is gone.
+            told->second.trouble = text;
             if (!text.empty()) {
               events_.add("network.trouble", {{"network", name}, {"what", text}});
             }
@@ -69,10 +75,13 @@ void Services::apply(const std::vector<netmodel::NetworkService>& wanted) {
     }
     entry.wanted = service;
     if (const auto applied = entry.child->apply(settings_of(service)); !applied) {
+      entry.refused = true;
       if (entry.trouble != applied.error().what) {
         entry.trouble = applied.error().what;
         events_.add("network.trouble", {{"network", service.network}, {"what", entry.trouble}});
       }
+    } else if (std::exchange(entry.refused, false)) {
+      entry.trouble.clear();  // Else it is the child's, and it is for the child to say.
     }
   }
 }

@@ -37,6 +37,7 @@ class Services {
     std::unique_ptr<dhcp::Dnsmasq> child;
     netmodel::NetworkService wanted;
     std::string trouble;
+    bool refused = false;  ///< `trouble` is of the last apply().
   };
   boost::asio::io_context& io_;
   const Config& config_;

@@ -50,8 +50,10 @@ json::array members_json(const ViewSources& s, const Port& leader) {
 void add_dhcp(json::object& row, const Port& port) {
   if (!port.dhcp) { return; }
   const auto dhcp = port.dhcp->status();
-  row["dhcp"] =
-      json::object{{"pid", dhcp.pid}, {"restarts", dhcp.restarts}, {"last_event", dhcp.last_event}};
+  row["dhcp"] = json::object{{"pid", dhcp.pid},
+                             {"restarts", dhcp.restarts},
+                             {"last_event", dhcp.last_event},
+                             {"last_exit", dhcp.last_exit}};
 }
 
 /// What only the leader of a port has: address, path, members.
@@ -115,7 +117,7 @@ json::object counters_json(const PortCounters& counted) {
 }  // namespace
 
 std::string trouble_of(const ViewSources& s, const Port& port) {
-  std::string out = port.trouble;
+  std::string out = port.number_trouble.empty() ? port.trouble : port.number_trouble;
   const auto verdict = s.checks.verdicts().find(port.group);
   if (!port.leads() || verdict == s.checks.verdicts().end()) { return out; }
   for (const auto& line : verdict->second.lines) { out += (out.empty() ? "" : "; ") + line; }

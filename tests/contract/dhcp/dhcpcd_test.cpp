@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -330,6 +331,31 @@ TEST_F(DhcpcdTest, AClientOfTheMachineIsNamed) {
   EXPECT_NE(foreign_dhcp_client(Lab::bridge).find(fmt::format("pid {}", pid)), std::string::npos);
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
+}
+
+/// Goal: a broken package or a disk that cannot be written is not taken for a network without DHCP.
+TEST_F(DhcpcdTest, AProgramThatEndsAtOnceIsNamedWithItsStatus) {
+  std::vector<std::string> said;
+  auto made = DhcpClient::create(
+      lab.io(),
+      {.interface = Lab::bridge,
+       .key = "0200000000ab",
+       .runtime_dir = lab.folder().path() + "/run",
+       .state_dir = lab.folder().path() + "/state",
+       .dhcpcd = "/bin/false"},
+      {.on_lease = [](const LeaseUpdate&) {},
+       .on_trouble = [&said](const std::string& text) { said.push_back(text); }});
+  ASSERT_TRUE(made.has_value()) << made.error().what;
+  (*made)->start_with(std::nullopt, true);
+  const auto named = [&said] {
+    return std::ranges::any_of(said, [](const std::string& text) {
+      return text.find("ends at once, with status 1") != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(lab.wait(named, seconds(30)));
+  bool stopped = false;
+  (*made)->stop([&stopped] { stopped = true; });
+  EXPECT_TRUE(lab.wait([&stopped] { return stopped; }));
 }
 
 /// Goal: nothing outlives a daemon that is killed. Method: a shell is the owner; it is killed.

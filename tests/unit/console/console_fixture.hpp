@@ -71,6 +71,10 @@ class FakeHost {
         io_.get_executor(), tls_, std::move(request),
         [this, id](tunnel::DialResult result) { on_dialled(id, std::move(result)); });
   }
+  /// From the next connection on.
+  void show(const TestCa& ca, const tunnel::testing_support::PemPair& pair) {
+    tls_ = tls_of(tunnel::TlsRole::client, ca, pair);
+  }
   /// The cable is pulled: no goodbye.
   void pull(const std::string& adapter) {
     for (auto& [id, path] : paths_) {

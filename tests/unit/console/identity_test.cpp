@@ -64,6 +64,24 @@ TEST_F(RenewalAtConsoleTest, AHostGetsACertificateForItsOwnNameAndItIsOnRecord) 
   EXPECT_EQ(get(kHost + "/certificates").at("certificates").as_array().size(), 1U);
 }
 
+/// A dial that began with the old one may come to its end last. A CA that is younger than what a
+/// certificate is backdated by gives all of them one beginning.
+TEST_F(RenewalAtConsoleTest, OfTwoCertificatesThatBeginTogetherTheOneThatEndsLaterIsShown) {
+  start(0, signing());
+  FakeHost host(io, ca, "hv-01");
+  host.show(ca, ca.issue({.common_name = "hv-01",
+                          .alt_names = "URI:urn:gallium:host:hv-01",
+                          .extended_usage = "clientAuth",
+                          .not_after = pki_now + std::chrono::hours(24 * 90)}));
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  const json::value newer = get(kHost).at("certificate");
+  host.show(ca, ca.host("hv-01"));
+  host.connect(console->port(), "eth1");
+  ASSERT_TRUE(run_until([&] { return get(kHost).at("paths").as_array().size() == 2; }));
+  EXPECT_EQ(get(kHost).at("certificate"), newer);
+}
+
 TEST_F(RenewalAtConsoleTest, BadRequestsAreRefusedWithTheReasonAndFloodsAreToo) {
   start(0, signing());
   FakeHost host(io, ca, "hv-01");

@@ -1,4 +1,4 @@
-#include "dhcp/core/lease_engine.hpp"
+#include "tests/unit/dhcp/lease_engine_fixture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,99 +6,6 @@
 
 namespace edge::dhcp {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr MacAddress router_a{{0x02, 0, 0, 0, 0, 0x0a}};
-constexpr MacAddress router_b{{0x02, 0, 0, 0, 0, 0x0b}};
-
-struct Shown {
-  std::string operator()(const StartChild& order) const {
-    return order.arp_check ? "start(arp)" : "start";
-  }
-  std::string operator()(const TerminateChild&) const { return "term"; }
-  std::string operator()(const KillChild&) const { return "kill"; }
-  std::string operator()(const SendHup&) const { return "hup"; }
-  std::string operator()(const ProbeGateway&) const { return "gateway?"; }
-  std::string operator()(const CancelProbe&) const { return "quiet"; }
-  std::string operator()(const ProbeConflict&) const { return "conflict?"; }
-  std::string operator()(const LeaseUpdate& update) const {
-    return std::string(to_string(update.phase)) + ":" + std::string(to_string(update.cause));
-  }
-};
-
-std::string shown(const LeaseActions& actions) {
-  std::string out;
-  for (const LeaseAction& action : actions) {
-    out += (out.empty() ? "" : " ") + std::visit(Shown{}, action);
-  }
-  return out;
-}
-
-/// Goal: each rule of the lease's life. Method: inputs in, orders out as words; time is the test's
-/// own.
-class LeaseEngineTest : public testing::Test {
- protected:
-  Now now() const { return {.mono = mono, .wall = wall}; }
-  void pass(Duration duration) {
-    mono += duration;
-    wall += std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-  }
-  /// Up to `duration`, each deadline met in turn; all orders.
-  std::string run_for(Duration duration) {
-    const MonoTime end = mono + duration;
-    std::string out;
-    for (int turns = 0; turns < 10000; ++turns) {
-      const auto next = engine.next_deadline();
-      if (!next || *next > end) { break; }
-      if (*next > mono) { pass(*next - mono); }
-      const std::string orders = shown(engine.on_deadline(now()));
-      if (!orders.empty()) { out += (out.empty() ? "" : " ") + orders; }
-    }
-    pass(end - mono);
-    return out;
-  }
-  Lease lease() const {
-    return {.address = parse_prefix("192.168.1.50/24").value(),
-            .routers = {IpAddress::v4(192, 168, 1, 1)},
-            .lease_time = 600s,
-            .renewal_time = 300s,
-            .rebinding_time = 525s};
-  }
-  Lease stored_lease() const {
-    Lease stored = lease();
-    stored.acquired = wall - 60s;
-    stored.gateway_mac = router_a;
-    return stored;
-  }
-  std::string hear(HookReason reason, std::optional<Lease> given = std::nullopt) {
-    return shown(engine.on_hook(
-        {.reason = reason, .interface = "br0", .generation = generation, .lease = std::move(given)},
-        now()));
-  }
-  std::string start(std::optional<Lease> stored = std::nullopt, bool carrier = true) {
-    return shown(engine.start(std::move(stored), carrier, now()));
-  }
-  /// Bound, gateway known, the child quiet.
-  void bind() {
-    start();
-    hear(HookReason::preinit);
-    hear(HookReason::bound, lease());
-    engine.on_gateway_answer(router_a, now());
-  }
-  static int count(const std::string& text, const std::string& word) {
-    int found = 0;
-    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
-      ++found;
-    }
-    return found;
-  }
-
-  MonoTime mono{1h};
-  WallTime wall{std::chrono::hours(24 * 365 * 55)};
-  std::uint64_t generation = 1;
-  LeaseEngine engine;
-};
 
 TEST_F(LeaseEngineTest, AFirstLeaseIsBoundProbedAndItsGatewayLearned) {
   EXPECT_EQ(start(), "start");
@@ -257,64 +164,6 @@ TEST_F(LeaseEngineTest, UnansweredRenewalsKeepTheLeaseInUseUntilItsEnd) {
   EXPECT_EQ(count(run_for(2s), "none:expired"), 1);
 }
 
-TEST_F(LeaseEngineTest, WithoutALeaseTheServerIsAskedEveryFourSeconds) {
-  start();
-  hear(HookReason::preinit);
-  run_for(2s);
-  hear(HookReason::reconfigure);
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_GE(count(run_for(4s), "hup"), 1) << i;
-    hear(HookReason::reconfigure);
-  }
-}
-
-TEST_F(LeaseEngineTest, ManyUnansweredKicksReplaceTheChildForAHelperMayBeDead) {
-  start();
-  hear(HookReason::preinit);
-  std::string orders;
-  for (int i = 0; i < 200; ++i) {
-    const std::string some = run_for(100ms);
-    orders += some + " ";
-    if (count(some, "kill") > 0) {
-      engine.on_child_exited(now());
-      ++generation;
-    }
-    hear(HookReason::reconfigure);
-  }
-  EXPECT_EQ(count(orders, "kill"), 1);
-}
-
-TEST_F(LeaseEngineTest, ALostSignalIsSentAgainAndADeafChildIsReplaced) {
-  bind();
-  engine.revalidate(now());
-  const std::string orders = run_for(3s);
-  EXPECT_GE(count(orders, "hup"), 20);
-  EXPECT_EQ(count(orders, "kill"), 1);
-  EXPECT_EQ(engine.phase(), LeasePhase::bound);
-  EXPECT_EQ(shown(engine.on_child_exited(now())), "start");
-}
-
-TEST_F(LeaseEngineTest, AHeardSignalIsNotRepeated) {
-  bind();
-  run_for(300s);  // T1: the SIGHUP.
-  hear(HookReason::reconfigure);
-  EXPECT_EQ(run_for(3s), "");
-}
-
-TEST_F(LeaseEngineTest, AChildThatNeverSpeaksIsReplaced) {
-  start();
-  EXPECT_EQ(count(run_for(9s), "kill"), 0);
-  EXPECT_EQ(count(run_for(2s), "kill"), 1);
-}
-
-TEST_F(LeaseEngineTest, NoSignalBeforeTheFirstEventOfAChild) {
-  start();
-  engine.on_short_pull(now());
-  EXPECT_EQ(count(run_for(1s), "hup"), 0);
-  EXPECT_EQ(hear(HookReason::preinit), "");
-  EXPECT_GE(count(run_for(100ms), "hup"), 1);
-}
-
 TEST_F(LeaseEngineTest, AShortPullIsAskedAboutWhileTheLeaseStaysInUse) {
   bind();
   EXPECT_EQ(shown(engine.on_short_pull(now())), "hup gateway?");
@@ -343,36 +192,6 @@ TEST_F(LeaseEngineTest, AnAnswerToAQuestionBeforeThePullSaysNothingOfTheCableTha
   EXPECT_EQ(shown(engine.on_carrier(true, now())), "hup gateway?");
   EXPECT_EQ(engine.phase(), LeasePhase::held);
   EXPECT_EQ(hear(HookReason::reboot, lease()).substr(0, 21), "bound:server_answered");
-}
-
-TEST_F(LeaseEngineTest, AKilledChildIsReplacedAtOnceAndTheLeaseStays) {
-  bind();
-  pass(60s);
-  EXPECT_EQ(shown(engine.on_child_exited(now())), "start");
-  EXPECT_EQ(engine.phase(), LeasePhase::bound);
-}
-
-TEST_F(LeaseEngineTest, AfterAConflictAChildThatProbesDeclinesAndAQuickOneFollows) {
-  bind();
-  EXPECT_EQ(shown(engine.on_conflict(router_b, now())), "quiet none:conflict kill");
-  EXPECT_EQ(shown(engine.on_child_exited(now())), "start(arp)");
-  generation = 2;
-  hear(HookReason::preinit);
-  EXPECT_EQ(count(run_for(10s), "hup"), 0);  // Probing takes 5 s; a SIGHUP would start it over.
-  EXPECT_EQ(hear(HookReason::bound, lease()), "bound:server_answered gateway? kill");
-  EXPECT_EQ(shown(engine.on_child_exited(now())), "start");
-}
-
-TEST_F(LeaseEngineTest, StopEndsTheChildAndSaysNothingAboutTheLease) {
-  bind();
-  EXPECT_EQ(shown(engine.stop(now())), "quiet term");
-  EXPECT_FALSE(engine.finished());
-  EXPECT_EQ(run_for(400ms), "term");  // The first one was lost.
-  EXPECT_EQ(hear(HookReason::expire), "");
-  EXPECT_EQ(count(run_for(2s), "kill"), 1);
-  EXPECT_EQ(shown(engine.on_child_exited(now())), "");
-  EXPECT_TRUE(engine.finished());
-  EXPECT_EQ(engine.next_deadline(), std::nullopt);
 }
 
 TEST_F(LeaseEngineTest, AnEndlessLeaseNeedsNoRenewal) {
@@ -451,27 +270,6 @@ TEST_F(LeaseEngineTest, RandomLivesKeepTheInvariants) {
       ASSERT_EQ(engine.lease().has_value(), engine.phase() != LeasePhase::none);
     }
   }
-}
-
-TEST_F(LeaseEngineTest, AChildThatNeverStartsGetsMorePatienceEachTime) {
-  start();
-  EXPECT_EQ(count(run_for(9s), "kill"), 0);
-  EXPECT_EQ(count(run_for(2s), "kill"), 1);
-  engine.on_child_exited(now());
-  EXPECT_EQ(count(run_for(19s), "kill"), 0) << "20 s from the second start";
-  EXPECT_GE(count(run_for(3s), "kill"), 1);
-}
-
-TEST_F(LeaseEngineTest, AChildThatWasSlowToStartMayBeSlowToAnswer) {
-  start();
-  pass(8s);  // A machine under load.
-  hear(HookReason::preinit);
-  hear(HookReason::carrier);
-  hear(HookReason::bound, lease());
-  engine.on_carrier(false, now());
-  engine.on_carrier(true, now());
-  EXPECT_EQ(count(run_for(7s), "kill"), 0);
-  EXPECT_GE(count(run_for(3s), "kill"), 1);
 }
 
 }  // namespace

@@ -14,6 +14,11 @@
 
 namespace edge::netmodel::test {
 
+inline constexpr std::string_view web_network =
+    R"({"op":"network.create","network":"web","kind":"nat","subnet":"10.5.0.0/24"})";
+inline constexpr std::string_view web_interface =
+    R"({"op":"interface.attach","interface":"i","vm":"v","network":"web"})";
+
 /// Goal: each rule of the model from both sides. Method: JSON in, as a Console sends it; problems
 /// or the model out.
 class ApplyFixture : public testing::Test {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "netmodel/core/names.hpp"
+#include "netmodel/core/subnets.hpp"
 #include "tests/unit/netmodel/scene.hpp"
 
 namespace edge::netmodel {
@@ -128,7 +129,8 @@ TEST_F(RenderTest, SysctlsKeepTwoPortsOnOneWireApart) {
        {"net/ipv4/ip_forward=1", "net/ipv4/tcp_fwmark_accept=1", "net/ipv4/fwmark_reflect=1",
         "net/ipv4/conf/all/src_valid_mark=1", "net/ipv4/conf/br020000000001/rp_filter=2",
         "net/ipv4/conf/br020000000001/src_valid_mark=1",
-        "net/ipv4/conf/br020000000001/arp_ignore=1", "net/ipv4/conf/br020000000001/arp_announce=2",
+        "net/ipv4/conf/br020000000001/accept_local=0", "net/ipv4/conf/br020000000001/arp_ignore=1",
+        "net/ipv4/conf/br020000000001/arp_announce=2",
         "net/ipv4/conf/br020000000001/ignore_routes_with_linkdown=1",
         "net/ipv6/conf/br020000000001/accept_ra=2", "net/ipv6/conf/eth0/disable_ipv6=1",
         "net/ipv6/conf/n-default/disable_ipv6=1"}) {
@@ -248,7 +250,8 @@ TEST_F(RenderTest, ALeaseThatIsNoHostAddressIsIgnoredWithANote) {
     EXPECT_THAT(routes(20001), IsEmpty()) << bad;
     EXPECT_THAT(notes(), Contains(HasSubstr("is not a host address"))) << bad;
   }
-  for (const char* router : {"0.0.0.5", "127.0.0.1", "224.0.0.1", "192.168.1.50", "fe80::1"}) {
+  for (const char* router : {"0.0.0.5", "127.0.0.1", "224.0.0.1", "192.168.1.50", "fe80::1",
+                             "192.168.1.255", "192.168.1.0"}) {
     facts.adapters[0].lease = lease("192.168.1.50/24", router);
     EXPECT_THAT(routes(20001), testing::SizeIs(1)) << router;
     EXPECT_THAT(notes(), Contains(HasSubstr("is not usable"))) << router;
@@ -363,18 +366,38 @@ TEST_F(RenderTest, TheDefaultSubnetIsTheFirstThatOverlapsNothing) {
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.203.0.0/24"));
   facts.needed = {{.address = ip("10.203.0.1"), .what = "the Console"}};
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.204.0.0/24"));
-  facts.taken = {{prefix("10.0.0.0/8"), "the office"}};
+}
+
+TEST_F(RenderTest, ASiteThatTakesAWholePrivateRangeLeavesTheOthers) {
+  facts.adapters[0].lease = lease("10.9.9.9/8", "10.0.0.1");
+  EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("172.31.200.0/24"));
+  facts.taken = {{prefix("172.16.0.0/12"), "the office"}};
+  EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("192.168.200.0/24"));
+  facts.taken.push_back({prefix("192.168.0.0/16"), "the plant"});
+  // All are taken, by what is wider: a longer prefix wins over it.
+  EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.200.0.0/24"));
+  EXPECT_THAT(notes(),
+              ElementsAre(HasSubstr("network \"default\": subnet 10.200.0.0/24 lies within "
+                                    "10.9.9.9/8 of the lease of port \"eth0\"")));
+  facts.automatic_subnets = rendered().automatic_subnets;
+  EXPECT_EQ(notes().size(), 1U) << "it is not told as a change again";
+  facts.needed = {{.address = ip("10.200.0.7"), .what = "the Console"}};
+  EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.201.0.0/24"));
+}
+
+TEST_F(RenderTest, WithoutAnyFreeSubnetTheNetworkStandsWithoutOne) {
+  for (unsigned n = 0; n < automatic_subnet_count; ++n) {
+    facts.taken.push_back({automatic_subnet(n), "an address of \"docker0\""});
+  }
   EXPECT_FALSE(rendered().automatic_subnets.contains("default"));
-  EXPECT_THAT(
-      notes(),
-      Contains(HasSubstr("network \"default\": each of 10.200.0.0/24 to 10.231.0.0/24 is in use")));
+  EXPECT_THAT(notes(), Contains(HasSubstr("network \"default\": each of 10.200..231.0.0/24, ")));
 }
 
 TEST_F(RenderTest, ASubnetStaysUntilALeaseCollidesWithIt) {
   facts.automatic_subnets = {{"default", prefix("10.207.0.0/24")}};
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.207.0.0/24"));
 
-  facts.adapters[1].lease = lease("10.207.0.77/24", "10.207.0.1");
+  facts.adapters[1].lease = lease("10.207.0.77/24", "10.207.0.254");
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.200.0.0/24"));
   EXPECT_THAT(
       notes(),
@@ -383,6 +406,22 @@ TEST_F(RenderTest, ASubnetStaysUntilALeaseCollidesWithIt) {
   model = one_guest();  // In use: a guest would lose its address without being asked.
   EXPECT_EQ(rendered().automatic_subnets.at("default"), prefix("10.207.0.0/24"));
   EXPECT_THAT(notes(), ElementsAre(HasSubstr("it stays because it is in use")));
+}
+
+TEST_F(RenderTest, ARouterWithTheAddressOfANetworkInUseIsHeardAllTheSame) {
+  model = one_guest();
+  facts.automatic_subnets = {{"default", prefix("10.200.0.0/24")}};
+  const auto accepts = [this](const std::string& bridge) {
+    const std::string path = "net/ipv4/conf/" + bridge + "/accept_local";
+    return std::ranges::any_of(rendered().state.sysctls,
+                               [&](const Sysctl& s) { return s.path == path && s.value == "1"; });
+  };
+  EXPECT_FALSE(accepts(bridge1));
+  facts.adapters[1].lease = lease("10.200.0.77/24", "10.200.0.1");
+  EXPECT_TRUE(accepts(bridge1));
+  EXPECT_FALSE(accepts(bridge0));
+  EXPECT_THAT(notes(), Contains(HasSubstr("has the address 10.200.0.1 of the router or resolver of "
+                                          "port \"eth1\"")));
 }
 
 TEST_F(RenderTest, TwoAdaptersWithOneMacAreOneOwnerAndANote) {

@@ -1,7 +1,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "fixture.hpp"
+#include "handshake_fixture.hpp"
 #include "tunnel/io/socket_address.hpp"
 
 namespace edge::tunnel::testing_support {
@@ -9,29 +9,6 @@ namespace {
 
 using asio::ip::tcp;
 using testing::Test;
-
-/// Goal: a good pair connects; each kind of bad certificate, name, clock and peer ends with its
-/// own cause and a text that names the value.
-/// Method: listener and dial on 127.0.0.1 in one loop; certificates from memory; a set clock.
-class HandshakeTest : public TunnelIoTest {
- protected:
-  /// Dials the listener with `tls`; expects the dial itself to fail.
-  PathError dial_error(std::shared_ptr<const TlsContext> tls) {
-    auto result = dial_now(std::move(tls), request_to(port));
-    if (result) { return {PathFailure::local, "the dial succeeded"}; }
-    return result.error().error;
-  }
-
-  /// Dials and waits for the end of the stream: the Console judges after our handshake returned.
-  PathError end_after_dial(std::shared_ptr<const TlsContext> tls) {
-    auto result = dial_now(std::move(tls), request_to(port));
-    if (!result) { return result.error().error; }
-    host.stream = std::move(result->stream);
-    host.start();
-    EXPECT_TRUE(run_until([&] { return host.closed.has_value(); }));
-    return host.closed.value_or(PathError{});
-  }
-};
 
 TEST_F(HandshakeTest, AuthenticatesBothEndsAndCarriesBytesBothWays) {
   connect_pair();
@@ -142,149 +119,6 @@ TEST_F(HandshakeTest, HostCertificateCannotPlayTheConsole) {
   EXPECT_EQ(dial_error(host_context()).cause, PathFailure::tls_identity);
 }
 
-TEST_F(HandshakeTest, ExpiredConsoleCertificateShowsItsDatesAndOurClock) {
-  listen(context(TlsRole::server, ca.issue({.common_name = "console.test",
-                                            .alt_names = "DNS:console.test",
-                                            .extended_usage = "serverAuth",
-                                            .not_before = pki_now - Days(20),
-                                            .not_after = pki_now - Days(1)})));
-  const PathError error = dial_error(host_context());
-  EXPECT_EQ(error.cause, PathFailure::tls_expired);
-  EXPECT_EQ(classify(error.cause), "tls");
-  EXPECT_NE(error.text.find("to 2027-01-14T08:00:00Z"), std::string::npos) << error.text;
-  EXPECT_NE(error.text.find("clock says 2027-01-15T08:00:00Z"), std::string::npos) << error.text;
-}
-
-TEST_F(HandshakeTest, ExpiredWithAClockBeforeTheFloorIsTheClocksFault) {
-  listen(context(TlsRole::server, ca.issue({.common_name = "console.test",
-                                            .alt_names = "DNS:console.test",
-                                            .extended_usage = "serverAuth",
-                                            .not_before = pki_now - Days(20),
-                                            .not_after = pki_now - Days(1)})));
-  TlsOptions late_floor = options();
-  late_floor.clock_floor = pki_now + Days(1);
-  EXPECT_EQ(dial_error(context(TlsRole::client, ca.host("hv-01"), late_floor)).cause,
-            PathFailure::clock);
-}
-
-TEST_F(HandshakeTest, ClockOf1970IsTheClocksFaultAndShowsBothTimes) {
-  listen(console_context());
-  const PathError error = dial_error(
-      context(TlsRole::client, ca.host("hv-01"), options(WallTime(std::chrono::seconds(12)))));
-  EXPECT_EQ(error.cause, PathFailure::clock);
-  EXPECT_EQ(classify(error.cause), "clock");
-  EXPECT_FALSE(is_lasting(error.cause));
-  EXPECT_NE(error.text.find("1970-01-01T00:00:12Z"), std::string::npos) << error.text;
-  EXPECT_NE(error.text.find("valid 20"), std::string::npos) << error.text;
-}
-
-// ---- a clock that is certainly wrong ----
-
-/// The host's clock says 1970, or what is given; what is known of the time is `bounds`.
-class BoundedTimeTest : public HandshakeTest {
- protected:
-  std::shared_ptr<const TlsContext> bounded_host(
-      WallTime now = WallTime(std::chrono::seconds(12))) {
-    TlsOptions with = options(now);
-    with.clock_floor = bounds.from;
-    with.bounds = [this] { return std::optional(bounds); };
-    return context(TlsRole::client, ca.host("hv-01"), with);
-  }
-  PemPair console_of(WallTime from, WallTime to, const TestCa& by, std::string names) const {
-    return by.issue({.common_name = "console.test",
-                     .alt_names = std::move(names),
-                     .extended_usage = "serverAuth",
-                     .not_before = from,
-                     .not_after = to});
-  }
-  void listen_with(WallTime from, WallTime to) {
-    listen(context(TlsRole::server, console_of(from, to, ca, "DNS:console.test")));
-  }
-  TimeBounds bounds{pki_now - Days(2), pki_now + Days(10)};
-};
-
-TEST_F(BoundedTimeTest, ConnectsWhateverTheClockSaysAndTellsWhereTheTermsOverlap) {
-  listen_with(pki_now - Days(1), pki_now + Days(5));
-  for (const WallTime clock : {WallTime(std::chrono::seconds(12)), pki_now + Days(730)}) {
-    const auto tls = bounded_host(clock);
-    EXPECT_FALSE(tls->own_validity());
-    const auto result = dial_now(tls, request_to(port));
-    ASSERT_TRUE(result) << result.error().error.text;
-    EXPECT_EQ(result->stream->peer().judged_within,
-              (TimeBounds{pki_now - Days(1), pki_now + Days(5)}));
-  }
-}
-
-TEST_F(BoundedTimeTest, ConnectionsJudgedByTheClockDoNotSayBounds) {
-  connect_pair();
-  EXPECT_FALSE(host.stream->peer().judged_within);
-  EXPECT_FALSE(console().stream->peer().judged_within);
-}
-
-TEST_F(BoundedTimeTest, ACertificateThatSharesOneMomentIsEnough) {
-  listen_with(pki_now - Days(9), bounds.from);
-  EXPECT_TRUE(dial_now(bounded_host(), request_to(port)));
-}
-
-TEST_F(BoundedTimeTest, ACertificateThatEndedBeforeTheBoundsIsRefusedWithAllTimes) {
-  listen_with(pki_now - Days(9), bounds.from - std::chrono::seconds(1));
-  const PathError error = dial_error(bounded_host());
-  EXPECT_EQ(error.cause, PathFailure::clock);
-  for (const char* part : {"clock says 1970-01-01T00:00:12Z", "certificate of the Console",
-                           "2027-01-13T08:00:00Z to 2027-01-25T08:00:00Z", "CN=console.test"}) {
-    EXPECT_NE(error.text.find(part), std::string::npos) << part << ": " << error.text;
-  }
-}
-
-TEST_F(BoundedTimeTest, AClockAheadMayAsWellBeOurOwnCertificateThatExpired) {
-  listen_with(bounds.to + std::chrono::seconds(1), bounds.to + Days(730));
-  const PathError error = dial_error(bounded_host(bounds.to + Days(30)));
-  EXPECT_EQ(error.cause, PathFailure::tls_expired);
-  for (const char* part : {"own.pem has expired, or this machine's clock", "2027-02-24T08:00:00Z",
-                           "CN=hv-01", "CN=console.test"}) {
-    EXPECT_NE(error.text.find(part), std::string::npos) << part << ": " << error.text;
-  }
-}
-
-TEST_F(BoundedTimeTest, ACertificateThatBeginsAfterTheBoundsIsRefused) {
-  listen_with(bounds.to + std::chrono::seconds(1), bounds.to + Days(1));
-  EXPECT_EQ(dial_error(bounded_host()).cause, PathFailure::clock);
-}
-
-TEST_F(BoundedTimeTest, ACaThatEndedBeforeTheBoundsIsRefused) {
-  bounds = {pki_now + Days(4000), pki_now + Days(4001)};
-  listen_with(pki_now, pki_now + Days(5000));
-  EXPECT_EQ(bounded_host()->own_validity()->cause, PathFailure::clock);
-  EXPECT_EQ(dial_error(bounded_host()).cause, PathFailure::clock);
-}
-
-TEST_F(BoundedTimeTest, AllElseIsAsStrictAsEver) {
-  const WallTime from = pki_now - Days(1);
-  const WallTime to = pki_now + Days(1);
-  const TestCa other("Interceptor CA");
-  listen(context(TlsRole::server, console_of(from, to, other, "DNS:console.test")));
-  EXPECT_EQ(dial_error(bounded_host()).cause, PathFailure::tls_identity);
-  listen(context(TlsRole::server, console_of(from, to, ca, "DNS:other.test")));
-  EXPECT_EQ(dial_error(bounded_host()).cause, PathFailure::tls_identity);
-  listen(context(TlsRole::server, ca.issue({.common_name = "console.test",
-                                            .alt_names = "DNS:console.test",
-                                            .extended_usage = "clientAuth",
-                                            .not_before = from,
-                                            .not_after = to})));
-  EXPECT_EQ(dial_error(bounded_host()).cause, PathFailure::tls_identity);
-}
-
-TEST_F(HandshakeTest, ConsoleCertificateNotYetValidIsTheClock) {
-  listen(context(TlsRole::server, ca.issue({.common_name = "console.test",
-                                            .alt_names = "DNS:console.test",
-                                            .extended_usage = "serverAuth",
-                                            .not_before = pki_now + Days(1),
-                                            .not_after = pki_now + Days(2)})));
-  const PathError error = dial_error(host_context());
-  EXPECT_EQ(error.cause, PathFailure::clock);
-  EXPECT_NE(error.text.find("valid 2027-01-16T08:00:00Z"), std::string::npos) << error.text;
-}
-
 TEST_F(HandshakeTest, ExpiredHostCertificateIsReportedFromTheConsolesAlert) {
   listen(console_context());
   const PathError error =
@@ -364,80 +198,6 @@ TEST_F(HandshakeTest, Tls12PeerIsRefused) {
   ASSERT_TRUE(run_until([&] { return !refused.empty(); }));
   EXPECT_EQ(refused[0].cause, PathFailure::tls_protocol) << refused[0].text;
 }
-
-// ---- peers that are no TLS at all ----
-
-/// A plain TCP listener that does one thing to whoever connects.
-class RudeServerTest : public HandshakeTest {
- protected:
-  void serve(std::function<void(tcp::socket&)> act) {
-    acceptor.emplace(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-    port = acceptor->local_endpoint().port();
-    acceptor->async_accept(guest, [this, act](const boost::system::error_code& ec) {
-      if (!ec) { act(guest); }
-    });
-  }
-  std::optional<tcp::acceptor> acceptor;
-  tcp::socket guest{io};
-};
-
-TEST_F(RudeServerTest, GarbageIsAProtocolError) {
-  serve([](tcp::socket& s) {
-    asio::write(s, asio::buffer(std::string("SSH-2.0-OpenSSH_9.2p1\r\n")));
-  });
-  const PathError error = dial_error(host_context());
-  EXPECT_EQ(error.cause, PathFailure::tls_protocol);
-  EXPECT_NE(error.text.find("127.0.0.1:"), std::string::npos) << error.text;
-}
-
-TEST_F(RudeServerTest, SilenceEndsWithTheTlsTimer) {
-  serve([](tcp::socket&) {});
-  DialRequest request = request_to(port);
-  request.limits.tls = 150ms;
-  const auto began = std::chrono::steady_clock::now();
-  const auto result = dial_now(host_context(), request);
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().error.cause, PathFailure::tls_timeout);
-  EXPECT_EQ(to_string(result.error().address.value()), "127.0.0.1");
-  EXPECT_GE(std::chrono::steady_clock::now() - began, 150ms);
-}
-
-TEST_F(RudeServerTest, ResetDuringTheHandshakeIsNamed) {
-  serve([](tcp::socket& s) {
-    s.set_option(asio::socket_base::linger(true, 0));
-    s.close();
-  });
-  const PathError error = dial_error(host_context());
-  EXPECT_EQ(error.cause, PathFailure::tls_protocol);
-  EXPECT_NE(error.text.find("Connection reset"), std::string::npos) << error.text;
-}
-
-TEST_F(RudeServerTest, CloseDuringTheHandshakeIsNamed) {
-  serve([](tcp::socket& s) { s.shutdown(tcp::socket::shutdown_send); });
-  const PathError error = dial_error(host_context());
-  EXPECT_EQ(error.cause, PathFailure::tls_protocol);
-  EXPECT_NE(error.text.find("closed the connection during"), std::string::npos) << error.text;
-}
-
-TEST_F(RudeServerTest, DestroyingADialDuringTheHandshakeClosesTheSocketAndCallsNothing) {
-  bool connected = false;
-  bool called = false;
-  serve([&](tcp::socket&) { connected = true; });
-  auto running = std::make_unique<Dial>(io.get_executor(), host_context(), request_to(port),
-                                        [&](DialResult) { called = true; });
-  ASSERT_TRUE(run_until([&] { return connected; }));
-  running.reset();
-  std::array<char, 1024> buffer;
-  boost::system::error_code ended;
-  ASSERT_TRUE(run_until([&] {
-    guest.non_blocking(true);
-    guest.read_some(asio::buffer(buffer), ended);
-    return ended == asio::error::eof || ended == asio::error::connection_reset;
-  }));
-  EXPECT_FALSE(called);
-}
-
-// ---- the Console's door against rude hosts ----
 
 }  // namespace
 }  // namespace edge::tunnel::testing_support

@@ -79,6 +79,15 @@ class FlowPurgeTest : public testing::Test {
   netmodel::NftState rules_;
 };
 
+TEST_F(FlowPurgeTest, AfterARestartTheFlowsOfWhatStoodGoOn) {
+  rules_.publications = {publication("br0", 80), publication("br0", 81)};
+  flows_.stood(rules_);
+  flows_.on_rules(rules_);
+  EXPECT_THAT(asked(), IsEmpty());
+  publish(82);
+  EXPECT_THAT(asked(), ElementsAre("br0 x1")) << "and what is new is asked away as ever";
+}
+
 TEST_F(FlowPurgeTest, ALostAddressIsPurgedOnceTheRulesAreInPlace) {
   flows_.on_rules(rules_);
   flows_.address_gone(parse_ip("192.168.1.50").value());

@@ -102,6 +102,9 @@ PathBreak break_of(const tunnel::PathDead& dead);
 /// word (RFC 2923 2.1).
 /// A stall of ours is among them: the connection fell silent all the same.
 bool may_have_been_too_large(tunnel::PathCause cause);
+/// How long an address that said goodbye is left alone: what it offers has its turn, and the time
+/// of a dial, before it.
+Duration wait_of(const tunnel::Goaway& goaway);
 
 /// Role: what stands between PathEngine, Session and the connections of a host.
 ///
