@@ -23,12 +23,12 @@ Errc errc_of(int code, int os_errno) {
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH: return Errc::denied;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
     case SQLITE_CONSTRAINT: return Errc::conflict;
     case SQLITE_CANTOPEN:
       return os_errno == EACCES || os_errno == EPERM || os_errno == EROFS ? Errc::denied
                                                                           : Errc::not_found;
+    case SQLITE_BUSY:  // Somebody else's transaction ends.
+    case SQLITE_LOCKED:
     case SQLITE_IOERR:
     case SQLITE_NOMEM:
     case SQLITE_INTERRUPT: return Errc::transient;

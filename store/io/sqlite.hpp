@@ -19,8 +19,8 @@ namespace edge::store {
 
 /// The Error for a SQLite result code, with the connection's message.
 /// FULL, or IOERR with ENOSPC/EDQUOT: no_space. CORRUPT, NOTADB: corrupt. READONLY, PERM, EACCES:
-/// denied. BUSY, LOCKED, CONSTRAINT: conflict. CANTOPEN with ENOENT: not_found. Other IOERR, NOMEM:
-/// transient.
+/// denied. CONSTRAINT: conflict. CANTOPEN with ENOENT: not_found. BUSY and LOCKED (another process
+/// holds it for longer than `busy_timeout_ms`), other IOERR, NOMEM: transient.
 Error sqlite_error(sqlite3* db, int code, std::string_view where);
 
 /// A statement on loan from its Database's cache; given back, reset and unbound, at the end of

@@ -26,8 +26,7 @@ struct StoreOptions {
 /// Time:    wall time is a parameter.
 /// Threads: one owner at a time (StoreWorker in the daemon).
 /// Errors:  of every function: no_space (disk full), corrupt, denied (read-only), transient (I/O
-/// error);
-///          more where said.
+///          error, another process holds the file); more where said.
 class Store {
  public:
   /// Opens or creates. A corrupt file is moved to `<path>.corrupt-<n>` and a new store is made; a

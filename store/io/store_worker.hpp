@@ -164,13 +164,17 @@ void Worker<Db>::loop() {
         queue_.pop_front();
       }
     }
+    bool begun = false;
     const Result<void> committed = db_.together([&]() -> Result<void> {
+      begun = true;
       for (auto& job : group) { job->work(db_); }
       return {};
     });
     // One job that the disk cannot take must not take the others with it: each on its own, then.
+    // Where none could begin (another process holds the file), none is to blame: each would wait as
+    // long once more.
     if (!committed) {
-      for (auto& job : group) { alone(*job, committed.error(), group.size()); }
+      for (auto& job : group) { alone(*job, committed.error(), begun ? group.size() : 1); }
     }
     {
       const std::lock_guard lock(mutex_);

@@ -44,7 +44,8 @@ Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& ev
       revision_(numbers.revision),
       highest_(std::max(numbers.revision, numbers.highest)),
       retry_timer_(io),
-      disk_timer_(io) {}
+      disk_timer_(io),
+      ask_timer_(io) {}
 
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
   // An undo goes before everything else: nothing is dialled until it is through.
@@ -55,7 +56,7 @@ void Commands::recover(std::vector<store::CommandRecord> unfinished) {
       const std::int64_t number = number_in_undo(record.undo);
       highest_ = std::max(highest_, number);
       enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo,
-               record.command_class == local_class, number});
+               record.command_class == local_class, number, record.sha256});
     }
   }
 }
@@ -69,7 +70,7 @@ bool Commands::abort_trial(std::string why, std::function<void(json::object)> do
 }
 
 void Commands::enqueue(Item item) {
-  if (!queued_.insert(item.id).second) { return; }
+  if (!queued_.emplace(item.id, item.digest).second) { return; }
   queue_.push_back(std::move(item));
   wake();
 }
@@ -90,6 +91,7 @@ asio::awaitable<void> Commands::run() {
     }
     co_await refresh_facts();
     if (stopped_) { break; }
+    if (queue_.empty()) { continue; }  // The last one was ended meanwhile.
     auto batch = std::make_shared<Batch>(take_batch(singly_ > 0 ? 1 : batch_max));
     const bool whole = co_await apply(batch);
     if (stopped_) { break; }  // A trial that was cut short: the next start takes it back.
@@ -170,11 +172,12 @@ asio::awaitable<bool> Commands::begin(std::shared_ptr<Batch> batch, std::string 
 asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   Decision& first = batch->front();
   if (first.dry_run && first.model) { co_return co_await dry_run(first); }
+  const auto former = std::make_shared<const netmodel::Model>(reconciler_.model());
+  for (Decision& decision : *batch) { decision.former = former; }
   if (first.trial || !first.item.undo.empty()) {
     co_await try_out(batch);
     co_return true;
   }
-  const netmodel::Model before = reconciler_.model();
   const netmodel::Model* last = nullptr;
   for (const Decision& decision : *batch) {
     if (decision.touches_kernel() && decision.model) { last = &*decision.model; }
@@ -183,7 +186,7 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   const bool begun = co_await begin(batch, std::move(no_undo));
   if (!begun) { co_return true; }
   if (last == nullptr) { co_return true; }
-  netmodel::Model now = before;
+  netmodel::Model now = *former;
   netmodel::Model wanted = *last;
   std::vector<std::string> warnings = co_await advice(std::move(now), std::move(wanted));
   for (Decision& decision : *batch) {
@@ -202,12 +205,12 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
     co_return true;
   }
   if (batch->size() > 1) {
-    reconciler_.set_model(before);
+    reconciler_.set_model(*former);
     std::string undo = "undo of " + batch->front().item.id;
     co_await reconciler_.converge(std::move(undo));
     co_return false;
   }
-  co_await refuse_applied(first, before, std::move(reasons), known);
+  co_await refuse_applied(first, *former, std::move(reasons), known);
   co_return true;
 }
 

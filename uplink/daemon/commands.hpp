@@ -6,9 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -57,6 +59,9 @@ class Commands {
     /// begin.
     std::function<void()> undone{};
     std::function<void()> tried{};  ///< A trial is over, and the network is what its end left.
+    /// A model.replace is done, whether it changed anything or not: nothing is kept beside the
+    /// model any more, and `kept_links_setting` on disk says so already.
+    std::function<void()> replaced{};
     /// A message of channel 1 that may be about something else: true when it was.
     std::function<bool(const boost::json::object&)> elsewhere{};
     /// Over what the Console stays reachable when `wanted` is tried out on these terms.
@@ -124,6 +129,7 @@ class Commands {
     stopped_ = true;
     retry_timer_.cancel();
     disk_timer_.cancel();
+    ask_timer_.cancel();
   }
 
  private:
@@ -134,6 +140,8 @@ class Commands {
     std::string undo{};       ///< Not empty: a trial was interrupted.
     bool local = false;       ///< Of a person at the machine.
     std::int64_t number = 0;  ///< Of the revision that it makes, from the first try on.
+    store::Sha256 digest{};   ///< Of what it asks for.
+    bool aborted = false;     ///< Before its turn came.
   };
   /// What will be answered, and what has to be done before that.
   struct Decision {
@@ -158,8 +166,12 @@ class Commands {
     std::optional<netmodel::Model> landed;  ///< The undo was refused: this older one stands.
     std::optional<netmodel::Model> before;  ///< Of a trial that has begun.
     std::vector<std::string> known;         ///< Trouble from before it.
+    /// What stood before its batch, one copy for all of it: the way back where the disk does not
+    /// tell. Set before the first kernel change.
+    std::shared_ptr<const netmodel::Model> former;
     std::vector<netmodel::HostAction> actions;
     std::vector<std::string> observed{};  ///< What was seen of the actions.
+    bool replaces = false;                ///< It says what the whole network is: model.replace.
     bool changes_model() const { return state == store::CommandState::done && model && !dry_run; }
     bool touches_kernel() const {
       return state == store::CommandState::done && (model || !actions.empty()) && !dry_run;
@@ -185,10 +197,16 @@ class Commands {
 
   // commands_channel.cpp
   static constexpr std::string_view local_class = "local";  ///< In the journal, of Item::local.
+  static constexpr std::string_view aborted_text = "ended by the Console before it was applied";
   void receive(std::string id, std::string payload, const boost::json::object& message);
+  void ask_journal(store::IncomingCommand command);
+  void ask_later(store::IncomingCommand command);
+  void refuse_receipt(const std::string& id, std::string_view what);
   void on_receipt(const store::IncomingCommand& command,
                   const Result<store::ReceiveOutcome>& outcome);
   void take_up_again(const std::string& id);
+  void on_abort(const std::string& id);
+  void end_before_its_turn(Item item);
   void say(const boost::json::object& message);
   void answer(const std::string& id, const std::string& result_json);
   void tell_waiters(const std::string& id, const boost::json::object& result);
@@ -217,6 +235,7 @@ class Commands {
     std::string result;
     std::optional<store::Revision> revision;
     std::int64_t retired = 0;  ///< The number of a change that does not stay.
+    bool replaces = false;     ///< A model.replace is done.
   };
   using Ends = std::shared_ptr<const std::vector<End>>;
   /// False: run it again. Either the disk did not take it, and takes again now; or the store takes
@@ -224,8 +243,9 @@ class Commands {
   boost::asio::awaitable<bool> execute(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<Ends> ends_of(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<Result<void>> store_ends(Ends ends);
-  boost::asio::awaitable<netmodel::Model> stored_model();
-  boost::asio::awaitable<void> show_stored();
+  boost::asio::awaitable<netmodel::Model> stored_model(
+      std::shared_ptr<const netmodel::Model> former);
+  boost::asio::awaitable<void> show_stored(std::shared_ptr<const netmodel::Model> former);
   boost::asio::awaitable<void> undo_for(Decision& decision, std::string why);
   boost::asio::awaitable<void> disk_healed();
   void tell_unstored(const std::vector<End>& ends, const Error& error);
@@ -278,13 +298,16 @@ class Commands {
   std::int64_t console_top_ = 0;  ///< The highest revision that the Console ever saw of this host.
   std::deque<store::RevisionSummary> newest_;
   std::deque<Item> queue_;
-  std::set<std::string>
-      queued_;  ///< Ids in queue_ or running: a re-sent command is not queued twice.
+  /// In queue_ or running, by id: a re-sent command is not queued twice.
+  std::map<std::string, store::Sha256> queued_;
+  std::map<std::string, store::Sha256> arriving_;  ///< The journal is being asked about them.
+  std::vector<store::IncomingCommand> unasked_;    ///< Of these, it could not be asked yet.
   std::map<std::string, std::function<void(boost::json::object)>> local_;
   std::multimap<std::string, std::function<void(boost::json::object)>> waiters_;  ///< By id.
   std::string trying_;  ///< The command whose trial is under way, from its first look on.
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer disk_timer_;
+  boost::asio::steady_timer ask_timer_;
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
   bool stopped_ = false;

@@ -1,4 +1,5 @@
 // Commands: how they come in and are journalled, and how their results go out until they are heard.
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +15,9 @@ namespace edge::uplink {
 namespace json = boost::json;
 
 namespace {
+
+constexpr std::string_view id_reuse_text =
+    "id_reuse: this id was used for another command; its result stands";
 
 /// What makes two commands the same: everything but how they were sent.
 store::Sha256 digest_of(const json::object& message) {
@@ -53,11 +57,7 @@ void Commands::on_message(std::string_view text) {
   } else if (type->as_string() == "history") {
     answer_history(command_id, *message);
   } else if (type->as_string() == "abort") {
-    if (command_id == trying_) {
-      trials_.abort("ended by the Console");
-    } else {
-      spdlog::info("command.not_aborted id={} reason=\"no trial of it runs\"", command_id);
-    }
+    on_abort(command_id);
   } else {
     spdlog::warn("command.unknown_type type={}", std::string_view(type->as_string()));
   }
@@ -66,49 +66,87 @@ void Commands::on_message(std::string_view text) {
 void Commands::receive(std::string id, std::string payload, const json::object& message) {
   if (!store::is_command_id(id)) {
     spdlog::warn("command.malformed id=\"{}\" reason=\"not a UUID\"", id.substr(0, 64));
-    say({{"type", "result"},
-         {"id", id.substr(0, 64)},
-         {"state", "refused"},
-         {"problems",
-          json::array{json::object{{"what", "id: expected a UUID of lower-case hex digits"}}}}});
+    refuse_receipt(id.substr(0, 64), "id: expected a UUID of lower-case hex digits");
     return;
   }
-  if (queue_.size() >= queue_max) {
-    say({{"type", "result"},
-         {"id", id},
-         {"state", "refused"},
-         {"problems",
-          json::array{json::object{
-              {"what", fmt::format("{} commands are waiting; send it again later", queue_max)}}}}});
-    return;
+  const bool local = local_.contains(id);
+  const store::Sha256 digest = digest_of(message);
+  // It is on disk and will be run: neither a limit nor a disk that fails has a say in that now.
+  if (const auto waiting = queued_.find(id); waiting != queued_.end()) {
+    if (waiting->second != digest) { return refuse_receipt(id, id_reuse_text); }
+    return say({{"type", "stored"}, {"id", id}});
   }
-  store::IncomingCommand command{id, std::move(payload), digest_of(message),
-                                 local_.contains(id) ? std::string(local_class) : "model"};
-  store_.run([command, now = wall_now()](store::Store& s) { return s.receive(command, now); },
-             [this, command](const Result<store::ReceiveOutcome>& outcome) {
-               on_receipt(command, outcome);
-             });
+  if (const auto asked = arriving_.find(id); asked != arriving_.end() && asked->second == digest) {
+    return;  // One answer serves both.
+  }
+  if (!local && arriving_.size() >= queue_max) {
+    spdlog::warn("command.dropped id={} reason=\"{} wait for the disk\"", id, queue_max);
+    return;  // Unanswered, as perhaps it is known: the Console says it again in its next session.
+  }
+  arriving_[id] = digest;
+  const std::string_view command_class = local ? local_class : std::string_view("model");
+  ask_journal({id, std::move(payload), digest, std::string(command_class)});
+}
+
+/// Only what is fresh is refused. What the journal knows is answered from it, however many wait.
+void Commands::ask_journal(store::IncomingCommand command) {
+  const bool full = queue_.size() + arriving_.size() > queue_max;
+  // Shared with the job, which has run, or never runs, when its answer comes.
+  auto fresh = std::make_shared<bool>(false);
+  auto ask = [command, full, fresh,
+              now = wall_now()](store::Store& s) -> Result<store::ReceiveOutcome> {
+    EDGE_ASSIGN(const auto known, s.command(command.id));
+    *fresh = !known;
+    if (*fresh && full) {
+      return fail(Errc::no_space,
+                  fmt::format("{} commands are waiting; send it again later", queue_max));
+    }
+    return s.receive(command, now);
+  };
+  store_.run(std::move(ask), [this, command, fresh](const Result<store::ReceiveOutcome>& outcome) {
+    const bool local = command.command_class == local_class;
+    if (!outcome && !*fresh && !local) { return ask_later(command); }
+    arriving_.erase(command.id);
+    on_receipt(command, outcome);
+  });
+}
+
+/// Whether the journal has it cannot be known now (another process holds the file): a refusal would
+/// be for good, and wrong if it is to be run.
+void Commands::ask_later(store::IncomingCommand command) {
+  if (stopped_) { return; }
+  spdlog::debug("command.unasked id={}", command.id);
+  unasked_.push_back(std::move(command));
+  if (unasked_.size() > 1) { return; }
+  ask_timer_.expires_after(retry);
+  ask_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) { return; }
+    std::vector<store::IncomingCommand> waiting = std::exchange(unasked_, {});
+    for (auto& again : waiting) { ask_journal(std::move(again)); }
+  });
+}
+
+/// Nothing of it is kept.
+void Commands::refuse_receipt(const std::string& id, std::string_view what) {
+  const json::object result{{"type", "result"},
+                            {"id", id},
+                            {"state", "refused"},
+                            {"problems", json::array{json::object{{"what", what}}}},
+                            {"revision", revision_}};
+  answer(id, json::serialize(result));
 }
 
 void Commands::on_receipt(const store::IncomingCommand& command,
                           const Result<store::ReceiveOutcome>& outcome) {
-  const auto refuse = [&](const std::string& what) {
-    const json::object result{{"type", "result"},
-                              {"id", command.id},
-                              {"state", "refused"},
-                              {"problems", json::array{json::object{{"what", what}}}},
-                              {"revision", revision_}};
-    answer(command.id, json::serialize(result));
-  };
   if (!outcome) {
     const bool full = outcome.error().code == Errc::no_space;
     spdlog::error("command.not_stored id={} reason={}", command.id, outcome.error().what);
-    refuse(fmt::format("{}: the command was not stored and not run: {}",
-                       full ? "no_space" : "store", outcome.error().what));
+    refuse_receipt(command.id, fmt::format("{}: the command was not stored and not run: {}",
+                                           full ? "no_space" : "store", outcome.error().what));
     return;
   }
   if (outcome->receipt == store::Receipt::id_reuse) {
-    refuse("id_reuse: this id was used for another command; its result stands");
+    refuse_receipt(command.id, id_reuse_text);
     return;
   }
   say({{"type", "stored"}, {"id", command.id}});
@@ -119,7 +157,8 @@ void Commands::on_receipt(const store::IncomingCommand& command,
   if (outcome->receipt == store::Receipt::fresh) {
     enqueue({.id = command.id,
              .payload = command.payload,
-             .local = command.command_class == local_class});
+             .local = command.command_class == local_class,
+             .digest = command.sha256});
     return;
   }
   if (!queued_.contains(command.id)) { take_up_again(command.id); }
@@ -134,6 +173,50 @@ void Commands::take_up_again(const std::string& id) {
                std::vector<store::CommandRecord> unfinished{**record};
                recover(std::move(unfinished));
              });
+}
+
+/// The trial that runs, or what waits behind it. What is being applied otherwise is over soon.
+void Commands::on_abort(const std::string& id) {
+  if (trying() && id == trying_) {
+    trials_.abort("ended by the Console");
+    return;
+  }
+  const auto waiting = std::ranges::find(queue_, id, &Item::id);
+  if (waiting == queue_.end() || waiting->began) {
+    spdlog::info("command.not_aborted id={} reason=\"it neither waits nor is tried out\"", id);
+    return;
+  }
+  Item item = std::move(*waiting);
+  queue_.erase(waiting);
+  end_before_its_turn(std::move(item));
+}
+
+/// On disk at once; what the disk does not take ends so when its turn comes.
+void Commands::end_before_its_turn(Item item) {
+  Decision decision;
+  decision.began = mono_now();
+  decision.item.id = item.id;
+  refuse(decision, std::string(aborted_text));
+  item.aborted = true;
+  const std::string result = result_text(decision, revision_);
+  auto end = [id = item.id, number = item.number, result,
+              now = wall_now()](store::Store& s) -> Result<void> {
+    EDGE_TRY(s.finish(id, store::CommandState::refused, result, std::nullopt, now));
+    if (number != 0) { EDGE_TRY(s.retire_revision(number)); }
+    return {};
+  };
+  store_.run(std::move(end), [this, item, result](const Result<void>& ended) {
+    if (!ended) {
+      spdlog::warn("command.not_ended id={} reason=\"{}\"", item.id, ended.error().what);
+      queue_.push_front(item);
+      wake();
+      return;
+    }
+    queued_.erase(item.id);
+    ++executed_;
+    spdlog::info("command.end id={} state=refused revision={}", item.id, revision_);
+    answer(item.id, result);
+  });
 }
 
 void Commands::run_local(const json::object& command, std::function<void(json::object)> done) {

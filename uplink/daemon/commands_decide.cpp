@@ -1,4 +1,5 @@
 // Commands: which of them go together, and what is to become of each, before anything is touched.
+#include <algorithm>
 #include <ranges>
 #include <utility>
 
@@ -18,6 +19,12 @@ namespace {
 /// commands on a model of 2 MB held the loop for half a minute (ASan, a busy machine), and the
 /// tunnel lost its path.
 constexpr std::chrono::milliseconds deciding_max{50};
+
+bool replaces_model(const netmodel::Command& command) {
+  return std::ranges::any_of(command.operations, [](const netmodel::ModelOperation& operation) {
+    return std::holds_alternative<netmodel::ModelReplace>(operation);
+  });
+}
 
 std::string class_of(const netmodel::Command& command) {
   for (const auto& operation : command.operations) {
@@ -80,6 +87,10 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
          fmt::format("the daemon stopped while it was tried out; revision {} stands", revision)});
     return out;
   }
+  if (out.item.aborted) {
+    refuse(out, std::string(aborted_text));
+    return out;
+  }
   const auto parsed = netmodel::parse_command(out.item.payload);
   if (!parsed) {
     out.state = CommandState::refused;
@@ -118,6 +129,7 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
     return out;
   }
   out.dry_run = parsed->dry_run;
+  out.replaces = replaces_model(*parsed);
   if (*wanted.model != base || out.dry_run) { out.model = std::move(wanted.model); }
   out.actions = std::move(wanted.actions);
   out.force = parsed->force;

@@ -10,6 +10,7 @@
 
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/open_store.hpp"
 #include "uplink/daemon/texts.hpp"
 
 namespace edge::uplink {
@@ -107,9 +108,11 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
                              decision.item.id, wall_now()};
     }
     if (made) { revision = made->number; }
+    const bool replaces =
+        decision.replaces && decision.state == CommandState::done && !decision.dry_run;
     std::string result = result_text(decision, revision);
     ends->push_back(
-        {decision.item.id, decision.state, std::move(result), std::move(made), retired});
+        {decision.item.id, decision.state, std::move(result), std::move(made), retired, replaces});
   }
   co_return Ends(std::move(ends));
 }
@@ -119,19 +122,22 @@ asio::awaitable<void> Commands::undo_for(Decision& decision, std::string why) {
   const bool changed = decision.changes_model();
   refuse(decision, std::move(why));
   if (!changed) { co_return; }
-  netmodel::Model stored = co_await stored_model();
+  std::shared_ptr<const netmodel::Model> former = decision.former;
+  netmodel::Model stored = co_await stored_model(std::move(former));
   std::vector<std::string> known = decision.known;
   Landing landing = co_await go_back(std::move(stored), std::move(known));
   decision.landed = std::move(landing.model);
   decision.problems.push_back({std::nullopt, "", "the network is back at " + landing.where});
 }
 
-/// One job: all of the batch in one commit, model and results together.
+/// One job: all of the batch in one commit, model and results together; what is kept beside the
+/// model ends with it, so that no restart keeps what is explained.
 asio::awaitable<Result<void>> Commands::store_ends(Ends ends) {
   auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
     for (const End& end : *ends) {
       EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
       if (end.retired != 0) { EDGE_TRY(s.retire_revision(end.retired)); }
+      if (end.replaces) { EDGE_TRY(s.put_setting(kept_links_setting, "[]")); }
     }
     return {};
   };
@@ -166,12 +172,13 @@ asio::awaitable<Commands::Ends> Commands::shorter_ends(std::shared_ptr<Batch> ba
 }
 
 asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
+  const std::shared_ptr<const netmodel::Model> former = batch->front().former;
   Ends ends = co_await ends_of(batch);
   Result<void> stored = co_await store_ends(ends);
   if (!stored && !may_heal(stored.error())) {
     spdlog::error("command.end_refused id={} reason={}", ends->front().id, stored.error().what);
     if (batch->size() > 1) {  // One of them is to blame.
-      co_await show_stored();
+      co_await show_stored(former);
       singly_ = batch->size();
       co_return false;
     }
@@ -183,7 +190,7 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     tell_unstored(*ends, stored.error());
     const bool changed = std::ranges::any_of(*batch, &Decision::changes_model);
     const bool trial = changed && batch->front().before.has_value();
-    if (changed && !trial) { co_await show_stored(); }
+    if (changed && !trial) { co_await show_stored(former); }
     if (!may_heal(stored.error())) {
       for (const End& end : *ends) { queued_.erase(end.id); }
       co_return true;  // Taken up again when the Console repeats it, or at the next start.
@@ -224,6 +231,7 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     if (newest_.size() > revisions_shown) { newest_.pop_back(); }
   }
   if (made) { hooks_.changed(); }
+  if (hooks_.replaced && std::ranges::any_of(*ends, &End::replaces)) { hooks_.replaced(); }
   for (const End& end : *ends) {
     spdlog::info("command.end id={} state={} revision={}", end.id, store::to_string(end.state),
                  end.revision ? end.revision->number : revision_);
@@ -232,9 +240,10 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
   co_return true;
 }
 
-/// The newest revision on disk; without any the model that a host begins with; that in force, if
-/// the disk does not tell.
-asio::awaitable<netmodel::Model> Commands::stored_model() {
+/// The newest revision on disk; without any the model that a host begins with; `former`, if the
+/// disk does not tell. Never that in force, which may be what has to go.
+asio::awaitable<netmodel::Model> Commands::stored_model(
+    std::shared_ptr<const netmodel::Model> former) {
   auto newest = [](store::Store& s) { return s.newest_revision(); };
   const auto kept = co_await store_.call(std::move(newest));
   if (kept && !*kept) { co_return netmodel::Model::defaults(); }
@@ -244,12 +253,12 @@ asio::awaitable<netmodel::Model> Commands::stored_model() {
       co_return std::move(*model);
     }
   }
-  co_return reconciler_.model();
+  co_return *former;
 }
 
 /// Nothing new may stand without its record: the network goes back to what the store says.
-asio::awaitable<void> Commands::show_stored() {
-  netmodel::Model stored = co_await stored_model();
+asio::awaitable<void> Commands::show_stored(std::shared_ptr<const netmodel::Model> former) {
+  netmodel::Model stored = co_await stored_model(std::move(former));
   reconciler_.set_model(std::move(stored));
   reconciler_.request("the store refused a result");
 }

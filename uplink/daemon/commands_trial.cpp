@@ -118,7 +118,8 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
 
 /// A former life left it. The start has shown the stored revision, if the kernel let it.
 asio::awaitable<void> Commands::undo(Decision& decision) {
-  netmodel::Model stored = co_await stored_model();
+  std::shared_ptr<const netmodel::Model> former = decision.former;
+  netmodel::Model stored = co_await stored_model(std::move(former));
   std::vector<std::string> before_it = known_trouble(decision.item.undo);
   Landing landing = co_await go_back(std::move(stored), std::move(before_it));
   decision.landed = std::move(landing.model);

@@ -225,6 +225,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
            .changed = [this] { changed(); },
            .undone = [this] { tunnel_.release(); },
            .tried = [this] { retire_endpoints(); },
+           .replaced = [this] { store_keeper_.release_kept(); },
            .elsewhere =
                [this](const json::object& message) { return identity_keeper_.take(message); },
            .ways = [this](const netmodel::Model& wanted,

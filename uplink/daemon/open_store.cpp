@@ -22,7 +22,6 @@ namespace {
 constexpr std::size_t file_bytes_max = 32U << 20;
 constexpr const char* file_name = "/last-known.json";
 constexpr const char* settle_setting = "settle_event";
-constexpr const char* kept_setting = "kept_links";
 
 /// What was begun before and cannot be looked up any more.
 struct Loss {
@@ -92,12 +91,35 @@ Result<std::int64_t> say_lost(store::Store& store, const Loss& loss, std::string
   return store.add_event(wall_now(), "store.lost", text);
 }
 
+/// What an old copy had not finished may have been run since, by the life that was lost.
+Result<void> end_unfinished(store::Store& store, std::int64_t revision) {
+  EDGE_ASSIGN(const auto unfinished, store.unfinished());
+  for (const store::CommandRecord& command : unfinished) {
+    const json::object result{
+        {"type", "result"},
+        {"id", command.id},
+        {"state", "indeterminate"},
+        {"problems",
+         json::array{json::object{
+             {"what",
+              "store_lost: the host's store is an older copy; whether this command was run since "
+              "is not known, and it was not run now. Look at the host, then send it again under a "
+              "new id"}}}},
+        {"revision", revision}};
+    spdlog::warn("command.settled id={} state=indeterminate reason=\"the store is an older copy\"",
+                 command.id);
+    EDGE_TRY(store.finish(command.id, store::CommandState::indeterminate, json::serialize(result),
+                          std::nullopt, wall_now()));
+  }
+  return {};
+}
+
 /// What an earlier start found out stays until it is settled.
 Result<StoreStart> as_left(store::Store& store, const netmodel::ObservedState& observed) {
   StoreStart out{.standing = store.standing()};
   EDGE_ASSIGN(const auto settle, store.setting(settle_setting));
   out.settle_event = std::atoll(settle.value_or("0").c_str());
-  EDGE_ASSIGN(const auto kept, store.setting(kept_setting));
+  EDGE_ASSIGN(const auto kept, store.setting(kept_links_setting));
   boost::system::error_code ec;
   const json::value list = json::parse(kept.value_or("[]"), ec);
   if (ec || !list.is_array()) { return out; }
@@ -170,7 +192,9 @@ Result<StoreStart> rebuild_store(store::Store& store, const Config& config,
         subnets_text(known ? known->automatic_subnets : kernel.automatic_subnets)));
     EDGE_ASSIGN(out.settle_event, say_lost(store, loss, source, revision, out.kept));
     EDGE_TRY(store.put_setting(settle_setting, std::to_string(out.settle_event)));
-    EDGE_TRY(store.put_setting(kept_setting, json::serialize(texts(out.kept))));
+    EDGE_TRY(store.put_setting(kept_links_setting, json::serialize(texts(out.kept))));
+    // In memory nothing ends. The next start that can write the file finds the same copy.
+    if (loss.behind && store.standing().durable) { EDGE_TRY(end_unfinished(store, revision)); }
     return out;
   });
 }

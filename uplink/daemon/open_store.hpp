@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "netmodel/core/nft_state.hpp"
 #include "netmodel/core/state.hpp"
@@ -26,6 +27,10 @@ struct StoreStart {
   std::string folder;  ///< Where it is; the children use another one while it cannot be written.
 };
 
+/// A setting: JSON array of StoreStart::kept, as the next start finds it. "[]" from the commit on
+/// that ends a model.replace.
+inline constexpr std::string_view kept_links_setting = "kept_links";
+
 std::string store_path(const Config& config);
 
 /// The store on disk; where that cannot be opened or written (read-only, full, unreadable), one in
@@ -34,8 +39,9 @@ Result<store::Store> open_store(const Config& config);
 
 /// A store that lost its content, by accident or by its disk, gets back what the kernel and the
 /// file of the last known model still say: routing tables under their numbers, the model, and the
-/// event `store.lost`. On a first start, and where nothing was lost, it changes nothing. `host_id`:
-/// a file of another host is not believed.
+/// event `store.lost`. What an old copy of it holds unfinished ends as indeterminate: the life that
+/// went on from there may have run it. On a first start, and where nothing was lost, it changes
+/// nothing. `host_id`: a file of another host is not believed.
 Result<StoreStart> rebuild_store(store::Store& store, const Config& config,
                                  const std::string& host_id,
                                  const netmodel::ObservedState& observed,

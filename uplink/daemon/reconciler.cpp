@@ -19,10 +19,12 @@ using netmodel::Rendered;
 
 namespace {
 
-/// What is to be written, with what is kept left alone.
+/// What is to be written, with what is kept left alone. A link that the model names is explained by
+/// it, and ours as before: so a kept one comes back into the model.
 netmodel::Planned plan_beside(const Rendered& rendered, const netmodel::ObservedState& observed,
                               const std::optional<netmodel::NftState>& nft,
-                              const std::set<std::string>& kept) {
+                              std::set<std::string> kept) {
+  for (const netmodel::Link& link : rendered.state.links) { kept.erase(link.name); }
   if (kept.empty()) { return netmodel::make_plan(rendered.state, rendered.nft, observed, nft); }
   const netmodel::NftState wanted =
       nft ? netmodel::with_kept(rendered.nft, *nft, kept) : rendered.nft;

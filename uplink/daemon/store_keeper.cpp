@@ -154,7 +154,6 @@ void StoreKeeper::remember() {
   if (!settled) { return remember_soon(); }
   LastKnown now = std::move(*settled);
   if (now == remembered_) { return; }
-  if (now.revision != remembered_.revision) { look_for_replacement(); }
   // On the store's thread: the disk may stall. In the same order as the revisions were stored, so
   // that it is never ahead of them.
   store_.run([text = to_json_text(now), state = start_.folder, runtime = runtime_folder_](
@@ -167,29 +166,15 @@ void StoreKeeper::remember() {
   remembered_ = std::move(now);
 }
 
-/// A model.replace says what everything is: nothing is kept beside it any more.
-void StoreKeeper::look_for_replacement() {
+void StoreKeeper::release_kept() {
   if (start_.kept.empty()) { return; }
-  store_.run(
-      [](store::Store& s) -> Result<bool> {
-        EDGE_ASSIGN(const auto newest, s.newest_revision());
-        if (!newest) { return false; }
-        EDGE_ASSIGN(const auto command, s.command(newest->cause));
-        const bool replaced =
-            command && command->payload.find("\"model.replace\"") != std::string::npos;
-        if (replaced) { EDGE_TRY(s.put_setting("kept_links", "[]")); }
-        return replaced;
-      },
-      [this](const Result<bool>& replaced) {
-        if (!replaced || !*replaced) { return; }
-        json::array links;
-        for (const auto& link : start_.kept) { links.emplace_back(link); }
-        start_.kept.clear();
-        events_.add("store.settled", {{"what", "model.replace explains the network"},
-                                      {"no_longer_kept", std::move(links)}});
-        hooks_.keep(start_.kept);
-        hooks_.changed();
-      });
+  json::array links;
+  for (const auto& link : start_.kept) { links.emplace_back(link); }
+  start_.kept.clear();
+  events_.add("store.settled", {{"what", "model.replace explains the network"},
+                                {"no_longer_kept", std::move(links)}});
+  hooks_.keep(start_.kept);
+  hooks_.changed();
 }
 
 // --- commands of a life that is not known --------------------------------------------------------

@@ -46,6 +46,10 @@ class StoreKeeper {
   /// Something that the last known model says may have changed.
   void remember_soon();
 
+  /// A model.replace is done: it says what everything is, and nothing is kept beside it any more.
+  /// Pre: kept_links_setting is "[]" on disk.
+  void release_kept();
+
   /// A message of channel 1: true when it was a command whose former life is not known. It is
   /// answered `indeterminate`, and never run.
   bool take(std::string_view text);
@@ -67,7 +71,6 @@ class StoreKeeper {
   void try_to_return();
   void ask_for_restart(std::string_view reason);
   void remember();
-  void look_for_replacement();
   void settle_if_heard();
   void answer_unknown(std::string id, std::string payload, store::Sha256 digest);
   std::string state() const;

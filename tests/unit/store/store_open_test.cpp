@@ -219,8 +219,19 @@ TEST_F(StoreOpen, AReadOnlyFileIsDenied) {
   EXPECT_EQ(sqlite_error(nullptr, SQLITE_READONLY, "x").code, Errc::denied);
   EXPECT_EQ(sqlite_error(nullptr, SQLITE_FULL, "x").code, Errc::no_space);
   EXPECT_EQ(sqlite_error(nullptr, SQLITE_NOTADB, "x").code, Errc::corrupt);
-  EXPECT_EQ(sqlite_error(nullptr, SQLITE_BUSY, "x").code, Errc::conflict);
+  EXPECT_EQ(sqlite_error(nullptr, SQLITE_CONSTRAINT, "x").code, Errc::conflict);
   EXPECT_EQ(sqlite_error(nullptr, SQLITE_IOERR_READ, "x").code, Errc::transient);
+}
+
+TEST_F(StoreOpen, AFileThatAnotherProcessHoldsIsThereAgainLater) {
+  auto person = Database::open(path).value();
+  auto ours = Database::open(path, {.vfs = {}, .busy_timeout_ms = 0}).value();
+  ASSERT_TRUE(person.execute("BEGIN IMMEDIATE"));
+  EXPECT_EQ(ours.execute("BEGIN IMMEDIATE").error().code, Errc::transient);
+  ASSERT_TRUE(person.execute("ROLLBACK"));
+  EXPECT_TRUE(ours.execute("BEGIN IMMEDIATE"));
+  EXPECT_EQ(sqlite_error(nullptr, SQLITE_BUSY_SNAPSHOT, "x").code, Errc::transient);
+  EXPECT_EQ(sqlite_error(nullptr, SQLITE_LOCKED, "x").code, Errc::transient);
 }
 
 }  // namespace

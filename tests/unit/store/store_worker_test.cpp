@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <future>
@@ -139,6 +140,45 @@ TEST_F(StoreWorkerTest, AGroupThatTheDiskFailsIsTriedOneByOne) {
   }
   EXPECT_EQ(good, 10);
   EXPECT_EQ(Store::open(folder.file("s.db"), kNow)->events_after(0, 100)->size(), 10U);
+}
+
+/// A database in which nothing can begin while somebody else holds it.
+struct Held {
+  std::atomic<bool>* held;
+  std::atomic<int>* asked;
+
+  template <class Body>
+  auto together(Body&& body) -> std::invoke_result_t<Body&> {
+    ++*asked;
+    if (*held) { return fail(Errc::transient, "database is locked"); }
+    return body();
+  }
+};
+
+TEST_F(StoreWorkerTest, AGroupThatCannotBeginFailsAsAWholeAndAtOnce) {
+  std::atomic<bool> held = false;
+  std::atomic<int> asked = 0;
+  Gate gate;
+  Gate begun;
+  int failed = 0;
+  Worker<Held> worker(io, Held{&held, &asked});
+  worker.run(
+      [&](Held&) -> Result<void> {
+        begun.open.set_value();
+        gate.opened.wait();
+        held = true;
+        return {};
+      },
+      [](const Result<void>& done) { EXPECT_TRUE(done); });
+  begun.opened.wait();
+  for (int n = 0; n < 9; ++n) {
+    worker.run([](Held&) -> Result<void> { return {}; },
+               [&](const Result<void>& done) { failed += done ? 0 : 1; });
+  }
+  gate.open.set_value();
+  io.run();
+  EXPECT_EQ(failed, 9);
+  EXPECT_EQ(asked.load(), 2) << "each of them would wait as long for the same lock";
 }
 
 TEST_F(StoreWorkerTest, DestructionFinishesWhatIsQueuedAndAnswersNobody) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -20,72 +19,12 @@
 
 #include "netmodel/core/render.hpp"
 #include "tests/fake/fake_kernel.hpp"
-#include "tests/unit/store/fault_vfs.hpp"
 #include "tests/unit/store/temp_folder.hpp"
+#include "tests/unit/uplink_daemon/commands_faults.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/reconciler.hpp"
 
 namespace edge::uplink::test {
-
-/// The moment at which a life ends: a request to the kernel, or a call by which the store changes
-/// the disk. From then on nothing that the dying life does has any effect.
-struct Death {
-  store::FaultVfs* disk = nullptr;     ///< Fires by itself at a point of the store.
-  std::atomic<int> kernel_point = 0;   ///< 2n-1: before the n-th request, 2n: after it; 0: never.
-  std::atomic<int> kernel_points = 0;  ///< Passed so far.
-  std::atomic<bool> struck = false;
-
-  bool mortal = true;  ///< false: a fault of the disk is no death, only a fault.
-
-  bool come() const { return mortal && (struck || (disk != nullptr && disk->fired())); }
-  void pass() {
-    if (++kernel_points != kernel_point) { return; }
-    struck = true;
-    using Fault = store::FaultVfs;
-    if (disk != nullptr) { disk->arm(1, Fault::Fault::io_error, Fault::Lasting::from_then_on); }
-  }
-};
-
-/// A disk that fails and works again; nobody dies of it.
-struct FaultyDisk {
-  FaultyDisk() {
-    death.disk = &vfs;
-    death.mortal = false;
-  }
-  void fail() {
-    vfs.arm(1, store::FaultVfs::Fault::io_error, store::FaultVfs::Lasting::from_then_on);
-  }
-  void heal() { vfs.disarm(); }
-
-  store::FaultVfs vfs;
-  Death death;
-};
-
-/// The kernel outlives the daemon: its worker owns only this.
-class BorrowedKernel final : public netmodel::Kernel {
- public:
-  explicit BorrowedKernel(netmodel::FakeKernel& kernel, Death* death = nullptr)
-      : kernel_(kernel), death_(death) {}
-  Result<netmodel::ObservedState> dump(std::span<const std::string> sysctls) override {
-    return kernel_.dump(sysctls);
-  }
-  Result<std::vector<netmodel::Sysctl>> read_sysctls(std::span<const std::string> paths) override {
-    return kernel_.read_sysctls(paths);
-  }
-  Result<std::optional<netmodel::NftState>> dump_nft() override { return kernel_.dump_nft(); }
-  Result<void> apply(const netmodel::Operation& operation) override {
-    if (death_ == nullptr) { return kernel_.apply(operation); }
-    death_->pass();
-    if (death_->come()) { return fail(Errc::transient, "dead"); }
-    auto done = kernel_.apply(operation);
-    death_->pass();
-    return done;
-  }
-
- private:
-  netmodel::FakeKernel& kernel_;
-  Death* death_;
-};
 
 // Operations of commands: two networks, and a change of a port, which is a trial.
 inline const std::string make_blue =
@@ -225,6 +164,7 @@ class Life {
                    .changed = [] {},
                    .undone = [this] { ++undone; },
                    .tried = {},
+                   .replaced = [this] { ++replaced; },
                    .ways =
                        [this](const netmodel::Model&, const TrialTerms& terms) {
                          std::vector<Way> up;
@@ -352,6 +292,7 @@ class Life {
   int actions = 0;
   bool act_fails = false;
   int undone = 0;
+  int replaced = 0;
   std::vector<PathSight> paths;
   bool confirms = false;  ///< The Console, what it hears of.
   bool aborts = false;    ///< The same.

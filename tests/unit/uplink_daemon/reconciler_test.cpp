@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 
 namespace edge::uplink {
@@ -53,6 +54,23 @@ TEST_F(ReconcilerTest, AKernelThatCannotBeReadIsAnErrorNotAnEmptyMachine) {
   EXPECT_FALSE(verified());
   EXPECT_EQ(machine.kernel.writes(), writes);
   EXPECT_TRUE(verified());
+}
+
+TEST_F(ReconcilerTest, ALinkThatIsKeptIsOursAgainWhenTheModelNamesIt) {
+  life.send(Life::command(1, test::make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  const std::string whole = netmodel::to_json_text(life.model());
+  life.reconciler().keep({"n-blue"});
+  life.send(Life::command(2, R"({"op":"network.delete","network":"blue"})"));
+  ASSERT_EQ(life.result_of(2), "done");
+  ASSERT_TRUE(verified());
+  EXPECT_TRUE(machine.has_link("n-blue")) << "nobody says what it is";
+  life.send(Life::command(3, fmt::format(R"({{"op":"model.replace","model":{}}})", whole)));
+  EXPECT_EQ(life.result_of(3), "done") << life.text_of("result", 3);
+  EXPECT_TRUE(life.reconciler().last()->conflicts.empty());
+  life.reconciler().keep({});
+  EXPECT_TRUE(verified());
+  EXPECT_TRUE(machine.has_link("n-blue"));
 }
 
 TEST_F(ReconcilerTest, RequestsThatComeTogetherMakeOneMoreTurn) {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <gmock/gmock.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 
@@ -74,7 +75,10 @@ class StoreKeeperTest : public testing::Test {
                                  return Result<void>{};
                                },
                            .last_known = [this] { return ++asked_what_stands, stands; },
-                           .keep = [](const std::set<std::string>&) {}});
+                           .keep =
+                               [this](const std::set<std::string>& links) {
+                                 left_alone.emplace_back(links.begin(), links.end());
+                               }});
   }
   boost::asio::io_context io;
   std::string folder;
@@ -85,6 +89,7 @@ class StoreKeeperTest : public testing::Test {
   int restarts = 0;
   std::optional<LastKnown> stands = LastKnown{};
   int asked_what_stands = 0;
+  std::vector<std::vector<std::string>> left_alone;  ///< Each time that it was said.
 };
 
 TEST_F(StoreKeeperTest, EventsThatTheDiskDoesNotTakeWaitAndKeepTheirOrder) {
@@ -154,6 +159,61 @@ TEST_F(StoreKeeperTest, WhatIsTriedOutIsNotRememberedAsWhatStands) {
   stands = LastKnown{.host_id = "hv-01", .revision = 4};
   run_until([&] { return std::filesystem::exists(folder + "/last-known.json"); });
   watch->stop();
+}
+
+TEST_F(StoreKeeperTest, WhatIsKeptIsReleasedAtOnceAndTold) {
+  const auto watch = keeper({.kept = {"n-lan", "t-app"}});
+  watch->start();
+  EXPECT_TRUE(watch->view().contains("kept"));
+  watch->release_kept();
+  EXPECT_FALSE(watch->view().contains("kept"));
+  EXPECT_EQ(watch->problem(), "");
+  ASSERT_EQ(left_alone.size(), 2U);
+  EXPECT_EQ(left_alone[0], (std::vector<std::string>{"n-lan", "t-app"}));
+  EXPECT_TRUE(left_alone[1].empty());
+  run_until([&] { return !told.empty(); });
+  EXPECT_EQ(told[0].kind, "store.settled");
+  EXPECT_THAT(told[0].json, testing::HasSubstr(R"("no_longer_kept":["n-lan","t-app"])"));
+  watch->release_kept();
+  EXPECT_EQ(left_alone.size(), 2U) << "nothing is left to be released";
+  watch->stop();
+}
+
+/// Why: the life that went on from the copy may have run them; what the Console misses is sent anew
+/// by somebody who has looked.
+TEST_F(StoreKeeperTest, WhatAnOldCopyOfTheStoreHadNotFinishedIsEndedAndNeverRun) {
+  constexpr const char* stored_id = "00000000-0000-4000-8000-000000000001";
+  constexpr const char* begun_id = "00000000-0000-4000-8000-000000000002";
+  store.reset();
+  Config config;
+  config.paths.state = config.paths.runtime = folder;
+  const std::string model = netmodel::to_json_text(netmodel::Model::defaults());
+  auto copy = store::Store::open(folder + "/uplink.db", now).value();
+  ASSERT_TRUE(copy.add_revision({4, model, "default", now}));
+  ASSERT_TRUE(copy.receive({stored_id, empty_command, {}, "model"}, now));
+  ASSERT_TRUE(copy.receive({begun_id, empty_command, {}, "model"}, now));
+  ASSERT_TRUE(copy.start(begun_id, "boot-0", R"({"number":5})", now));
+  const netmodel::ObservedState nothing{};
+  const auto same = rebuild_store(copy, config, "hv-01", nothing, std::nullopt);
+  ASSERT_TRUE(same) << same.error().what;
+  EXPECT_EQ(copy.unfinished().value().size(), 2U) << "nothing newer is known: it is no copy";
+
+  LastKnown newer{.host_id = "hv-01", .revision = 9};
+  newer.model = netmodel::Model::defaults();
+  ASSERT_TRUE(write_last_known(folder, folder, to_json_text(newer)));
+  const auto start = rebuild_store(copy, config, "hv-01", nothing, std::nullopt);
+  ASSERT_TRUE(start) << start.error().what;
+  EXPECT_NE(start->settle_event, 0);
+  EXPECT_EQ(copy.newest_revision().value()->number, 9);
+  EXPECT_TRUE(copy.unfinished().value().empty());
+  const auto ended = copy.unacked_results(10).value();
+  ASSERT_EQ(ended.size(), 2U);
+  for (const auto& command : ended) {
+    EXPECT_EQ(command.state, store::CommandState::indeterminate);
+    EXPECT_TRUE(command.undo.empty()) << "no trial is taken back from the newer model";
+    EXPECT_THAT(command.result, testing::HasSubstr("store_lost"));
+    EXPECT_EQ(json::parse(command.result).at("id").as_string(), command.id);
+  }
 }
 
 TEST_F(StoreKeeperTest, AStoreInMemoryAsksForAFreshStartWhenItsFileIsBack) {

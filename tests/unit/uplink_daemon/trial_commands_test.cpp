@@ -200,6 +200,22 @@ TEST(TrialCommandsTest, TheConsoleEndsItsTrialAndNoOther) {
   EXPECT_EQ(life.result_of(1), "rolled_back");
 }
 
+TEST(TrialCommandsTest, TheConsoleEndsWhatWaitsBehindATrialAndTheTrialGoesOn) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  ASSERT_TRUE(life.try_out(1, jumbo));
+  life.send(Life::command(2, make_blue));
+  ASSERT_TRUE(life.until([&] { return life.heard("stored", 2).has_value(); }));
+  life.say("abort", 2);
+  EXPECT_EQ(life.result_of(2), "refused");
+  EXPECT_THAT(life.text_of("result", 2), HasSubstr("before it was applied"));
+  EXPECT_TRUE(life.trials().running());
+  life.say("confirm", 1);
+  EXPECT_EQ(life.result_of(1), "done");
+  EXPECT_FALSE(life.model().networks.contains("blue"));
+}
+
 TEST(TrialCommandsTest, ALandingThatTheDiskDoesNotTakeStandsAndIsStoredWhenItDoes) {
   FaultyDisk disk;
   Machine machine;
