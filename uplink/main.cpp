@@ -1,5 +1,6 @@
 // uplinkd: the host's daemon. Options, signals, and nothing else.
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -7,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -14,7 +16,7 @@
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "uplink/daemon/daemon.hpp"
@@ -62,19 +64,54 @@ int run_purge(const Config& config) {
 
 enum class End { stop, reload };
 
-/// Blocked while no life waits for them, and in every thread but this one: what comes meanwhile is
-/// pending, over execv too (execve(2)), and the next life hears of it. Children begin with none
-/// blocked.
-void block_signals(bool blocked) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) { sigaddset(&set, number); }
-  pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, nullptr);
-}
+/// SIGTERM, SIGINT and SIGHUP: blocked for good, before there is any other thread, and read from a
+/// descriptor. What comes while no life reads is pending, over execv too (execve(2)), and the next
+/// one reads it. Children begin with none blocked.
+class Signals {
+ public:
+  static sigset_t all() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) { sigaddset(&set, number); }
+    return set;
+  }
+  static void block() {
+    const sigset_t set = all();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  }
+  /// Errors: as signalfd(2).
+  static std::optional<Signals> open(boost::asio::io_context& io) {
+    const sigset_t set = all();
+    const int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) { return std::nullopt; }
+    return Signals(io, fd);
+  }
+  /// Calls back for each that comes.
+  void wait(std::function<void(int number)> on_signal) {
+    pipe_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                     [this, on_signal](boost::system::error_code ec) {
+                       if (ec) { return; }
+                       signalfd_siginfo info{};
+                       if (::read(pipe_.native_handle(), &info, sizeof info) == sizeof info) {
+                         on_signal(static_cast<int>(info.ssi_signo));
+                       }
+                       wait(on_signal);
+                     });
+  }
 
-/// Runs until a signal says otherwise. Pre: they are blocked.
+ private:
+  Signals(boost::asio::io_context& io, int fd) : pipe_(io, fd) {}
+  boost::asio::posix::stream_descriptor pipe_;
+};
+
+/// Runs until a signal says otherwise. Pre: Signals::block().
 std::expected<End, int> run(Config config) {
   boost::asio::io_context io(1);
+  auto signals = Signals::open(io);
+  if (!signals) {
+    fmt::print(stderr, "uplinkd: signalfd: {}\n", std::strerror(errno));
+    return std::unexpected(exit_failed);
+  }
   auto daemon = edge::uplink::Daemon::create(io, std::move(config));
   if (!daemon) {
     fmt::print(stderr, "uplinkd: {}\n", daemon.error().what);
@@ -83,7 +120,6 @@ std::expected<End, int> run(Config config) {
   (*daemon)->start();
   End end = End::stop;
   boost::asio::steady_timer patience(io);
-  boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
   bool stopping = false;
   const auto stop = [&](End how) {
     if (how == End::stop) {
@@ -93,32 +129,18 @@ std::expected<End, int> run(Config config) {
     if (std::exchange(stopping, true)) { return; }
     end = how;
     if (how == End::reload) { edge::uplink::notify_systemd(edge::uplink::reloading_state()); }
-    const auto end_in = [&](std::chrono::milliseconds left) {
-      patience.expires_after(left);
-      patience.async_wait([&io](boost::system::error_code waited) {
-        if (!waited) { io.stop(); }
-      });
-    };
-    end_in(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
-    (*daemon)->stop([end_in] {
-      block_signals(true);
-      end_in(std::chrono::milliseconds(1));  // One that was caught just now is still heard.
+    patience.expires_after(std::chrono::seconds(8));  // Ends within 10 s whatever a child does.
+    patience.async_wait([&io](boost::system::error_code waited) {
+      if (!waited) { io.stop(); }
     });
+    (*daemon)->stop([&io] { io.stop(); });
   };
-  std::function<void()> wait_for_signal = [&] {
-    signals.async_wait([&](boost::system::error_code ec, int number) {
-      if (ec) { return; }
-      spdlog::info("daemon.stopping signal={}", number);
-      stop(number == SIGHUP ? End::reload : End::stop);
-      wait_for_signal();
-    });
-  };
-  wait_for_signal();
+  signals->wait([&](int number) {
+    spdlog::info("daemon.stopping signal={}", number);
+    stop(number == SIGHUP ? End::reload : End::stop);
+  });
   (*daemon)->on_restart([&] { stop(End::reload); });
-  block_signals(false);
   io.run();
-  block_signals(true);
-  signals.clear();
   daemon->reset();
   return end;
 }
@@ -162,7 +184,7 @@ int main(int argc, char** argv) {
   if (purging) { return run_purge(*config); }
 
   log_to_stderr(config->log.level);
-  block_signals(true);
+  Signals::block();
   while (true) {
     const auto end = run(*config);
     if (!end) { return end.error(); }

@@ -289,24 +289,26 @@ std::vector<IpAddress> asked_by(const LeaseFacts& lease) {
 /// ARP questions included; behind this port it is heard.
 void hear_own_addresses(const Model& model, const RenderFacts& facts, const Ports& ports,
                         Rendered& out) {
+  std::map<IpAddress, std::string> own;  // Gateway -> network; the first id stays.
+  for (const auto& [id, network] : model.networks) {
+    const auto subnet = subnet_of(model, id, out.automatic_subnets);
+    if (subnet) { own.emplace(gateway_of(*subnet), id); }
+  }
   for (const auto& [leader, port] : ports) {
     const AdapterFacts& adapter = *find_adapter(facts, leader);
     if (!port.usable || !adapter.lease || !is_sound(*adapter.lease)) { continue; }
     const std::vector<IpAddress> asked = asked_by(*adapter.lease);
-    for (const auto& [id, network] : model.networks) {
-      const auto subnet = subnet_of(model, id, out.automatic_subnets);
-      if (!subnet || std::ranges::find(asked, gateway_of(*subnet)) == asked.end()) { continue; }
-      const std::string path = fmt::format("net/ipv4/conf/{}/accept_local", port.l3);
-      const auto sysctl = std::ranges::find(out.state.sysctls, path, &Sysctl::path);
-      EDGE_ASSERT(sysctl != out.state.sysctls.end());  // Each port has it.
-      sysctl->value = "1";
-      out.notes.push_back(
-          {"network.overlap",
-           fmt::format("network \"{}\": its gateway has the address {} of the router "
-                       "or resolver of port \"{}\"; give it another subnet",
-                       id, to_string(gateway_of(*subnet)), adapter.name)});
-      break;
-    }
+    const auto same = std::ranges::find_if(
+        asked, [&own](const IpAddress& address) { return own.contains(address); });
+    if (same == asked.end()) { continue; }
+    const std::string path = fmt::format("net/ipv4/conf/{}/accept_local", port.l3);
+    const auto sysctl = std::ranges::find(out.state.sysctls, path, &Sysctl::path);
+    EDGE_ASSERT(sysctl != out.state.sysctls.end());  // Each port has it.
+    sysctl->value = "1";
+    out.notes.push_back({"network.overlap",
+                         fmt::format("network \"{}\": its gateway has the address {} of the router "
+                                     "or resolver of port \"{}\"; give it another subnet",
+                                     own.at(*same), to_string(*same), adapter.name)});
   }
 }
 

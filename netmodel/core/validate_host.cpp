@@ -78,7 +78,11 @@ void HostCheck::networks_in_the_way() {
   for (const auto& [id, network] : model_.networks) {
     const auto subnet = subnet_of(model_, id, facts_.automatic_subnets);
     if (!subnet || !subnet->overlaps(management)) { continue; }
-    if (!network.subnet && !in_use(model_, id, *subnet, facts_.foreign_ports)) { continue; }
+    // One of our choice that lies within a wider network of the site stands by the longer prefix.
+    const bool within = subnet->length > management.length && !subnet->contains(management.address);
+    if (!network.subnet && (within || !in_use(model_, id, *subnet, facts_.foreign_ports))) {
+      continue;
+    }
     const bool came_last = network.subnet && findings_.concerns(Subject::network, id) &&
                            !findings_.concerns(Subject::host, "host");
     if (came_last) {

@@ -44,8 +44,7 @@ Commands::Commands(asio::io_context& io, store::StoreWorker& store, EventLog& ev
       revision_(numbers.revision),
       highest_(std::max(numbers.revision, numbers.highest)),
       retry_timer_(io),
-      disk_timer_(io),
-      ask_timer_(io) {}
+      disk_timer_(io) {}
 
 void Commands::recover(std::vector<store::CommandRecord> unfinished) {
   // An undo goes before everything else: nothing is dialled until it is through.

@@ -129,7 +129,6 @@ class Commands {
     stopped_ = true;
     retry_timer_.cancel();
     disk_timer_.cancel();
-    ask_timer_.cancel();
   }
 
  private:
@@ -200,7 +199,6 @@ class Commands {
   static constexpr std::string_view aborted_text = "ended by the Console before it was applied";
   void receive(std::string id, std::string payload, const boost::json::object& message);
   void ask_journal(store::IncomingCommand command);
-  void ask_later(store::IncomingCommand command);
   void refuse_receipt(const std::string& id, std::string_view what);
   void on_receipt(const store::IncomingCommand& command,
                   const Result<store::ReceiveOutcome>& outcome);
@@ -301,13 +299,11 @@ class Commands {
   /// In queue_ or running, by id: a re-sent command is not queued twice.
   std::map<std::string, store::Sha256> queued_;
   std::map<std::string, store::Sha256> arriving_;  ///< The journal is being asked about them.
-  std::vector<store::IncomingCommand> unasked_;    ///< Of these, it could not be asked yet.
   std::map<std::string, std::function<void(boost::json::object)>> local_;
   std::multimap<std::string, std::function<void(boost::json::object)>> waiters_;  ///< By id.
   std::string trying_;  ///< The command whose trial is under way, from its first look on.
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer disk_timer_;
-  boost::asio::steady_timer ask_timer_;
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
   bool stopped_ = false;

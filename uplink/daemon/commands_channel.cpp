@@ -76,53 +76,35 @@ void Commands::receive(std::string id, std::string payload, const json::object& 
     if (waiting->second != digest) { return refuse_receipt(id, id_reuse_text); }
     return say({{"type", "stored"}, {"id", id}});
   }
-  if (const auto asked = arriving_.find(id); asked != arriving_.end() && asked->second == digest) {
+  if (const auto asked = arriving_.find(id); asked != arriving_.end()) {
+    if (asked->second != digest) { return refuse_receipt(id, id_reuse_text); }
     return;  // One answer serves both.
   }
   if (!local && arriving_.size() >= queue_max) {
     spdlog::warn("command.dropped id={} reason=\"{} wait for the disk\"", id, queue_max);
     return;  // Unanswered, as perhaps it is known: the Console says it again in its next session.
   }
-  arriving_[id] = digest;
+  arriving_.emplace(id, digest);
   const std::string_view command_class = local ? local_class : std::string_view("model");
   ask_journal({id, std::move(payload), digest, std::string(command_class)});
 }
 
-/// Only what is fresh is refused. What the journal knows is answered from it, however many wait.
+/// Of a full queue only what is fresh is refused: what the journal knows is answered from it,
+/// however many wait. What a disk that fails cannot take is refused too, and what follows is not
+/// held up by it: to be asked again later it would be run behind what came after it.
 void Commands::ask_journal(store::IncomingCommand command) {
   const bool full = queue_.size() + arriving_.size() > queue_max;
-  // Shared with the job, which has run, or never runs, when its answer comes.
-  auto fresh = std::make_shared<bool>(false);
-  auto ask = [command, full, fresh,
-              now = wall_now()](store::Store& s) -> Result<store::ReceiveOutcome> {
+  auto ask = [command, full, now = wall_now()](store::Store& s) -> Result<store::ReceiveOutcome> {
     EDGE_ASSIGN(const auto known, s.command(command.id));
-    *fresh = !known;
-    if (*fresh && full) {
+    if (!known && full) {
       return fail(Errc::no_space,
                   fmt::format("{} commands are waiting; send it again later", queue_max));
     }
     return s.receive(command, now);
   };
-  store_.run(std::move(ask), [this, command, fresh](const Result<store::ReceiveOutcome>& outcome) {
-    const bool local = command.command_class == local_class;
-    if (!outcome && !*fresh && !local) { return ask_later(command); }
+  store_.run(std::move(ask), [this, command](const Result<store::ReceiveOutcome>& outcome) {
     arriving_.erase(command.id);
     on_receipt(command, outcome);
-  });
-}
-
-/// Whether the journal has it cannot be known now (another process holds the file): a refusal would
-/// be for good, and wrong if it is to be run.
-void Commands::ask_later(store::IncomingCommand command) {
-  if (stopped_) { return; }
-  spdlog::debug("command.unasked id={}", command.id);
-  unasked_.push_back(std::move(command));
-  if (unasked_.size() > 1) { return; }
-  ask_timer_.expires_after(retry);
-  ask_timer_.async_wait([this](boost::system::error_code ec) {
-    if (ec) { return; }
-    std::vector<store::IncomingCommand> waiting = std::exchange(unasked_, {});
-    for (auto& again : waiting) { ask_journal(std::move(again)); }
   });
 }
 

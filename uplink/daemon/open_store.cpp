@@ -141,7 +141,9 @@ Result<store::Store> open_store(const Config& config) {
   auto opened = store::Store::open(path, wall_now());
   if (opened) { return opened; }
   const Errc code = opened.error().code;
-  if (code == Errc::unsupported || code == Errc::conflict) { return opened; }
+  // Locked by another process: in memory its journal would be a guess. The next start waits anew.
+  const bool locked = code == Errc::transient && opened.error().os_errno == 0;
+  if (code == Errc::unsupported || code == Errc::conflict || locked) { return opened; }
   spdlog::error("store.unusable what=\"{}\" next=\"a store in memory; commands are refused\"",
                 opened.error().what);
   return store::Store::open_volatile(path, config.paths.runtime, opened.error(), wall_now());

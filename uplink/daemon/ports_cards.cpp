@@ -125,14 +125,15 @@ void Ports::number(Port& port) {
                numbered.numbering = false;
                if (!record) {
                  const std::string what = "not used: the store refused it: " + record.error().what;
+                 if (numbered.table != 0) { return; }  // It has one from before.
                  if (std::exchange(numbered.number_trouble, what) != what) {
                    events_.add("port.trouble", {{"port", numbered.name}, {"what", what}});
                  }
                  return look_again();
                }
                const std::uint32_t table = netmodel::table_first + record->number;
-               if (numbered.table == table) { return; }
                numbered.number_trouble.clear();
+               if (numbered.table == table) { return; }
                numbered.table = table;
                hooks_.dirty("adapter numbered");
              });
