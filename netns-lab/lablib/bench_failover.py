@@ -77,11 +77,7 @@ class Contest:
             lab.expect(10, f"{rival.name}: the echo runs", lambda: len(stream.received) > 60)
             moment = time.monotonic()
             if fault == "gap.flap":
-                for _ in range(3):
-                    self.machine.set_cable(port, False)
-                    time.sleep(0.05)
-                    self.machine.set_cable(port, True)
-                    time.sleep(0.05)
+                bench_gaps.flap_cable(lambda plugged: self.machine.set_cable(port, plugged))
             elif cable:
                 self.machine.set_cable(port, False)
             else:

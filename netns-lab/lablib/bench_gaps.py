@@ -116,13 +116,15 @@ STREAM_FAULTS = {fault.replace("gap.", "stream_gap."): (fault, 60 if targets[2] 
                  for fault, targets in FAULTS.items()}
 
 
+def flap_cable(set_cable):
+    """Three times 50 ms without carrier, the pace of the fault itself. set_cable(plugged)."""
+    for plugged in (False, True) * 3:
+        set_cable(plugged)
+        time.sleep(0.05)
+
+
 def flap(lab, port):
-    """Three times 50 ms without carrier."""
-    for _ in range(3):
-        lab.pull(port)
-        time.sleep(0.05)
-        lab.plug(port)
-        time.sleep(0.05)
+    flap_cable(lambda plugged: lab.set_cable(port, plugged))
 
 
 @contextlib.contextmanager

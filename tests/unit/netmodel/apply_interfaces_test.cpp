@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 
 #include <fmt/format.h>
-#include <boost/json/parse.hpp>
 
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
@@ -13,12 +12,9 @@
 namespace edge::netmodel {
 namespace {
 
-using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
 
 using namespace test;
 

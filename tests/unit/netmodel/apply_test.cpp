@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <fmt/format.h>
-#include <boost/json/parse.hpp>
 
 #include "netmodel/core/names.hpp"
 #include "netmodel/core/render.hpp"
