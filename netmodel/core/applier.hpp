@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -76,7 +77,7 @@ class Applier {
   void set_subnet6(const std::string& id, const Subnet6Field& field, Network& network);
   void set_fields(const InterfaceFields& fields, Interface& interface);
   NamedAdapters adapters_of(const GroupFields& fields);
-  bool may_be_away(const MacAddress& mac) const;
+  bool may_be_away(const MacAddress& mac);
   std::optional<MacAddress> resolve(const AdapterRef& ref, Subject subject, const std::string& id,
                                     std::string_view field);
   std::vector<MacAddress> resolve_all(const std::vector<AdapterRef>& refs, Subject subject,
@@ -97,6 +98,9 @@ class Applier {
   std::vector<HostAction> actions_;
   std::size_t op_ = 0;
   std::optional<bool> pending_;  ///< The operation at hand accepts adapters that come later.
+  /// Adapters that may be away: the model named them before, or an operation since that may.
+  /// nullopt: nobody has asked yet, and the model may be large.
+  std::optional<std::set<MacAddress>> known_;
 };
 
 }  // namespace edge::netmodel

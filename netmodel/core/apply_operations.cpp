@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,6 +14,28 @@
 #include "netmodel/core/validate.hpp"
 
 namespace edge::netmodel {
+namespace {
+
+/// Every adapter that a model names, here or not.
+std::set<MacAddress> adapters_named(const Model& model) {
+  std::set<MacAddress> named;
+  const auto add = [&](const auto& macs) { named.insert(macs.begin(), macs.end()); };
+  for (const auto& [mac, settings] : model.adapters) { named.insert(mac); }
+  for (const auto& [id, group] : model.groups) { add(group.adapters); }
+  for (const auto& [id, network] : model.networks) {
+    if (network.adapter) { named.insert(*network.adapter); }
+  }
+  for (const auto& [id, interface] : model.interfaces) {
+    if (const auto mac = implicit_network_adapter(interface.network)) { named.insert(*mac); }
+  }
+  for (const auto& [id, rule] : model.gateway) { add(rule.adapters); }
+  add(model.host.uplink_order);
+  const auto& management = model.host.management;
+  if (management && management->adapter) { named.insert(*management->adapter); }
+  return named;
+}
+
+}  // namespace
 
 std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subject,
                                            const std::string& id, std::string_view field) {
@@ -36,12 +59,10 @@ std::optional<MacAddress> Applier::resolve(const AdapterRef& ref, Subject subjec
 }
 
 /// Asked for, or known from before or from an operation before this one.
-bool Applier::may_be_away(const MacAddress& mac) const {
-  const auto knows = [&](const Model& model) {
-    return model.adapters.contains(mac) || !group_of(model, mac).empty();
-  };
-  return pending_.value_or(false) || facts_.allow_pending_adapters || knows(before_) ||
-         knows(model_);
+bool Applier::may_be_away(const MacAddress& mac) {
+  if (!known_) { known_ = adapters_named(before_); }
+  if (pending_.value_or(false) || facts_.allow_pending_adapters) { known_->insert(mac); }
+  return known_->contains(mac);
 }
 
 std::vector<MacAddress> Applier::resolve_all(const std::vector<AdapterRef>& refs, Subject subject,

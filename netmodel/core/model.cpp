@@ -14,6 +14,14 @@ namespace {
 
 namespace json = boost::json;
 
+/// 0: it says none.
+std::int64_t schema_version_of(const json::value& model) {
+  const json::object* object = model.if_object();
+  const json::value* version = object == nullptr ? nullptr : object->if_contains("schema_version");
+  const std::int64_t* number = version == nullptr ? nullptr : version->if_int64();
+  return number == nullptr ? 0 : *number;
+}
+
 json::array mac_array(const std::vector<MacAddress>& macs) {
   json::array out;
   for (const MacAddress& mac : macs) { out.emplace_back(to_string(mac)); }
@@ -170,6 +178,12 @@ Result<Model> model_from_json(std::string_view text) {
     return fail(Errc::corrupt, fmt::format("stored model: {} ({} problems)",
                                            problems.items().front().what, problems.total()));
   };
+  if (const std::int64_t version = schema_version_of(value); version > model_schema_version) {
+    return fail(Errc::unsupported,
+                fmt::format("stored model: schema_version {}, this program knows 1..{}: start a "
+                            "newer program",
+                            version, model_schema_version));
+  }
   auto parsed = parse_model(value);
   if (!parsed) { return first(parsed.error()); }
   ModelFacts lenient;

@@ -16,6 +16,8 @@
 
 namespace edge::netmodel {
 
+/// Of what is stored and exported. Grows with each new field: an older program must refuse, not
+/// guess.
 inline constexpr int model_schema_version = 1;
 inline constexpr std::uint32_t mtu_low = 1500;
 inline constexpr std::uint32_t mtu_high = 9000;
@@ -155,7 +157,8 @@ boost::json::object to_json(const Model& model);
 std::string to_json_text(const Model& model);
 
 /// What to_json wrote, or the `model` of a model.replace without references to what the host has.
-/// Errors: corrupt, with the first problem and how many there are.
+/// Errors: corrupt, with the first problem and how many there are; unsupported, when a newer
+/// program wrote it.
 Result<Model> model_from_json(std::string_view text);
 
 std::string_view to_string(NetworkKind kind);

@@ -77,7 +77,7 @@ MacAddress generated_mac(std::string_view host_id, std::string_view kind, std::s
 
 MacAddress tap_host_mac(const MacAddress& guest_mac) {
   MacAddress mac = guest_mac;
-  mac.bytes[0] = 0xfe;
+  mac.bytes[0] = guest_mac.bytes[0] == tap_mac_first ? tap_mac_first_of_fe : tap_mac_first;
   return mac;
 }
 

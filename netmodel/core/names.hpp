@@ -40,8 +40,11 @@ std::uint64_t fnv1a64(std::string_view text);
 MacAddress generated_mac(std::string_view host_id, std::string_view kind, std::string_view id,
                          unsigned attempt = 0);
 
+inline constexpr std::uint8_t tap_mac_first = 0xfe;
+inline constexpr std::uint8_t tap_mac_first_of_fe = 0xfa;
 /// The host's end of a tap: fe and the guest's other five bytes, so that a bridge never takes it as
-/// its own.
+/// its own; fa where the guest's begins with fe, since a bridge keeps frames to a MAC of its port
+/// for the host. Source: libvirt, src/util/virnetdevtap.c.
 MacAddress tap_host_mac(const MacAddress& guest_mac);
 
 }  // namespace edge::netmodel

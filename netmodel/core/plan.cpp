@@ -105,9 +105,28 @@ void PlanBuilder::nft(const NftState& wanted, const std::optional<NftState>& the
 void PlanBuilder::global_sysctls() {
   for (const Sysctl* sysctl : wanted_sysctls_[""]) {
     const auto found = observed_sysctls_.find(sysctl->path);
-    if (found != observed_sysctls_.end() && found->second != sysctl->value) {
-      emit(SetSysctl{*sysctl});
-    }
+    if (found == observed_sysctls_.end() || found->second == sysctl->value) { continue; }
+    if (sysctl->path == ipv6_forwarding_path && sysctl->value == "1") { keep_foreign_routers(); }
+    emit(SetSysctl{*sysctl});
+  }
+}
+
+/// A machine that forwards hears routers only where accept_ra is 2, and drops what it has heard
+/// elsewhere (rt6_purge_dflt_routers(), net/ipv6/route.c): facts/netmodel.md T12. Where it is 0 the
+/// routes are a program's (networkd, NetworkManager), which the kernel leaves alone.
+void PlanBuilder::keep_foreign_routers() {
+  std::set<std::string> links;
+  for (const Route& route : observed_.routes) {
+    const auto there = there_.find(route.link);
+    const bool foreign =
+        there != there_.end() && !there->second->ours() && wanted_link(route.link) == nullptr;
+    if (foreign && route.protocol == protocol_ra) { links.insert(route.link); }
+  }
+  for (const std::string& link : links) {
+    const std::string path = accept_ra_path(link);
+    const auto present = observed_sysctls_.find(path);
+    const bool loses = present != observed_sysctls_.end() && present->second == "1";
+    if (loses) { emit(SetSysctl{{path, "2"}}); }
   }
 }
 
@@ -256,6 +275,10 @@ Plan make_purge_plan(const ObservedState& observed, bool nft_table_present) {
   Plan plan = builder.take().plan;
   if (nft_table_present) { plan.insert(plan.begin(), DeleteNft{}); }
   return plan;
+}
+
+std::string accept_ra_path(std::string_view link) {
+  return fmt::format("net/ipv6/conf/{}/accept_ra", link);
 }
 
 std::vector<std::string> sysctl_paths(const DesiredState& desired) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "netmodel/core/nft_state.hpp"
@@ -28,9 +29,10 @@ struct Planned {
 /// nft table, global sysctls; MTU down (tap, VLAN device, bridge, bond, adapter) and up; bridges
 /// with their sysctls before their ports; bonds that go give their place back, bonds that come are
 /// filled before they take it; an adapter's IPv4 address moves to the bridge around the enslaving;
-/// VLAN devices, taps; VLANs with the link that has them, filtering last; addresses; routes; rules;
-/// and then what is stale: rules, routes, addresses, links. Pre: `observed.sysctls` holds those of
-/// `desired.sysctls` that exist.
+/// VLAN devices, taps; VLANs with the link that has them, filtering last, of a new bridge before
+/// its first tap; addresses; routes; rules; and then what is stale: rules, routes, addresses,
+/// links. Pre: `observed.sysctls` holds those of `desired.sysctls` that exist and, where
+/// `ipv6_forwarding_path` becomes 1, accept_ra_path() of foreign links.
 Planned make_plan(const DesiredState& desired, const NftState& nft, const ObservedState& observed,
                   const std::optional<NftState>& observed_nft);
 
@@ -38,7 +40,11 @@ Planned make_plan(const DesiredState& desired, const NftState& nft, const Observ
 /// bridge go back.
 Plan make_purge_plan(const ObservedState& observed, bool nft_table_present = true);
 
-/// The sysctls that a plan for `desired` has to know.
+/// When it becomes 1, a link whose accept_ra is 1 loses its advertised routes and gets no others.
+inline constexpr std::string_view ipv6_forwarding_path = "net/ipv6/conf/all/forwarding";
+std::string accept_ra_path(std::string_view link);
+
+/// The sysctls that a plan for `desired` has to know, but for those of foreign links.
 std::vector<std::string> sysctl_paths(const DesiredState& desired);
 
 }  // namespace edge::netmodel

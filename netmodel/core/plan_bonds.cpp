@@ -46,13 +46,28 @@ void PlanBuilder::bonds() {
   for (const Link& bond : desired_.links) {
     if (bond.kind != LinkKind::bond || is_blocked(bond.name)) { continue; }
     if (const ObservedLink* there = standing(bond.name)) {
-      change(bond, *there);
+      change(with_possible_primary(bond, *there), *there);
       link_sysctls(bond.name);
       set_vlans(bond);
     } else {
       make_bond(bond);
     }
   }
+}
+
+/// The kernel shows no primary that is no member. While the wanted one is none and does not join
+/// now (a person has set it down, or somebody else's bridge has it) the present one is left as it
+/// is; the plan with which it joins sets it.
+Link PlanBuilder::with_possible_primary(const Link& bond, const ObservedLink& there) const {
+  Link out = bond;
+  if (!bond.bond || bond.bond->primary.empty() || !there.link.bond) { return out; }
+  const std::string& primary = bond.bond->primary;
+  const auto adapter = there_.find(primary);
+  const bool member = adapter != there_.end() && adapter->second->link.master == bond.name;
+  const Link* wanted = wanted_link(primary);
+  const bool joins = wanted != nullptr && wanted->master == bond.name && !is_blocked(primary);
+  if (!member && !joins) { out.bond->primary = there.link.bond->primary; }
+  return out;
 }
 
 /// The adapter that is the bridge's port today stays there until the bond has its other members:

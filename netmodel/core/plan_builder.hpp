@@ -1,6 +1,7 @@
 // The state of one comparison: what is wanted, what is there, and the operations found so far.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <span>
@@ -35,6 +36,7 @@ class PlanBuilder {
     return {route.destination.address.family, route.table, route.destination, route.metric};
   }
 
+  void keep_foreign_routers();
   void find_conflicts();
   void check_link(const Link& wanted);
   void check_adapter(const Link& wanted, const ObservedLink* there);
@@ -74,15 +76,17 @@ class PlanBuilder {
   void dissolve();
   void bonds();
   void make_bond(const Link& bond);
+  Link with_possible_primary(const Link& bond, const ObservedLink& there) const;
   void place(const Link& adapter);
   bool is_bond_there(const std::string& name) const;
 
   // plan_vlans.cpp
+  enum class BridgeAge : std::uint8_t { made_now, older };
   Link staged(const Link& bridge);
   void set_vlans(const Link& link);
   bool has_own_vlans(const ObservedLink& port, const Link& bridge) const;
   void foreign_ports();
-  void start_filtering();
+  void start_filtering(BridgeAge age);
 
   void emit(Operation operation) { out_.plan.push_back(std::move(operation)); }
   void conflict(const std::string& link, std::string what) {
@@ -114,6 +118,8 @@ class PlanBuilder {
   std::set<std::string> placed_;       ///< Adapters that are where they belong by now.
   Planned out_;
 };
+
+inline constexpr std::uint8_t protocol_ra = 9;  ///< RTPROT_RA: the next advertisement brings it.
 
 /// An adapter or anything else that we configure but did not make.
 inline bool is_adapter(const Link& link) { return link.alias.empty(); }

@@ -27,6 +27,14 @@ bool differs(const std::optional<BondAttributes>& wanted,
          wanted->reselect != there->reselect || wanted->xmit_hash_policy != there->xmit_hash_policy;
 }
 
+/// Whoever opens a tap says whether it has headers (TUNSETIFF on a tap that exists replaces
+/// IFF_VNET_HDR; QEMU asks for it whatever card the guest has), so that differs by right. Its owner
+/// waits until nobody has it open (carrier): a guest does not lose its card for a name in a file.
+bool is_made_anew(const TapAttributes& wanted, const ObservedLink& there) {
+  return wanted.multi_queue != there.link.tap->multi_queue ||
+         (wanted.owner_uid != there.link.tap->owner_uid && !there.carrier);
+}
+
 /// What has to be there before the first member joins (facts/netmodel.md T7), or needs it down.
 bool needs_rebuild(const Link& wanted, const Link& there) {
   if (!wanted.bond || !there.bond) { return false; }
@@ -83,7 +91,7 @@ void PlanBuilder::check_link(const Link& wanted) {
     return;
   }
   if (there != nullptr) {
-    const bool flags_differ = wanted.tap && there->link.tap && *wanted.tap != *there->link.tap;
+    const bool flags_differ = wanted.tap && there->link.tap && is_made_anew(*wanted.tap, *there);
     const bool other_vlan = wanted.vlan && there->link.vlan && *wanted.vlan != *there->link.vlan;
     if (there->link.kind != wanted.kind || flags_differ || other_vlan ||
         needs_rebuild(wanted, there->link)) {
@@ -122,10 +130,11 @@ void PlanBuilder::links() {
   adapters();
   raise_mtus(LinkKind::vlan);
   vlan_devices();
+  start_filtering(BridgeAge::made_now);
   raise_mtus(LinkKind::tap);
   taps();
   foreign_ports();
-  start_filtering();
+  start_filtering(BridgeAge::older);
 }
 
 /// A driver may reset its link for it: of a bond's members the active one comes last.

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::uint32_t metric_moved = 20000;  // Above every metric of our own (render_port.hpp).
 
-constexpr std::uint8_t protocol_ra = 9;  // RTPROT_RA: the next advertisement brings it.
-
 bool is_v4(const Address& address) { return address.prefix.address.family == Family::v4; }
 bool is_v4(const Route& route) { return route.destination.address.family == Family::v4; }
 

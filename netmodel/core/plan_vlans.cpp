@@ -21,9 +21,9 @@ bool PlanBuilder::starts_over(const std::string& bridge) const {
          there->link.bridge->default_pvid != wanted->bridge->default_pvid;
 }
 
-/// How a filtering bridge stands until its ports have their VLANs. Taking the default pvid away
-/// deletes that VLAN wherever it is native (BridgeAttributes::default_pvid), so nothing may depend
-/// on it then (facts/netmodel.md T8).
+/// How a filtering bridge stands until start_filtering(). Taking the default pvid away deletes that
+/// VLAN wherever it is native (BridgeAttributes::default_pvid), so nothing may depend on it then
+/// (facts/netmodel.md T8).
 Link PlanBuilder::staged(const Link& bridge) {
   Link out = bridge;
   if (!filters(bridge)) { return out; }
@@ -88,13 +88,16 @@ void PlanBuilder::foreign_ports() {
   }
 }
 
-/// Last of all links: uplink, guests and the host have their VLANs by now.
-void PlanBuilder::start_filtering() {
+/// Of an older bridge last of all links: uplink, guests and the host have their VLANs by now. Of
+/// one that is made now before its first guest, else guests of all VLANs would be one segment
+/// meanwhile: uplink and host have their VLANs by now, and a tap is deaf until it has its own.
+void PlanBuilder::start_filtering(BridgeAge age) {
   for (const Link& bridge : desired_.links) {
     if (bridge.kind != LinkKind::bridge || !filters(bridge) || is_blocked(bridge.name)) {
       continue;
     }
     const ObservedLink* there = standing(bridge.name);
+    if ((there == nullptr) != (age == BridgeAge::made_now)) { continue; }
     const bool filtering = there != nullptr && filters(there->link) && !starts_over(bridge.name);
     if (!filtering) { emit(ChangeLink{.name = bridge.name, .bridge = bridge.bridge}); }
   }

@@ -174,7 +174,9 @@ void Rebuilder::interface(const std::string& id, const Link& tap) {
   Interface interface{.vm = id, .network = network_below(tap)};
   if (!is_id(id) || interface.network.empty()) { return; }
   interface.mac = tap.mac.value_or(MacAddress{});
-  interface.mac.bytes[0] = generated_mac_first;
+  // Back from tap_host_mac(); what was in the place of fe is lost, and mostly this.
+  const bool is_fe = interface.mac.bytes[0] == tap_mac_first_of_fe;
+  interface.mac.bytes[0] = is_fe ? tap_mac_first : generated_mac_first;
   if (tap.tap && !tap.tap->vnet_hdr) { interface.hardware = Hardware::e1000; }
   if (tap.tap && tap.tap->multi_queue) { interface.hardware = Hardware::virtio_multiqueue; }
   const auto guest = std::ranges::find(nft_.guest_ports, tap.name, &GuestPort::tap);
@@ -270,7 +272,7 @@ Rebuilt rebuild(const ObservedState& observed, const std::optional<NftState>& nf
   return Rebuilder(observed, nft).take();
 }
 
-std::set<std::string> unexplained_links(const ObservedState& observed, const Model& model) {
+std::set<std::string> explained_links(const Model& model) {
   std::set<std::string> explained;
   for (const auto& [id, network] : model.networks) {
     if (!is_bridged(network.kind)) { explained.insert(network_bridge_name(id)); }
@@ -280,6 +282,11 @@ std::set<std::string> unexplained_links(const ObservedState& observed, const Mod
     if (group.adapters.size() > 1) { explained.insert(bond_name(group.adapters.front())); }
     if (group.management_vlan) { explained.insert(management_vlan_name(group.adapters.front())); }
   }
+  return explained;
+}
+
+std::set<std::string> unexplained_links(const ObservedState& observed, const Model& model) {
+  const std::set<std::string> explained = explained_links(model);
   std::set<std::string> out;
   for (const ObservedLink& link : observed.links) {
     const bool port = mac_of(link.link, "port").has_value();

@@ -27,6 +27,9 @@ struct Rebuilt {
 
 Rebuilt rebuild(const ObservedState& observed, const std::optional<NftState>& nft);
 
+/// Links that are made for what a model holds, but for those of its ports.
+std::set<std::string> explained_links(const Model& model);
+
 /// Links of ours that `model` does not explain. Ports are always explained: each adapter has one.
 std::set<std::string> unexplained_links(const ObservedState& observed, const Model& model);
 

@@ -83,6 +83,8 @@ void PortRenderer::sysctls() {
 void PortRenderer::rules() {
   for (const Family family : {Family::v4, Family::v6}) {
     if (family == Family::v6 && !facts_.ipv6) { continue; }
+    out_.state.rules.push_back(
+        {.priority = rule_forwarded, .family = family, .in_link = l3_, .table = table_main});
     add_rule({.priority = rule_mark, .family = family, .mark = adapter_.table});
     add_rule({.priority = rule_oif, .family = family, .out_link = l3_});
   }

@@ -13,7 +13,10 @@
 
 namespace edge::netmodel {
 
-inline constexpr std::uint32_t rule_nat = 9000;      ///< to <nat subnet> lookup main
+inline constexpr std::uint32_t rule_nat = 9000;  ///< to <nat subnet> lookup main
+/// iif <bridge> lookup main: what is forwarded and is none of ours (a container's answer, a subnet
+/// behind the host) goes where the machine's own routes say, not out again by the port's.
+inline constexpr std::uint32_t rule_forwarded = 9500;
 inline constexpr std::uint32_t rule_mark = 10000;    ///< fwmark <table> lookup <table>
 inline constexpr std::uint32_t rule_oif = 11000;     ///< oif <bridge> lookup <table>
 inline constexpr std::uint32_t rule_source = 12000;  ///< from <own address> lookup <table>

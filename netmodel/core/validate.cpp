@@ -25,7 +25,9 @@ void check_mac(const std::string& id, const Interface& interface, const ModelFac
     findings.add(Subject::interface, id, "mac",
                  fmt::format("mac {} is used by interface \"{}\" already", text, other->second));
   }
-  if (const auto* adapter = find_adapter(facts, interface.mac)) {
+  // A card that came later with a guest's MAC is a fact, not what a command asks for.
+  const auto* adapter = find_adapter(facts, interface.mac);
+  if (adapter != nullptr && findings.concerns(Subject::interface, id)) {
     findings.add(Subject::interface, id, "mac",
                  fmt::format("mac {} is that of adapter \"{}\"", text, adapter->name));
   }

@@ -1,6 +1,8 @@
 // Rules of publications: their targets, sources and ports, and that no two claim the same port.
 #include <algorithm>
 #include <array>
+#include <map>
+#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -16,6 +18,51 @@ std::string ports_text(const GatewayRule& rule) {
              ? fmt::format("port {}", rule.port_first)
              : fmt::format("ports {}-{}", rule.port_first, rule.port_last);
 }
+
+using NetworkEntry = std::pair<const std::string, Network>;
+
+/// Which network an address is in, asked for each of thousands of rules over a thousand networks:
+/// a look-up per prefix length that the model has, mostly one of each family.
+/// Time: none. Threads: none. Pre: the model outlives it.
+class SubnetIndex {
+ public:
+  struct Holder {
+    IpPrefix subnet;
+    const NetworkEntry* network;
+  };
+
+  SubnetIndex(const Model& model, const ModelFacts& facts) {
+    for (const NetworkEntry& network : model.networks) {
+      add(subnet_of(model, network.first, facts.automatic_subnets), network);
+      add(subnet6_of(model, network.first), network);
+    }
+  }
+
+  /// Of overlapping subnets, which are reported as such, that of the first network by id.
+  std::optional<Holder> find(const IpAddress& address) const {
+    std::optional<Holder> holder;
+    for (const std::uint8_t length : lengths_[slot_of(address)]) {
+      const auto found = networks_.find(IpPrefix{address, length}.network());
+      if (found == networks_.end()) { continue; }
+      const auto& [subnet, network] = *found;
+      if (!holder || network->first < holder->network->first) { holder = Holder{subnet, network}; }
+    }
+    return holder;
+  }
+
+ private:
+  static std::size_t slot_of(const IpAddress& address) {
+    return address.family == Family::v4 ? 0 : 1;
+  }
+  void add(const std::optional<IpPrefix>& subnet, const NetworkEntry& network) {
+    if (!subnet) { return; }
+    networks_.try_emplace(*subnet, &network);  // In the order of ids: the first one stays.
+    lengths_[slot_of(subnet->address)].insert(subnet->length);
+  }
+
+  std::map<IpPrefix, const NetworkEntry*> networks_;
+  std::array<std::set<std::uint8_t>, 2> lengths_;  // By family.
+};
 
 std::string_view why_not_published(NetworkKind kind) {
   return kind == NetworkKind::isolated ? "nothing outside may reach it; allowed: a nat network"
@@ -49,20 +96,19 @@ void check_interface_target(const Model& model, const std::string& id, const Gat
   }
 }
 
-void check_address_target(const Model& model, const ModelFacts& facts, const std::string& id,
-                          const GatewayRule& rule, Findings& findings) {
+void check_address_target(const SubnetIndex& subnets, const ModelFacts& facts,
+                          const std::string& id, const GatewayRule& rule, Findings& findings) {
   const auto add = [&](const std::string& text) {
     findings.add(Subject::rule, id, "address", text);
   };
   const IpAddress& address = *rule.address;
   const bool v6 = address.family == Family::v6;
-  for (const auto& [network_id, network] : model.networks) {
-    const auto subnet =
-        v6 ? subnet6_of(model, network_id) : subnet_of(model, network_id, facts.automatic_subnets);
-    if (!subnet || !subnet->contains(address)) { continue; }
-    const bool ours = v6 ? address == gateway6_of(*subnet) || address == subnet->address
-                         : address == gateway_of(*subnet) || address == subnet->address ||
-                               address == subnet->broadcast();
+  if (const auto holder = subnets.find(address)) {
+    const IpPrefix& subnet = holder->subnet;
+    const auto& [network_id, network] = *holder->network;
+    const bool ours = v6 ? address == gateway6_of(subnet) || address == subnet.address
+                         : address == gateway_of(subnet) || address == subnet.address ||
+                               address == subnet.broadcast();
     if (network.kind != NetworkKind::nat) {
       add(fmt::format("address {} is in network \"{}\" of kind {}: {}", to_string(address),
                       network_id, to_string(network.kind), why_not_published(network.kind)));
@@ -156,12 +202,13 @@ void check_conflicts(std::vector<const Entry*> rules, Findings& findings) {
 }  // namespace
 
 void check_gateway(const Model& model, const ModelFacts& facts, Findings& findings) {
+  const SubnetIndex subnets(model, facts);
   std::array<std::vector<const Entry*>, 2> by_protocol;
   std::size_t publications = 0;
   for (const Entry& entry : model.gateway) {
     const auto& [id, rule] = entry;
     if (rule.address) {
-      check_address_target(model, facts, id, rule, findings);
+      check_address_target(subnets, facts, id, rule, findings);
     } else {
       check_interface_target(model, id, rule, findings);
     }

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
@@ -48,6 +49,10 @@ struct Flow {
   std::string id;
   std::string zone;
   std::uint32_t mark = 0;
+  std::uint32_t status = 0;  ///< IPS_*
+  std::uint8_t family = AF_UNSPEC;
+
+  bool has_new_destination() const { return (status & IPS_DST_NAT) != 0; }
 };
 
 std::uint8_t family_of(const IpAddress& address) {
@@ -90,6 +95,9 @@ void put_filter(nlmsghdr* header, const Match& match) {
 
 Flow parse_flow(const nlmsghdr& header) {
   Flow flow;
+  if (mnl_nlmsg_get_payload_len(&header) >= sizeof(nfgenmsg)) {
+    flow.family = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&header))->nfgen_family;
+  }
   for_each_attribute(attributes_of(header, sizeof(nfgenmsg)),
                      [&](const NetlinkAttribute& attribute) {
                        switch (attribute.type) {
@@ -98,6 +106,7 @@ Flow parse_flow(const nlmsghdr& header) {
                          case CTA_ID: flow.id = attribute.bytes(); break;
                          case CTA_ZONE: flow.zone = attribute.bytes(); break;
                          case CTA_MARK: flow.mark = attribute.u32(); break;
+                         case CTA_STATUS: flow.status = attribute.u32(); break;
                          default: break;
                        }
                      });
@@ -146,15 +155,13 @@ struct ConntrackKernel::Impl {
   explicit Impl(NetfilterSocket opened) : socket(std::move(opened)) {}
   NetfilterSocket socket;
 
-  Result<std::vector<Flow>> find(const Match& match) {
-    Request request(IPCTNL_MSG_CT_GET, family_of(match.destination), NLM_F_DUMP);
-    // Of IPv6 the kernel's filter takes every flow but those that match: ipv6_addr_cmp() is 0 for
-    // equal ones, which ctnetlink_filter_match_tuple() reads as "differs" (seen with 6.18).
-    if (match.destination.family == Family::v4) { put_filter(request.header(), match); }
+  /// The flows of a dump that `wanted` takes.
+  template <class Wanted>
+  Result<std::vector<Flow>> dump(Request& request, Wanted wanted) {
     std::vector<Flow> flows;
     const auto done = socket.exchange(*request.header(), [&](const nlmsghdr& header) {
       Flow flow = parse_flow(header);
-      if (fits(flow, match)) { flows.push_back(std::move(flow)); }
+      if (wanted(flow)) { flows.push_back(std::move(flow)); }
     });
     // The table changes all the time; a torn dump may show a flow twice, which a second delete
     // answers with ENOENT.
@@ -162,9 +169,27 @@ struct ConntrackKernel::Impl {
     return flows;
   }
 
+  template <class Wanted>
+  Result<std::vector<Flow>> find(const Match& match, Wanted wanted) {
+    Request request(IPCTNL_MSG_CT_GET, family_of(match.destination), NLM_F_DUMP);
+    // Of IPv6 the kernel's filter takes every flow but those that match: ipv6_addr_cmp() is 0 for
+    // equal ones, which ctnetlink_filter_match_tuple() reads as "differs" (seen with 6.18).
+    if (match.destination.family == Family::v4) { put_filter(request.header(), match); }
+    return dump(request, [&](const Flow& flow) { return fits(flow, match) && wanted(flow); });
+  }
+
+  /// Of both families.
+  template <class Wanted>
+  Result<std::vector<Flow>> find_marked(std::uint32_t mark, Wanted wanted) {
+    Request request(IPCTNL_MSG_CT_GET, AF_UNSPEC, NLM_F_DUMP);
+    mnl_attr_put_u32(request.header(), CTA_MARK, htonl(mark));
+    mnl_attr_put_u32(request.header(), CTA_MARK_MASK, ~0U);  // Older kernels take both or none.
+    return dump(request, [&](const Flow& flow) { return flow.mark == mark && wanted(flow); });
+  }
+
   /// Returns whether it was still there.
-  Result<bool> remove(const Flow& flow, std::uint8_t family) {
-    Request request(IPCTNL_MSG_CT_DELETE, family, 0);
+  Result<bool> remove(const Flow& flow) {
+    Request request(IPCTNL_MSG_CT_DELETE, flow.family, 0);
     request.put(CTA_TUPLE_ORIG | NLA_F_NESTED, flow.original_tuple);
     request.put(CTA_ID, flow.id);  // Of a flow that took the same tuple since, the id differs.
     request.put(CTA_ZONE, flow.zone);
@@ -174,13 +199,11 @@ struct ConntrackKernel::Impl {
     return true;
   }
 
-  template <class Wanted>
-  Result<unsigned> remove_matching(const Match& match, Wanted wanted) {
-    EDGE_ASSIGN(const auto flows, find(match));
+  /// Returns how many were still there.
+  Result<unsigned> remove_all(const std::vector<Flow>& flows) {
     unsigned removed = 0;
     for (const Flow& flow : flows) {
-      if (!wanted(flow)) { continue; }
-      EDGE_ASSIGN(const bool was_there, remove(flow, family_of(match.destination)));
+      EDGE_ASSIGN(const bool was_there, remove(flow));
       removed += was_there ? 1 : 0;
     }
     return removed;
@@ -194,7 +217,8 @@ Result<std::unique_ptr<ConntrackKernel>> ConntrackKernel::create() {
   EDGE_ASSIGN(NetfilterSocket socket, NetfilterSocket::open());
   auto impl = std::make_unique<Impl>(std::move(socket));
   // Asks for a flow that cannot be: says now whether we may and the kernel can.
-  EDGE_TRY(impl->find({.direction = Direction::original, .destination = IpAddress{}}));
+  const auto none = [](const Flow&) { return false; };
+  EDGE_TRY(impl->find({.direction = Direction::original, .destination = IpAddress{}}, none));
   return std::unique_ptr<ConntrackKernel>(new ConntrackKernel(std::move(impl)));
 }
 
@@ -202,8 +226,9 @@ Result<unsigned> ConntrackKernel::remove_for_address(const IpAddress& address) {
   const auto all = [](const Flow&) { return true; };
   unsigned removed = 0;
   for (const Direction direction : {Direction::original, Direction::reply}) {
-    EDGE_ASSIGN(const unsigned count,
-                impl_->remove_matching({.direction = direction, .destination = address}, all));
+    EDGE_ASSIGN(const auto flows,
+                impl_->find({.direction = direction, .destination = address}, all));
+    EDGE_ASSIGN(const unsigned count, impl_->remove_all(flows));
     removed += count;
   }
   return removed;
@@ -211,23 +236,31 @@ Result<unsigned> ConntrackKernel::remove_for_address(const IpAddress& address) {
 
 Result<unsigned> ConntrackKernel::remove_for_publications(std::span<const Publication> publications,
                                                           const UplinkPort& uplink) {
+  if (publications.empty()) { return 0U; }
   std::set<Service> services[2];
   for (const Publication& publication : publications) {
     const int protocol = publication.transport == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP;
     services[publication.target.family == Family::v4 ? 0 : 1].insert(
         {static_cast<std::uint8_t>(protocol), publication.port});
   }
-  unsigned removed = 0;
+  // Our rules ask for mark, transport and port: a flow may have come to any address of the host, to
+  // a second one of the uplink or to the virtual one of the cluster.
+  const auto published = [&](const Flow& flow) {
+    return flow.has_new_destination() &&
+           services[flow.family == AF_INET ? 0 : 1].contains(service_of(flow));
+  };
+  EDGE_ASSIGN(const auto translated, impl_->find_marked(uplink.mark, published));
+  EDGE_ASSIGN(unsigned removed, impl_->remove_all(translated));
   for (const IpAddress& address : uplink.addresses) {
-    const std::set<Service>& published = services[address.family == Family::v4 ? 0 : 1];
-    if (published.empty()) { continue; }
+    const std::set<Service>& wanted = services[address.family == Family::v4 ? 0 : 1];
+    if (wanted.empty()) { continue; }
     // Flows from outside carry the mark of their uplink, hairpin flows none.
     const auto concerned = [&](const Flow& flow) {
-      return (flow.mark == uplink.mark || flow.mark == 0) && published.contains(service_of(flow));
+      return (flow.mark == uplink.mark || flow.mark == 0) && wanted.contains(service_of(flow));
     };
-    EDGE_ASSIGN(const unsigned count,
-                impl_->remove_matching({.direction = Direction::original, .destination = address},
-                                       concerned));
+    EDGE_ASSIGN(const auto flows,
+                impl_->find({.direction = Direction::original, .destination = address}, concerned));
+    EDGE_ASSIGN(const unsigned count, impl_->remove_all(flows));
     removed += count;
   }
   return removed;

@@ -20,12 +20,13 @@ class ConntrackPort {
   /// address that is gone. Returns how many were removed; 0 is success.
   virtual Result<unsigned> remove_for_address(const IpAddress& address) = 0;
 
-  /// Flows that came to `uplink`'s addresses on a publication's transport and port, translated or
-  /// not (a UDP flow that began before the publication keeps missing it). Flows that arrived on
-  /// another uplink with the same address stay: the mark tells them apart. Call it after a
-  /// publication was added, changed (with the old one) or withdrawn. Returns how many were removed.
-  /// One dump per address of the uplink, however many publications: a dump walks the whole table,
-  /// tens of milliseconds, and a command may publish thousands of ports.
+  /// Flows that came by `uplink` on a publication's transport and port: translated ones, whatever
+  /// address they came to, and to `uplink`'s addresses those that are not (a UDP flow that began
+  /// before the publication keeps missing it) and hairpins. Flows that arrived on another uplink
+  /// with the same address stay: the mark tells them apart. Call it after a publication was added,
+  /// changed (with the old one) or withdrawn. Returns how many were removed.
+  /// One dump by the mark and one per address of the uplink, however many publications: a dump
+  /// walks the whole table, tens of milliseconds, and a command may publish thousands of ports.
   virtual Result<unsigned> remove_for_publications(std::span<const Publication> publications,
                                                    const UplinkPort& uplink) = 0;
 

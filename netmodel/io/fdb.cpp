@@ -35,6 +35,16 @@ std::optional<DecodedFdbEntry> decode_fdb_entry(const MessageView& message) {
   return decoded;
 }
 
+NlMessage encode_fdb_delete(IfIndex port, const MacAddress& mac) {
+  ndmsg fixed{};
+  fixed.ndm_family = AF_BRIDGE;
+  fixed.ndm_ifindex = static_cast<int>(port.value);
+  fixed.ndm_flags = NTF_MASTER;
+  MessageBuilder message(RTM_DELNEIGH, 0, fixed);
+  message.mac(NDA_LLADDR, mac);
+  return message.take();
+}
+
 NlMessage encode_fdb_dump(IfIndex bridge) {
   ndmsg fixed{};
   fixed.ndm_family = AF_BRIDGE;

@@ -32,6 +32,8 @@ struct DecodedFdbEntry {
 /// nullopt: no entry of a bridge (a link's own multicast list comes in the same dump).
 /// Source: fdb_fill_info(), net/bridge/br_fdb.c.
 std::optional<DecodedFdbEntry> decode_fdb_entry(const MessageView& message);
+/// What was learned of a MAC on a port, in every VLAN of it.
+NlMessage encode_fdb_delete(IfIndex port, const MacAddress& mac);
 /// All entries of one bridge.
 NlMessage encode_fdb_dump(IfIndex bridge);
 

@@ -53,6 +53,10 @@ class RtnetlinkKernel final : public Kernel {
   /// everybody else. The host's own addresses are left out. In order.
   Result<std::vector<LearnedMac>> learned_macs(const std::string& bridge);
 
+  /// The bridge of `port` does not send to this MAC by it any more, until it is heard there again.
+  /// It is no error when it had not learned it.
+  Result<void> forget_mac(const std::string& port, const MacAddress& mac);
+
   /// A planned switch: `member` becomes the active one of an active-backup bond. Errors:
   /// invalid_input when it is no member, or has no carrier.
   Result<void> switch_bond(const std::string& bond, const std::string& member);

@@ -237,6 +237,12 @@ Result<void> RtnetlinkKernel::write(const SetVlans& operation) {
   return {};
 }
 
+Result<void> RtnetlinkKernel::forget_mac(const std::string& port, const MacAddress& mac) {
+  EDGE_ASSIGN(const IfIndex index, index_of(port));
+  const Result<void> done = send(encode_fdb_delete(index, mac));
+  return !done && done.error().code == Errc::not_found ? Result<void>{} : done;
+}
+
 Result<std::vector<LearnedMac>> RtnetlinkKernel::learned_macs(const std::string& bridge) {
   EDGE_ASSIGN(const IfIndex index, index_of(bridge));
   std::vector<DecodedLink> ports;

@@ -70,7 +70,8 @@ class Host(Program):
 
     def purge(self):
         """uplinkd --purge: everything that is marked ours goes; what it says. Pre: the daemon does not run."""
-        return self.node.run([self.programs / "uplinkd", "--config", self.config_file, "--purge"])
+        environment = [f"{name}={value}" for name, value in self.environment.items()]
+        return self.node.run(["env", *environment, self.programs / "uplinkd", "--config", self.config_file, "--purge"])
 
     def ctl(self, command, **args):
         """One question on the control socket; its data. Errors: LabError with the daemon's words, OSError if absent."""

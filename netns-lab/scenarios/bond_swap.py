@@ -35,6 +35,8 @@ def run(lab):
     lab.console.must([{"op": "group.create", "group": "one", "adapters": ["eth0", mac], "allow_pending": True},
                       {"op": "group.create", "group": "two", "adapters": ["eth2", "eth3"]}])
     lab.expect(20, "both groups have a path", lambda: all(lab.host.path_states().get(p) in USABLE for p in ("eth0", "eth2")))
+    awaited = [m for m in group(lab, "one")["members"] if m["role"] == "pending"]
+    lab.check("the card that is awaited is shown", [(m["mac"], m["present"]) for m in awaited] == [(mac, False)], group(lab, "one"))
     lab.step("the card comes")
     lab.plugged["eth1"] = "a"
     lab.return_port("eth1", mac=mac)

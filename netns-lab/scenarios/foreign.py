@@ -42,6 +42,8 @@ def run(lab):
     lab.check("after commands", foreign() == before, [before, foreign()])
     vm_manager(lab)
     lab.check("after a VM manager came and went", foreign() == before, [before, foreign()])
+    card_away(lab)
+    lab.check("after a card was away", foreign() == before, [before, foreign()])
     host.run(["nft", "delete", "table", "inet", "uplink"])
     lab.expect(3, "our own table is back", lambda: "uplink" in host.run(["nft", "list", "tables"]))
     lab.pull("eth0")
@@ -51,6 +53,27 @@ def run(lab):
     lab.host.purge()
     lab.check("after the purge", foreign() == before, [before, foreign()])
     lab.host.start()
+
+
+def card_away(lab):
+    """A tap of its own in the bridge of a port whose card vanishes for a moment (a driver that is loaded anew)."""
+    host, bridge = lab.host.node, lab.host.bridge("eth1")
+    mac = lab.host.kernel("link", "show", "dev", "eth1")[0]["address"]
+    host.ip("tuntap", "add", "dev", "vnet1", "mode", "tap")
+    host.ip("link", "set", "vnet1", "master", bridge, "up")
+    lab.expect(2, "it is seen", lambda: "vnet1" in str([n.get("foreign") for n in lab.host.ctl("networks")]))
+    lab.step("the card vanishes")
+    lab.remove_port("eth1")
+    lab.expect(5, "the port is absent", lambda: lab.host.port("eth1")["state"] == "absent")
+    lab.expect(5, "nothing is left to be written", lambda: lab.host.ctl("plan")["plan"] == [])
+    lab.check("the tap is where it was put", lab.host.kernel("link", "show", "dev", "vnet1")[0].get("master") == bridge)
+    lab.check("the bridge has no address", lab.host.kernel_addresses("eth1") == [], lab.host.kernel_addresses("eth1"))
+    lab.step("and comes back")
+    lab.return_port("eth1", mac=mac)
+    lab.expect(15, "it is a path again", lambda: lab.host.path_states().get("eth1") in ("active", "standby"))
+    lab.check("both are in one bridge", {lab.host.kernel("link", "show", "dev", name)[0].get("master")
+                                         for name in ("eth1", "vnet1")} == {bridge})
+    host.ip("link", "delete", "vnet1")
 
 
 def vm_manager(lab):

@@ -79,6 +79,9 @@ def run(lab):
     every_problem(lab, mac)
     lab.step("cards that come later are accepted when asked for")
     lab.console.must([{"op": "group.create", "group": "later", "adapters": ["02:00:00:00:77:77"], "allow_pending": True}])
+    [row] = [g for g in lab.host.ctl("groups") if g["group"] == "later"]
+    lab.check("the group is shown with the card that it waits for", row["state"] == "absent"
+              and "02:00:00:00:77:77 (absent)" in lab.host.uplinkctl("groups")[1], row)
     lab.console.must({"op": "group.delete", "group": "later"})
     lab.step("10,000 problems in one command")
     problems = refused(lab, [{"op": "network.delete", "network": f"n{i}"} for i in range(10_000)])

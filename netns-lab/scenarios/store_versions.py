@@ -2,6 +2,7 @@
 it is, while the host's network stands; the Console's of each older schema that it can be brought back to is migrated, with a copy
 kept and everything still there. (The host's store has had one schema; units hold both to every schema that was released.)"""
 import hashlib
+import json
 import sqlite3
 
 from lablib.product import HOST_ID
@@ -22,6 +23,19 @@ def version(file, number=None):
     return found
 
 
+def model_version(file, number=None):
+    """Of the newest revision's model."""
+    text = "model FROM revisions WHERE number = (SELECT max(number) FROM revisions)"
+    with sqlite3.connect(file) as store:
+        model, = store.execute(f"SELECT {text}").fetchone()
+        found = json.loads(model)["schema_version"]
+        if number is not None:
+            store.execute("UPDATE revisions SET model = replace(model, ?, ?)",
+                          (f'"schema_version":{found}', f'"schema_version":{number}'))
+    store.close()
+    return found
+
+
 def run(lab):
     lab.start(active="eth0")
     lab.wait_paths()
@@ -30,7 +44,10 @@ def run(lab):
 
     lab.step("the host's, newer")
     lab.host.stop()
-    refused(lab, lab.host, lab.host.state / "uplink.db")
+    file = lab.host.state / "uplink.db"
+    refused(lab, lab.host, file)
+    lab.step("the host's, with a model that a newer program wrote")
+    refused(lab, lab.host, file, model_version, "schema_version")
     lab.check("its network stands", lab.host.picture() == picture)
     lab.host.start()
     lab.wait_paths()
@@ -60,7 +77,7 @@ def run(lab):
     lab.expect(20, "the host is online", lab.console.online)
 
 
-def refused(lab, program, file):
+def refused(lab, program, file, version=version, word="schema"):
     """Started with a newer store it ends, says so in one line, and has not touched it."""
     now = version(file)
     version(file, NEWER)
@@ -69,7 +86,7 @@ def refused(lab, program, file):
     process = program.node.spawn([program.programs / program.name, "--config", program.config_file], log=f"{program.name}.log",
                                  env=program.environment)
     lab.expect(10, "it ends", lambda: process.poll() is not None)
-    said = [line for line in program.log().splitlines()[before:] if f"schema {NEWER}" in line]
+    said = [line for line in program.log().splitlines()[before:] if f"{word} {NEWER}" in line]
     lab.check("it failed, and said why in one line", process.returncode != 0 and len(said) == 1
               and "this program knows" in said[0], [process.returncode, program.log().splitlines()[before:]])
     lab.check("the file is as it was", hashlib.sha256(file.read_bytes()).digest() == digest)

@@ -1,6 +1,6 @@
 """U48. A group is made, changed and dissolved under a running tunnel: the session stays, no command is lost, the port keeps
 its lease; a group whose members sit on two switches is said beforehand."""
-from lablib.traffic import CommandStream
+from lablib.traffic import CommandStream, UdpEcho, UdpFlow
 
 TOPOLOGY = "bond"
 NEEDS = "bond"
@@ -29,8 +29,13 @@ def run(lab):
     lab.plug("eth1", into="a")
     lab.expect(15, "eth1 has a lease of a", lambda: lab.host.address("eth1").startswith("192.168.1."))
     lab.nat_interface()
-    with CommandStream(lab.console, lab.publishing(), interval_s=0.1, wait_s=120) as stream:
+    with CommandStream(lab.console, lab.publishing(), interval_s=0.1, wait_s=120) as stream, UdpEcho(lab.host.node, 7001), \
+            UdpFlow(lab.client("a"), (address, 7001), interval_s=0.01) as flow:
+        lab.expect(5, "the address answers", flow.flowing)
         under_the_tunnel(lab, session, address)
+        gap = flow.gap_s()
+    lab.figure("address_gap", gap * 1000)
+    lab.check("the address was never away for a second", gap < 1.0, gap)
     lab.figure("commands", lab.check_exactly_once(stream), "commands")
     lab.figure("longest_gap", stream.gap_s() * 1000)
 

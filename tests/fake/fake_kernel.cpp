@@ -344,6 +344,11 @@ void FakeKernel::set_carrier(const std::string& name, bool carrier) {
   update_carriers();
 }
 
+void FakeKernel::set_tap(const std::string& name, TapAttributes tap) {
+  EDGE_ASSERT(find(name) != nullptr && find(name)->link.tap);
+  find(name)->link.tap = tap;
+}
+
 void FakeKernel::set_admin_up(const std::string& name, bool up) {
   EDGE_ASSERT(find(name) != nullptr);
   set_up(*find(name), up);

@@ -49,6 +49,8 @@ class FakeKernel final : public Kernel {
   /// The cable; for a tap: whether a VM has it open. Not for bridges, bonds and VLAN devices: they
   /// follow their ports, members, parents.
   void set_carrier(const std::string& name, bool carrier);
+  /// As whoever opened it, or made it, left it.
+  void set_tap(const std::string& name, TapAttributes tap);
   void set_admin_up(const std::string& name, bool up);
   void set_speed(const std::string& name, std::uint32_t mbps);
   void add_foreign_address(Address address);

@@ -14,6 +14,12 @@ void sort_unique(std::vector<GuestMac>& guests) {
   guests.erase(std::ranges::unique(guests).begin(), guests.end());
 }
 
+/// 0: untagged.
+std::uint16_t vlan_of(const netmodel::Model& model, const std::string& network) {
+  const auto found = model.networks.find(network);
+  return found == model.networks.end() ? std::uint16_t{0} : found->second.vlan_id.value_or(0);
+}
+
 }  // namespace
 
 std::vector<GuestMac> guests_of(const netmodel::Model& model, const MacAddress& leader) {
@@ -25,11 +31,18 @@ std::vector<GuestMac> guests_of(const netmodel::Model& model, const MacAddress& 
   out.push_back(own);
   for (const auto& [id, interface] : model.interfaces) {
     if (netmodel::bridged_network_leader(model, interface.network) != leader) { continue; }
-    const auto network = model.networks.find(interface.network);
-    const bool tagged = network != model.networks.end() && network->second.vlan_id.has_value();
-    out.push_back({interface.mac, tagged ? *network->second.vlan_id : std::uint16_t{0}});
+    out.push_back({interface.mac, vlan_of(model, interface.network)});
   }
   sort_unique(out);
+  return out;
+}
+
+std::map<MacAddress, Seat> seats_of(const netmodel::Model& model) {
+  std::map<MacAddress, Seat> out;
+  for (const auto& [id, interface] : model.interfaces) {
+    const auto leader = netmodel::bridged_network_leader(model, interface.network);
+    if (leader) { out[interface.mac] = {*leader, vlan_of(model, interface.network)}; }
+  }
   return out;
 }
 

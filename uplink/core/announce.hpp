@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,15 @@ inline constexpr std::size_t announced_guests_max = 4096;  ///< Of one bond, per
 /// Guests that the model attaches to the networks of a group's bridge, and the port's own address.
 /// Sorted, without repeats.
 std::vector<GuestMac> guests_of(const netmodel::Model& model, const MacAddress& leader);
+
+/// Where a guest of the model leaves the host.
+struct Seat {
+  MacAddress leader{};  ///< Of its port.
+  std::uint16_t vlan = 0;
+  bool operator==(const Seat&) const = default;
+};
+/// By the guest's MAC; those of networks that lead over no bridge of a port have none.
+std::map<MacAddress, Seat> seats_of(const netmodel::Model& model);
 
 /// Puts what the bridge has learned beside what the model knows. The native VLAN (1) leaves
 /// untagged. At most announced_guests_max; the model's come first.

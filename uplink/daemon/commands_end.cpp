@@ -130,16 +130,19 @@ asio::awaitable<void> Commands::undo_for(Decision& decision, std::string why) {
   decision.problems.push_back({std::nullopt, "", "the network is back at " + landing.where});
 }
 
-/// One job: all of the batch in one commit, model and results together; what is kept beside the
-/// model ends with it, so that no restart keeps what is explained.
+/// One job: all of the batch in one commit, model and results together, or none of them, also where
+/// the worker commits other jobs with it; what is kept beside the model ends with it, so that no
+/// restart keeps what is explained.
 asio::awaitable<Result<void>> Commands::store_ends(Ends ends) {
-  auto commit = [ends, now = wall_now()](store::Store& s) -> Result<void> {
-    for (const End& end : *ends) {
-      EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
-      if (end.retired != 0) { EDGE_TRY(s.retire_revision(end.retired)); }
-      if (end.replaces) { EDGE_TRY(s.put_setting(kept_links_setting, "[]")); }
-    }
-    return {};
+  auto commit = [ends, now = wall_now()](store::Store& s) {
+    return s.whole([&]() -> Result<void> {
+      for (const End& end : *ends) {
+        EDGE_TRY(s.finish(end.id, end.state, end.result, end.revision, now));
+        if (end.retired != 0) { EDGE_TRY(s.retire_revision(end.retired)); }
+        if (end.replaces) { EDGE_TRY(s.put_setting(kept_links_setting, "[]")); }
+      }
+      return {};
+    });
   };
   Result<void> stored = co_await store_.call(std::move(commit));
   co_return stored;

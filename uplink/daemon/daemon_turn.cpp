@@ -92,6 +92,7 @@ void Daemon::on_turn(const TurnResult& turn) {
     tell_released(turn);
     if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
     ports_.on_dump(turn.observed, reconciler_.model());
+    if (turn.verified) { failover_.seated(ports_, reconciler_.model()); }
   }
   services_.apply(turn.rendered.services);
   resolvers_.apply(turn.rendered.resolvers);

@@ -43,6 +43,47 @@ void Failover::rewired(const Port& port, const netmodel::Model& model) {
                announce_all(port, model));
 }
 
+void Failover::seated(const Ports& ports, const netmodel::Model& model) {
+  std::map<MacAddress, Seat> seats = seats_of(model);
+  std::map<MacAddress, std::vector<GuestMac>> moved;  // By the leader of their port now.
+  for (const auto& [guest, seat] : seats) {
+    const auto before = seats_.find(guest);
+    const bool elsewhere = before != seats_.end() && before->second.leader != seat.leader;
+    if (elsewhere) { moved[seat.leader].push_back({guest, seat.vlan}); }
+  }
+  // What would still be announced elsewhere would send their traffic there.
+  for (const auto& series : running_) {
+    std::erase_if(series->list, [&](const netmodel::Announcement& one) {
+      const auto before = seats_.find(one.mac);
+      const auto now = seats.find(one.mac);
+      return before != seats_.end() && (now == seats.end() || now->second != before->second);
+    });
+  }
+  seats_ = std::move(seats);
+  for (const auto& [leader, guests] : moved) {
+    const Port* port = ports.find(to_hex(leader));
+    if (port == nullptr || port->wire.empty()) { continue; }
+    spdlog::info("port.seats port={} link={} announced={}", port->name, port->wire, guests.size());
+    forget(port->wire, guests);
+    announce(port->key, port->wire, guests);
+  }
+}
+
+/// Two ports on one switch: the bridge has heard the guest from outside while it was behind the
+/// other port, and would drop what comes from there for it.
+void Failover::forget(const std::string& wire, std::vector<GuestMac> guests) {
+  kernel_.run(
+      [wire, guests = std::move(guests)](KernelBox& box) -> Result<void> {
+        for (const GuestMac& guest : guests) {
+          if (box.rtnetlink != nullptr) { EDGE_TRY(box.rtnetlink->forget_mac(wire, guest.mac)); }
+        }
+        return {};
+      },
+      [wire](const Result<void>& done) {
+        if (!done) { spdlog::warn("port.forget link={} reason={}", wire, done.error().what); }
+      });
+}
+
 /// Returns how many guests the model knows.
 std::size_t Failover::announce_all(const Port& port, const netmodel::Model& model) {
   // What would still be announced elsewhere would send the guests' traffic there.

@@ -21,11 +21,11 @@
 
 namespace edge::uplink {
 
-/// Role: when a group's guests are behind another cable (a bond's active member changed, a bond
-/// came into the bridge or left it), a RARP frame for each guest, thrice: those of the model at
-/// once, those that the bridge has learned as soon as they are read. Bonding itself announces only
-/// the addresses of the host (facts: netmodel T2). Time: steady timers. Threads: the io_context's;
-/// the bridge is read on the kernel's.
+/// Role: when guests are behind another cable (a bond's active member changed, a bond came into the
+/// bridge or left it, a command moved them to another port), a RARP frame for each guest, thrice:
+/// those of the model at once, those that the bridge has learned as soon as they are read. Bonding
+/// itself announces only the addresses of the host (facts: netmodel T2). Time: steady timers.
+/// Threads: the io_context's; the bridge is read on the kernel's.
 class Failover {
  public:
   static constexpr std::array<std::chrono::milliseconds, 3> moments{
@@ -42,6 +42,9 @@ class Failover {
              const std::string& to, const netmodel::Model& model);
   /// Another link leads out of the port's bridge: Port::wire.
   void rewired(const Port& port, const netmodel::Model& model);
+  /// The kernel shows the model: guests that a command has put behind another port are announced
+  /// there.
+  void seated(const Ports& ports, const netmodel::Model& model);
   void stop();
 
  private:
@@ -57,6 +60,7 @@ class Failover {
   std::size_t announce_all(const Port& port, const netmodel::Model& model);
   void announce(const std::string& port, const std::string& link,
                 const std::vector<GuestMac>& guests);
+  void forget(const std::string& wire, std::vector<GuestMac> guests);
   void go_on(const std::shared_ptr<Series>& series);
 
   boost::asio::io_context& io_;
@@ -65,6 +69,7 @@ class Failover {
   std::optional<netmodel::Announcer> announcer_;  ///< Opened at the first failover, then kept.
   std::vector<std::shared_ptr<Series>> running_;
   std::map<std::string, std::string> links_;  ///< By port: where its guests were announced last.
+  std::map<MacAddress, Seat> seats_;          ///< Of the model that the kernel showed last.
 };
 
 }  // namespace edge::uplink

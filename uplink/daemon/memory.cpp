@@ -65,6 +65,11 @@ Result<Memory> remember(store::Store& store) {
       out.model = std::move(*model);
       return out;
     }
+    // An older revision in its place would undo what a newer program was told.
+    if (model.error().code == Errc::unsupported) {
+      return fail(Errc::unsupported,
+                  fmt::format("revision {}: {}", summary.number, model.error().what));
+    }
     out.notes.push_back(fmt::format("revision {} cannot be read ({}); trying the one before",
                                     summary.number, model.error().what));
   }

@@ -168,7 +168,7 @@ std::optional<LastKnown> read_last_known(const Config& config, const std::string
 Result<void> write_last_known(const std::string& runtime_folder, const std::string& state_folder,
                               const std::string& text) {
   EDGE_TRY(dhcp::write_file(runtime_folder + file_name, text, 0600));
-  return dhcp::write_file(state_folder + file_name, text, 0600);
+  return dhcp::write_file(state_folder + file_name, text, 0600, dhcp::Outlives::power);
 }
 
 Result<StoreStart> rebuild_store(store::Store& store, const Config& config,

@@ -4,16 +4,36 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include <spdlog/spdlog.h>
 
 #include "dhcp/io/folder.hpp"
+#include "netmodel/core/plan.hpp"
+#include "netmodel/io/sysctl.hpp"
 
 namespace edge::uplink {
 
 namespace {
+
 constexpr std::size_t originals_bytes_max = 1 << 20;
+
+/// Of every link, where IPv6 forwarding begins with what is wanted; else of none.
+std::vector<std::string> accept_ra_paths(const std::vector<std::string>& wanted) {
+  const std::string forwarding(netmodel::ipv6_forwarding_path);
+  if (std::ranges::find(wanted, forwarding) == wanted.end()) { return {}; }
+  const auto present = netmodel::read_sysctl(forwarding);
+  if (!present || !present->has_value() || **present == "1") { return {}; }
+  std::vector<std::string> out;
+  std::error_code ec;  // A folder that cannot be read is as an empty one.
+  std::filesystem::directory_iterator link("/proc/sys/net/ipv6/conf", ec);
+  for (; !ec && link != std::filesystem::directory_iterator(); link.increment(ec)) {
+    out.push_back(netmodel::accept_ra_path(link->path().filename().native()));
+  }
+  return out;
 }
+
+}  // namespace
 
 OriginalsFile OriginalsFile::open(const std::string& state_folder) {
   std::string path = state_folder + "/sysctl-originals.json";
@@ -46,6 +66,7 @@ void OriginalsFile::give_back(netmodel::DesiredState& wanted,
 }
 
 std::vector<std::string> OriginalsFile::paths_beside(std::vector<std::string> paths) const {
+  for (auto& path : accept_ra_paths(paths)) { paths.push_back(std::move(path)); }
   for (auto& path : originals_.paths()) {
     if (is_machine_wide(path)) { paths.push_back(std::move(path)); }
   }

@@ -23,8 +23,11 @@ std::optional<netmodel::LeaseFacts> lease_facts(const Port& port) {
 std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
   std::vector<netmodel::AdapterFacts> out;
   for (const auto& [key, port] : ports_) {
-    // A group whose leader is away lives on under its name while another card of it is here.
-    const bool absent_leader = !port.present && port.leads() && port.live;
+    // A group whose leader is away lives on under its name while another card of it is here. A
+    // bridge without any card stays while somebody else's port is in it: that would not come back
+    // with the card.
+    const bool absent_leader =
+        !port.present && port.leads() && (port.live || foreign_ports_.contains(port.bridge));
     if (port.table == 0 || (!port.present && !absent_leader)) { continue; }
     const Port& leader = leader_of(port);
     // A lease that is not proven on the wire as it is plugged now keeps its address, not its
@@ -44,7 +47,7 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     facts.drained = port.drained_until.has_value();
     if (port.leads()) {
       facts.v6 = port.v6;
-      facts.lease = lease_facts(port);
+      if (port.live) { facts.lease = lease_facts(port); }
     }
     out.push_back(std::move(facts));
   }

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "netmodel/core/rebuild.hpp"
 #include "store/io/sha256.hpp"
 #include "uplink/daemon/clock.hpp"
 
@@ -154,6 +155,7 @@ void StoreKeeper::remember() {
   if (!settled) { return remember_soon(); }
   LastKnown now = std::move(*settled);
   if (now == remembered_) { return; }
+  release_explained(now.model);
   // On the store's thread: the disk may stall. In the same order as the revisions were stored, so
   // that it is never ahead of them.
   store_.run([text = to_json_text(now), state = start_.folder, runtime = runtime_folder_](
@@ -173,6 +175,22 @@ void StoreKeeper::release_kept() {
   start_.kept.clear();
   events_.add("store.settled", {{"what", "model.replace explains the network"},
                                 {"no_longer_kept", std::move(links)}});
+  hooks_.keep(start_.kept);
+  hooks_.changed();
+}
+
+/// Their setting follows in a commit of its own: a start in between finds them kept, and releases
+/// them here again.
+void StoreKeeper::release_explained(const netmodel::Model& model) {
+  const std::set<std::string> explained = netmodel::explained_links(model);
+  const auto released =
+      std::erase_if(start_.kept, [&](const std::string& link) { return explained.contains(link); });
+  if (released == 0) { return; }
+  store_.run([text = json::serialize(json::array(start_.kept.begin(), start_.kept.end()))](
+                 store::Store& s) { return s.put_setting(kept_links_setting, text); },
+             [](const Result<void>& stored) {
+               if (!stored) { spdlog::warn("kept.not_stored reason={}", stored.error().what); }
+             });
   hooks_.keep(start_.kept);
   hooks_.changed();
 }

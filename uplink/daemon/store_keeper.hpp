@@ -71,6 +71,8 @@ class StoreKeeper {
   void try_to_return();
   void ask_for_restart(std::string_view reason);
   void remember();
+  /// What a stored model names is its own again, so that it goes with it.
+  void release_explained(const netmodel::Model& model);
   void settle_if_heard();
   void answer_unknown(std::string id, std::string payload, store::Sha256 digest);
   std::string state() const;

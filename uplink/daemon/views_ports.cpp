@@ -31,6 +31,25 @@ bool is_active(const Port& leader, const Port& member) {
   return leader.bond_active == member.name;
 }
 
+bool is_known(const ViewSources& s, const MacAddress& adapter) {
+  return std::ranges::any_of(
+      s.ports.all(), [&adapter](const auto& entry) { return entry.second.base_mac == adapter; });
+}
+
+/// Cards that were asked for before they came.
+void add_pending(json::array& members, const ViewSources& s, const netmodel::Group& group) {
+  for (const MacAddress& adapter : group.adapters) {
+    if (is_known(s, adapter)) { continue; }
+    const std::string mac = edge::to_string(adapter);
+    members.push_back(json::object{{"adapter", mac},
+                                   {"mac", mac},
+                                   {"role", "pending"},
+                                   {"present", false},
+                                   {"carrier", false},
+                                   {"active", false}});
+  }
+}
+
 json::array members_json(const ViewSources& s, const Port& leader) {
   json::array out;
   for (const Port* member : s.ports.members_of(leader)) {
@@ -43,6 +62,10 @@ json::array members_json(const ViewSources& s, const Port& leader) {
     if (member->speed_mbps != 0) { row["speed_mbps"] = member->speed_mbps; }
     if (member->locally_disabled()) { row["disabled_locally"] = true; }
     out.push_back(std::move(row));
+  }
+  const auto& groups = s.reconciler.model().groups;
+  if (const auto group = groups.find(leader.group); group != groups.end()) {
+    add_pending(out, s, group->second);
   }
   return out;
 }

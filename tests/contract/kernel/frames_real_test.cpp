@@ -64,6 +64,21 @@ TEST_F(FramesTest, SwitchLearnsWhereAnAnnouncedGuestIsAndThatItMoved) {
   EXPECT_EQ(std::ranges::count(learned, silent, &LearnedMac::mac), 1) << "nowhere else";
 }
 
+TEST_F(FramesTest, AMacIsForgottenOnOnePort) {
+  plug("eth0", "sw0");
+  const std::vector both{Announcement{mac("52:54:00:00:00:01")},
+                         Announcement{mac("52:54:00:00:00:02")}};
+  ASSERT_TRUE(Announcer::open()->announce("eth0", both));
+  EXPECT_TRUE(knows({.port = "x-eth0", .mac = both[0].mac}));
+  EXPECT_TRUE(knows({.port = "x-eth0", .mac = both[1].mac}));
+  ASSERT_TRUE(kernel->forget_mac("x-eth0", both[0].mac));
+  const auto learned = kernel->learned_macs("sw0").value();
+  EXPECT_EQ(std::ranges::count(learned, both[0].mac, &LearnedMac::mac), 0);
+  EXPECT_EQ(std::ranges::count(learned, both[1].mac, &LearnedMac::mac), 1);
+  EXPECT_TRUE(kernel->forget_mac("x-eth0", both[0].mac)) << "it was not there";
+  EXPECT_EQ(kernel->forget_mac("absent", both[0].mac).error().code, Errc::not_found);
+}
+
 TEST_F(FramesTest, ThousandGuestsAreAnnouncedInOneGo) {
   plug("eth0", "sw0");
   std::vector<Announcement> guests;

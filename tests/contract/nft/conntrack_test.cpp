@@ -73,6 +73,34 @@ TEST_F(ConntrackTest, AWithdrawnPublicationTakesItsFlowsOfThatTransportPortAndUp
   EXPECT_EQ(count("-p udp --orig-dst 192.0.2.1"), 1U);
 }
 
+/// Why: a publication is open at every address of the host, e.g. the virtual one of a cluster.
+TEST_F(ConntrackTest, AWithdrawnPublicationTakesFlowsToASecondAddressOfTheUplinkAlong) {
+  spaces.run("host",
+             "ip addr add 192.0.2.9/24 dev bru1 && ip addr add 2001:db8:1::9/64 dev bru1 nodad && "
+             "ip addr add 198.51.100.9/24 dev bru2");
+  Server web(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);
+  Server web6(spaces, "guest1", Kind::tcp, "fd00:200::10", 8080);
+  Server routed(spaces, "guest4", Kind::tcp, "10.60.0.10", 80);
+  ASSERT_TRUE(exchange(spaces, "lan1", "192.0.2.1", 80, web));
+  ASSERT_TRUE(exchange(spaces, "lan1", "192.0.2.9", 80, web));
+  ASSERT_TRUE(exchange(spaces, "lan1", "192.0.2.9", 81, web));
+  ASSERT_TRUE(exchange(spaces, "lan2", "198.51.100.9", 80, web));
+  ASSERT_TRUE(exchange(spaces, "lan1", "2001:db8:1::9", 86, web6));
+  ASSERT_TRUE(exchange(spaces, "lan1", "10.60.0.10", 80, routed));  // Forwarded, not translated.
+  const NftState state = sample();
+  const Publication web80 = publish("bru1", Transport::tcp, 80, "10.200.0.10", 8080);
+  EXPECT_EQ(conntrack->remove_for_publication(web80, state.uplinks[0]).value(), 2U);
+  EXPECT_EQ(count("-p tcp --orig-dst 192.0.2.1"), 0U);
+  EXPECT_EQ(count("-p tcp --orig-dst 192.0.2.9 --orig-port-dst 80"), 0U);
+  EXPECT_EQ(count("-p tcp --orig-dst 192.0.2.9 --orig-port-dst 81"), 1U);
+  EXPECT_EQ(count("-p tcp --orig-dst 198.51.100.9"), 1U);
+  EXPECT_EQ(count("-p tcp --orig-dst 10.60.0.10"), 1U);
+  EXPECT_EQ(count("-f ipv6 -p tcp --orig-dst 2001:db8:1::9"), 1U);
+  const Publication web86 = publish("bru1", Transport::tcp, 86, "fd00:200::10", 8080);
+  EXPECT_EQ(conntrack->remove_for_publication(web86, state.uplinks[0]).value(), 1U);
+  EXPECT_EQ(count("-f ipv6 -p tcp --orig-dst 2001:db8:1::9"), 0U);
+}
+
 /// Two uplinks may hold one address (facts/dhcpcd.md 5.1): the mark says by which one a flow came.
 TEST_F(ConntrackTest, FlowsOfATwinUplinkStay) {
   Server web(spaces, "guest1", Kind::tcp, "10.200.0.10", 8080);

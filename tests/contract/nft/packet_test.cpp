@@ -236,6 +236,23 @@ TEST_F(NftPacketTest, AMasqueradedFlowFollowsTheRoute) {
   EXPECT_EQ(flow.send(second), "198.51.100.1");
 }
 
+/// A container network of somebody else's, masqueraded by his own table: its flows go out by the
+/// route, and their answers come back to it, not out again by the uplink's table.
+TEST_F(NftPacketTest, AnswersToAForeignNetworkBehindTheHostReachIt) {
+  spaces.add("container");
+  spaces.link("veth0", "container", "eth0");
+  spaces.run("host",
+             "ip link add docker0 type bridge forward_delay 0 && ip link set docker0 up && "
+             "ip link set veth0 master docker0 && ip addr add 172.30.0.1/24 dev docker0 && "
+             "nft 'add table ip theirs; add chain ip theirs post { type nat hook postrouting "
+             "priority 100; }; add rule ip theirs post ip saddr 172.30.0.0/24 oifname != docker0 "
+             "masquerade'");
+  spaces.run("container",
+             "ip addr add 172.30.0.2/24 dev eth0 && ip route add default via 172.30.0.1");
+  Server beyond(spaces, "lan1", Kind::tcp, "203.0.113.5", 443);
+  EXPECT_EQ(reach("container", "203.0.113.5", 443, beyond), (Seen{"192.0.2.1", "hello"}));
+}
+
 TEST_F(NftPacketTest, ADhcpRenewalIsNotSentUnicastThroughAnUplink) {
   Server server(spaces, "lan1", Kind::udp, "192.0.2.2", 67);
   Server relay(spaces, "guest1", Kind::udp, "10.200.0.10", 67);

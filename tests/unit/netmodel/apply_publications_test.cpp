@@ -12,8 +12,10 @@
 namespace edge::netmodel {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 using namespace test;
 
@@ -162,6 +164,78 @@ TEST_F(ApplyTest, TenThousandPublicationsAreOneCommand) {
   const auto result = apply_operations(model, operations, facts);
   ASSERT_TRUE(result.model);
   EXPECT_EQ(result.model->gateway.size(), operations_max);
+}
+
+/// n000 has 10.0.0.0/25 and fd00:0:0:1::/64, n999 has 10.3.249.0/25 and fd00:0:0:3e8::/64.
+void add_thousand_networks(Model& model) {
+  for (unsigned i = 0; i < 1000; ++i) {
+    Network& network = model.networks[fmt::format("n{:03}", i)];
+    network.subnet = prefix(fmt::format("10.{}.{}.0/25", i / 250, i % 250));
+    if (i % 111 == 0) { network.subnet6 = prefix(fmt::format("fd00:0:0:{:x}::/64", i + 1)); }
+  }
+}
+
+TEST_F(ApplyTest, TenThousandPublicationsMaySpreadOverAThousandNetworks) {
+  add_thousand_networks(model);
+  std::vector<ModelOperation> operations;
+  for (unsigned i = 0; i < operations_max; ++i) {
+    GatewayPublish publish;
+    publish.rule = fmt::format("r{}", i);
+    publish.address =
+        ip(fmt::format("10.{}.{}.{}", i % 1000 / 250, i % 250, 2 + i / 1000));  // 2..11
+    publish.port_first = publish.port_last = static_cast<std::uint16_t>(10000 + i);
+    operations.emplace_back(publish);
+  }
+  const auto result = apply_operations(model, operations, facts);
+  ASSERT_TRUE(result.model) << result.problems.items().front().what;
+  EXPECT_EQ(result.model->gateway.size(), operations_max);
+}
+
+TEST_F(ApplyTest, APublishedAddressIsFoundInItsNetworkAmongAThousand) {
+  add_thousand_networks(model);
+  const auto kept = [](std::string_view network) {
+    return HasSubstr(
+        fmt::format("is the gateway, network or broadcast address of network \"{}\"", network));
+  };
+  const auto outside = HasSubstr("is in no nat network");
+  EXPECT_THAT(
+      refuse({publish_address("a", "10.0.0.0", 1), publish_address("b", "10.0.0.1", 2),
+              publish_address("c", "10.1.249.127", 3), publish_address("d", "10.3.249.127", 4),
+              publish_address("e", "fd00:0:0:1::1", 5), publish_address("f", "fd00:0:0:3e8::", 6)}),
+      ElementsAre(kept("n000"), kept("n000"), kept("n499"), kept("n999"), kept("n000"),
+                  kept("n999")));
+  EXPECT_THAT(
+      refuse({publish_address("a", "9.255.255.255", 1), publish_address("b", "10.0.0.128", 2),
+              publish_address("c", "10.2.7.255", 3), publish_address("d", "10.3.249.128", 4),
+              publish_address("e", "10.4.0.9", 5), publish_address("f", "fd00::2", 6),
+              publish_address("g", "fd00:0:0:3e9::2", 7)}),
+      ElementsAre(outside, outside, outside, outside, outside, outside, outside));
+  accept({publish_address("a", "10.0.0.2", 1), publish_address("b", "10.0.0.126", 2),
+          publish_address("c", "10.1.249.126", 3), publish_address("d", "10.3.249.2", 4),
+          publish_address("e", "10.3.249.126", 5), publish_address("f", "10.200.0.254", 6),
+          publish_address("g", "fd00:0:0:1::2", 7),
+          publish_address("h", "fd00:0:0:3e8:ffff:ffff:ffff:ffff", 8)});
+}
+
+/// Why: subnets that overlap are reported, and what else is wrong in the same turn.
+TEST_F(ApplyTest, OfNetworksThatOverlapTheFirstByIdHoldsAPublishedAddress) {
+  const auto problems =
+      refuse({R"({"op":"network.create","network":"a","kind":"isolated","subnet":"10.5.0.0/16"})",
+              R"({"op":"network.create","network":"b","kind":"nat","subnet":"10.5.3.0/24"})",
+              R"({"op":"network.create","network":"m","kind":"nat","subnet":"10.6.3.0/24"})",
+              R"({"op":"network.create","network":"n","kind":"nat","subnet":"10.6.3.0/28"})",
+              R"({"op":"network.create","network":"z","kind":"isolated","subnet":"10.6.0.0/16"})",
+              publish_address("in-a", "10.5.3.9", 1), publish_address("in-m", "10.6.3.5", 2),
+              publish_address("in-z", "10.6.4.9", 3), publish_address("before-m", "10.6.2.9", 4),
+              publish_address("broadcast-of-n", "10.6.3.15", 5)});
+  EXPECT_THAT(problems,
+              Contains(HasSubstr("address 10.5.3.9 is in network \"a\" of kind isolated")));
+  EXPECT_THAT(problems,
+              Contains(HasSubstr("address 10.6.4.9 is in network \"z\" of kind isolated")));
+  EXPECT_THAT(problems,
+              Contains(HasSubstr("address 10.6.2.9 is in network \"z\" of kind isolated")));
+  EXPECT_THAT(problems, Not(Contains(HasSubstr("rule \"in-m\""))));
+  EXPECT_THAT(problems, Not(Contains(HasSubstr("rule \"broadcast-of-n\""))));
 }
 
 }  // namespace

@@ -65,13 +65,14 @@ TEST_F(ApplyTest, EachOperationThatNamesAnAdapterMayNameOneThatComesLaterIfItSay
     return fmt::format(R"({{"op":{},{}}})", operation, more);
   };
   accept({web_network, R"({"op":"interface.attach","interface":"i","vm":"v","network":"web"})"});
+  const Model unaware = model;
   for (const std::string_view operation :
        {R"("adapter.set","adapter":"02:00:00:00:00:09","mtu":9000)",
         R"("network.create","network":"u","kind":"untagged","adapter":"02:00:00:00:00:09")",
         R"("gateway.publish","rule":"r","interface":"i","protocol":"tcp","port":80,
               "adapters":["02:00:00:00:00:09"])",
         R"("host.set","uplink_order":["02:00:00:00:00:09","eth0"])"}) {
-    model.adapters.clear();
+    model = unaware;
     EXPECT_THAT(refuse({with(operation, R"("allow_pending":false)")}),
                 Contains(AllOf(HasSubstr("there is no adapter \"02:00:00:00:00:09\""),
                                HasSubstr("for a card that comes later set \"allow_pending\""))))
@@ -79,7 +80,7 @@ TEST_F(ApplyTest, EachOperationThatNamesAnAdapterMayNameOneThatComesLaterIfItSay
     accept({with(operation, R"("allow_pending":true)")});
   }
   // What an operation made known, those after it may name.
-  model.adapters.clear();
+  model = unaware;
   accept({R"({"op":"adapter.set","adapter":"02:00:00:00:00:0a","mtu":9000,"allow_pending":true})",
           R"({"op":"host.set","uplink_order":["02:00:00:00:00:0a"]})"});
   // Nobody can be asked to light up, or to spare, a card that is not there.
@@ -268,6 +269,55 @@ TEST_F(ApplyTest, ReplaceIsNotRefusedForWhatCardsHaveBecome) {
                           "rule \"r\": tcp port 443 is used by the REST service"));
 }
 
+/// Why: a rollback names everything, also the card that has died since.
+TEST_F(ApplyTest, ReplaceIsNotRefusedForACardThatHasDiedWhereverTheModelNamesIt) {
+  accept({web_network, web_interface});
+  const Model unaware = model;
+  const auto both = facts.adapters;
+  for (const std::string_view operation :
+       {R"({"op":"adapter.set","adapter":"eth1","enabled":false})",
+        R"({"op":"group.create","group":"g","adapters":["eth1"]})",
+        R"({"op":"network.create","network":"u","kind":"untagged","adapter":"eth1"})",
+        R"({"op":"interface.attach","interface":"p","vm":"v","network":"br020000000002"})",
+        R"({"op":"gateway.publish","rule":"r","interface":"i","protocol":"tcp","port":80,
+              "adapters":["eth1"]})",
+        R"({"op":"host.set","uplink_order":["eth1","eth0"]})",
+        R"({"op":"host.set","management":{"adapter":"eth1","address":"192.0.2.10/24"}})"}) {
+    SCOPED_TRACE(operation);
+    model = unaware;
+    facts.adapters = both;
+    accept({operation});
+    facts.adapters.pop_back();
+    const Model wanted = model;
+    accept({replace_by(wanted)});
+    EXPECT_EQ(model, wanted);
+    // Once known, it may be named in another place too, and by its MAC address only.
+    constexpr std::string_view by_mac =
+        R"({"op":"adapter.set","adapter":"02:00:00:00:00:02","mtu":1500})";
+    EXPECT_TRUE(outcome({by_mac}).model);
+    EXPECT_THAT(refuse({R"({"op":"adapter.set","adapter":"eth1","mtu":1500})"}),
+                ElementsAre(HasSubstr("there is no adapter \"eth1\"")));
+    model = unaware;
+    EXPECT_THAT(refuse({by_mac}), ElementsAre(HasSubstr("there is no adapter")));
+  }
+}
+
+TEST_F(ApplyTest, ReplaceIsRefusedForACardThatNobodyNamedBefore) {
+  const MacAddress nobody = mac("02:00:00:00:00:09");
+  accept({web_network, web_interface,
+          R"({"op":"gateway.publish","rule":"r","interface":"i","protocol":"tcp","port":80,
+              "adapters":["eth1"]})"});
+  Model wanted = model;
+  wanted.networks["u"] = Network{.kind = NetworkKind::untagged};
+  wanted.networks["u"].adapter = nobody;
+  wanted.gateway.at("r").adapters = {nobody};
+  wanted.host.uplink_order = {nobody};
+  wanted.host.management = Management{.adapter = nobody, .address = prefix("192.0.2.10/24")};
+  const auto unknown = HasSubstr("there is no adapter \"02:00:00:00:00:09\"");
+  EXPECT_THAT(refuse({replace_by(wanted)}),
+              ElementsAre(unknown, unknown, unknown, unknown, HasSubstr("name \"group\" or")));
+}
+
 TEST_F(ApplyTest, WhatReplaceBringsIsToBlameAndNotWhatItFound) {
   accept(
       {web_network,
@@ -300,7 +350,10 @@ TEST_F(ApplyTest, JsonIsCanonicalAndReadsBackEqual) {
       to_json_text(Model::defaults()),
       R"({"schema_version":1,"adapters":[],"groups":[],"networks":[{"network":"default","kind":"nat"}],"interfaces":[],"gateway":[],"host":{}})");
   EXPECT_EQ(model_from_json("{").error().code, Errc::corrupt);
-  EXPECT_EQ(model_from_json(R"({"schema_version":9})").error().code, Errc::corrupt);
+  EXPECT_EQ(model_from_json(R"({"schema_version":0})").error().code, Errc::corrupt);
+  const auto newer = model_from_json(R"({"schema_version":9,"moons":[]})");
+  EXPECT_EQ(newer.error().code, Errc::unsupported);
+  EXPECT_THAT(newer.error().what, HasSubstr("schema_version 9, this program knows 1..1"));
 }
 
 }  // namespace

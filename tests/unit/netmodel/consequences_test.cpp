@@ -152,7 +152,7 @@ TEST_F(ConsequencesTest, GuestsThatMoveGoOrGetANewTapAreNamed) {
   after = before;
   after.interfaces["direct"].network = bridge1;
   after.networks["blue"].vlan_id = 6;
-  after.interfaces["web"].hardware = Hardware::e1000;
+  after.interfaces["web"].hardware = Hardware::virtio_multiqueue;
   EXPECT_THAT(lines(), ElementsAre("VM \"vm-direct\": interface \"direct\" moves from network "
                                    "\"br020000000001\" to \"br020000000002\"",
                                    "VM \"vm-tagged\": interface \"tagged\" moves with its network "

@@ -52,5 +52,15 @@ TEST(TapHostMacTest, IsAboveEveryUnicastAdapterAddress) {
   EXPECT_EQ(to_string(tap_host_mac(guest)), "fe:54:00:01:02:03");
 }
 
+/// Why: a bridge keeps frames to the MAC address of its port for the host; the guest would get
+/// none.
+TEST(TapHostMacTest, IsNeverTheGuestsOwn) {
+  const MacAddress guest = parse_mac("fe:54:00:01:02:03").value();
+  EXPECT_EQ(to_string(tap_host_mac(guest)), "fa:54:00:01:02:03");
+  const MacAddress other = parse_mac("fa:54:00:01:02:03").value();
+  EXPECT_EQ(to_string(tap_host_mac(other)), "fe:54:00:01:02:03");
+  EXPECT_FALSE(tap_host_mac(guest).is_multicast());
+}
+
 }  // namespace
 }  // namespace edge::netmodel

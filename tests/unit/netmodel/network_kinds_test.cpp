@@ -232,6 +232,60 @@ TEST_F(KindsTest, Ipv6ComesAndGoesInOneTurnEach) {
   host.converge(rendered());
 }
 
+/// Why: a machine that forwards drops what routers advertised, and hears them no more, where
+/// accept_ra is 1: the host's own way out over a link that we do not have was gone for good.
+TEST_F(KindsTest, ForeignLinksKeepWhatRoutersAdvertisedWhenTheFirstIpv6NetworkComes) {
+  test::Host host;
+  const auto set = [&](const std::string& path, const std::string& value) {
+    host.run({SetSysctl{{path, value}}});
+  };
+  host.kernel.plug_adapter("eth0", test::mac("02:00:00:00:00:01"));
+  host.kernel.plug_adapter("eth1", test::mac("02:00:00:00:00:02"));
+  accept({create("r", "routed", lan)});
+  host.converge(rendered());
+  // theirs: by a program of its own, with accept_ra 0. quiet: nobody advertised anything there.
+  for (const char* name : {"quiet", "theirs", "wlan0"}) {
+    host.kernel.add_foreign_link({.name = name, .kind = LinkKind::physical});
+  }
+  for (const char* name : {"quiet", "wlan0", "eth0"}) { set(accept_ra_path(name), "1"); }
+  const auto advertise = [&](const std::string& link, std::string_view destination) {
+    host.kernel.add_foreign_route({.destination = prefix(destination),
+                                   .link = link,
+                                   .gateway = ip("fe80::1"),
+                                   .protocol = 9});
+  };
+  for (const char* name : {"theirs", "wlan0", "eth0", "br020000000001"}) {
+    advertise(name, "::/0");
+    advertise(name, "2001:db8:7::/48");
+  }
+  const auto plan = [&] {
+    const Rendered out = rendered();
+    std::vector<std::string> paths = sysctl_paths(out.state);
+    for (const char* name : {"quiet", "theirs", "wlan0", "eth0"}) {
+      paths.push_back(accept_ra_path(name));
+    }
+    const ObservedState observed = host.kernel.dump(paths).value();
+    return make_plan(out.state, out.nft, observed, host.kernel.dump_nft().value()).plan;
+  };
+  const auto lines = [&] {
+    std::vector<std::string> out;
+    for (const Operation& operation : plan()) {
+      const std::string text = to_text(operation);
+      if (text.contains("accept_ra") || text.contains("all/forwarding")) { out.push_back(text); }
+    }
+    return out;
+  };
+  EXPECT_EQ(test::text_of(plan()), "") << "without IPv6 none of it matters";
+  accept({R"({"op":"network.update","network":"r","subnet6":"2001:db8:60::/64"})"});
+  EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/wlan0/accept_ra=2",
+                                   "sysctl -w net/ipv6/conf/all/forwarding=1"));
+  host.run(plan());
+  EXPECT_EQ(test::text_of(plan()), "");
+  // Forwarding ended and begins again.
+  set("net/ipv6/conf/all/forwarding", "0");
+  EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/all/forwarding=1"));
+}
+
 TEST_F(KindsTest, AGuestIsHeldToItsMacAndAddressUnlessItIsAllowedNotTo) {
   accept({create("r", "routed", lan), attach("a", "r", R"("address":"10.60.0.16")"),
           attach("b", "br020000000001"), attach("c", "r", R"("spoof_filter":false)")});

@@ -237,6 +237,55 @@ TEST_F(PlanGroupsTest, AMemberThatAPersonSetDownStaysDownInItsBond) {
   EXPECT_EQ(master("eth1"), bond0);
 }
 
+/// Why: the kernel shows no primary that is no member: the same write came in every turn, and no
+/// command was ever seen to be done.
+TEST_F(PlanGroupsTest, APrimaryThatAPersonSetDownIsSetWhenItJoins) {
+  join();
+  model.groups["lan"].mode = GroupMode::balance_xor;
+  converge();
+  host.kernel.set_admin_up("eth1", false);
+  facts.adapters[1].locally_disabled = true;
+  facts.adapters[1].carrier = false;
+  model.groups["lan"].mode = GroupMode::active_backup;
+  model.groups["lan"].primary = mac1;
+  converge();
+  EXPECT_EQ(master("eth0"), bond0);
+  EXPECT_EQ(master("eth1"), "");
+  EXPECT_EQ(link(bond0).link.bond->primary, "");
+  host.kernel.set_admin_up("eth1", true);
+  facts.adapters[1].locally_disabled = false;
+  facts.adapters[1].carrier = true;
+  EXPECT_THAT(lines(), Contains(HasSubstr("type bond miimon 100 primary eth1")));
+  converge();
+  EXPECT_EQ(master("eth1"), bond0);
+  EXPECT_EQ(link(bond0).link.bond->primary, "eth1");
+}
+
+TEST_F(PlanGroupsTest, APrimaryInSomebodyElsesBridgeIsSetWhenItIsReleased) {
+  join();
+  model.groups["lan"].primary = mac1;
+  converge();
+  host.kernel.add_foreign_link({.name = "theirs", .kind = LinkKind::bridge});
+  host.run({ChangeLink{.name = "eth1", .master = "theirs"}});
+  const Planned planned = host.plan(rendered());
+  ASSERT_EQ(planned.conflicts.size(), 1U);
+  EXPECT_THAT(planned.conflicts[0].what, HasSubstr("adapter \"eth1\" is a port of \"theirs\""));
+  EXPECT_EQ(text_of(planned.plan), "");
+  converge();
+  EXPECT_EQ(link(bond0).link.bond->primary, "");
+  // A present one stays meanwhile: to set it again would be a reselection.
+  model.groups["lan"].primary = mac0;
+  converge();
+  model.groups["lan"].primary = mac1;
+  EXPECT_THAT(lines(), IsEmpty());
+  EXPECT_EQ(link(bond0).link.bond->primary, "eth0");
+  host.run({ChangeLink{.name = "eth1", .master = std::string()}});
+  EXPECT_THAT(lines(), Contains(HasSubstr("type bond miimon 100 primary eth1")));
+  converge();
+  EXPECT_EQ(master("eth1"), bond0);
+  EXPECT_EQ(link(bond0).link.bond->primary, "eth1");
+}
+
 TEST_F(PlanGroupsTest, AnAdapterThatIsNoLongerOursLeavesTheBond) {
   join();
   model.groups["lan"].adapters.push_back(mac2);

@@ -139,8 +139,31 @@ TEST_F(PlanTest, WhatIsOursAndNotWantedGoesTapsBeforeBridges) {
   EXPECT_EQ(host.kernel.state().find_link("t-web"), nullptr);
 }
 
-/// Why: vnet_hdr and multi_queue are fixed when a tap is made (TUNSETIFF).
-TEST_F(PlanTest, ATapWithOtherFlagsIsMadeAnew) {
+/// Why: QEMU opens with headers whatever card the guest has, and the kernel takes the opener's
+/// flag.
+TEST_F(PlanTest, ATapIsNotMadeAnewForWhatItsOpenerAskedFor) {
+  converge();
+  Link other = host.kernel.state().find_link("t-web")->link;
+  other.tap->vnet_hdr = !other.tap->vnet_hdr;
+  host.kernel.set_tap("t-web", *other.tap);
+  host.kernel.set_carrier("t-web", true);
+  EXPECT_TRUE(lines().empty());
+}
+
+TEST_F(PlanTest, ATapOfAnotherOwnerIsMadeAnewOnceNobodyHasItOpen) {
+  converge();
+  TapAttributes other = *host.kernel.state().find_link("t-web")->link.tap;
+  other.owner_uid = 107;
+  host.kernel.set_tap("t-web", other);
+  host.kernel.set_carrier("t-web", true);
+  EXPECT_TRUE(lines().empty());
+  host.kernel.set_carrier("t-web", false);
+  EXPECT_THAT(lines(), Contains(HasSubstr("ip tuntap add dev t-web mode tap user 0")));
+  converge();
+}
+
+/// Why: multi_queue is fixed when a tap is made (TUNSETIFF).
+TEST_F(PlanTest, ATapWithOtherQueuesIsMadeAnew) {
   converge();
   model.interfaces["web"].hardware = Hardware::virtio_multiqueue;
   const auto plan = lines();

@@ -65,6 +65,18 @@ TEST_F(RebuildTest, ANatNetworkItsGuestAndItsPublicationComeBack) {
   EXPECT_TRUE(rule.adapters.empty()) << "on every port: not named one by one";
 }
 
+/// Why: its MAC address is in no rule, only what the tap has of it.
+TEST_F(RebuildTest, AnUnfilteredGuestWhoseMacBeginsWithFeComesBack) {
+  Model model = one_guest();
+  Interface raw{.vm = "vm3", .network = bridge1, .mac = mac("fe:54:00:00:00:13")};
+  raw.spoof_filter = false;
+  model.interfaces["raw"] = raw;
+  show(model);
+  const Rebuilt found = rebuilt();
+  EXPECT_EQ(writes_after(found), "");
+  EXPECT_EQ(found.model.interfaces.at("raw").mac, mac("fe:54:00:00:00:13"));
+}
+
 TEST_F(RebuildTest, RoutingTablesAreThoseOfTheRules) {
   facts.adapters[0].table = 20007;
   show(Model::defaults());

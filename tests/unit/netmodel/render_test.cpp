@@ -108,10 +108,14 @@ TEST_F(RenderTest, EachPortHasItsTableAndItsPlaceInMain) {
           "default via 192.168.1.1 dev " + bridge0 + " proto 117 src 192.168.1.50 metric 2000"));
 }
 
-TEST_F(RenderTest, RulesComeInTheOrderNatMarkDeviceSource) {
+TEST_F(RenderTest, RulesComeInTheOrderNatForwardedMarkDeviceSource) {
   EXPECT_THAT(rules(),
               UnorderedElementsAre(
                   "ip rule add priority 9000 to 10.200.0.0/24 lookup main protocol 117",
+                  "ip rule add priority 9500 iif " + bridge0 + " lookup main protocol 117",
+                  "ip rule add priority 9500 iif " + bridge1 + " lookup main protocol 117",
+                  "ip -6 rule add priority 9500 iif " + bridge0 + " lookup main protocol 117",
+                  "ip -6 rule add priority 9500 iif " + bridge1 + " lookup main protocol 117",
                   "ip rule add priority 10000 fwmark 20001 lookup 20001 protocol 117",
                   "ip rule add priority 11000 oif " + bridge0 + " lookup 20001 protocol 117",
                   "ip rule add priority 12000 from 192.168.1.50/32 lookup 20001 protocol 117",

@@ -183,6 +183,24 @@ TEST(StoreFullDisk, AGroupWithABegunCommandEndsTheSameWay) {
   EXPECT_EQ(reached(store), 3);
 }
 
+TEST(StoreWhole, AFailureInItTakesBackAllOfItAndNothingElseOfItsGroup) {
+  TempFolder folder;
+  Store store = Store::open(folder.file("s.db"), kNow).value();
+  const auto group = store.together([&]() -> Result<void> {
+    EDGE_TRY(store.put_setting("before", "1"));
+    const auto part = store.whole([&]() -> Result<void> {
+      EDGE_TRY(store.put_setting("inside", "1"));
+      return store.start("00000000-0000-4000-8000-000000000009", "boot", "", kNow);
+    });
+    EXPECT_FALSE(part);
+    return store.whole([&] { return store.put_setting("behind", "1"); });
+  });
+  ASSERT_TRUE(group) << group.error().what;
+  EXPECT_EQ(store.setting("before").value(), "1");
+  EXPECT_EQ(store.setting("inside").value(), std::nullopt);
+  EXPECT_EQ(store.setting("behind").value(), "1");
+}
+
 /// The power goes after a random number of writes, mid-commit or between; unsynced sectors are kept
 /// at random.
 TEST(StorePowerCut, WhatWasAcknowledgedIsThereAndNothingIsTorn) {

@@ -39,6 +39,14 @@ TEST(AnnounceTest, ThePortsOwnAddressIsOnItsManagementVlan) {
   EXPECT_THAT(guests_of(model, eth0), Contains(GuestMac{eth0, 7}));
 }
 
+TEST(AnnounceTest, EachGuestHasItsSeatAndThoseOfNatNetworksHaveNone) {
+  const auto seats = seats_of(bonded());
+  EXPECT_EQ(seats, (std::map<MacAddress, Seat>{{silent, {eth0, 0}}, {tagged, {eth0, 42}}}));
+  auto model = bonded();
+  model.interfaces["a"].network = "br020000000003";
+  EXPECT_EQ(seats_of(model).at(silent).leader, mac("02:00:00:00:00:03"));
+}
+
 TEST(AnnounceTest, WhatTheBridgeLearnedComesAlongOnce) {
   const std::vector<GuestMac> learned{{silent, 1}, {mac("52:54:00:00:00:99"), 42}, {silent, 1}};
   const auto all = with_learned(guests_of(bonded(), eth0), learned);

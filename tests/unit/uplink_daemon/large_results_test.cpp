@@ -78,6 +78,25 @@ TEST(LargeResultsTest, NorDoesAChangeOfAnotherKindStayWithoutItsRecord) {
   EXPECT_EQ(life.model().networks, netmodel::Model::defaults().networks);
 }
 
+TEST(LargeResultsTest, OneOfABatchTakesNoneOfTheOthersWithIt) {
+  Machine machine;
+  {
+    Life first(machine);  // The first start's plan is long.
+    ASSERT_TRUE(first.start());
+    ASSERT_TRUE(first.until([&] { return first.settled(); }));
+  }
+  machine.limits.result_bytes_max = 3000;
+  Life life(machine);
+  life.path_up();
+  life.send(Life::command(1, make_red));
+  life.send(Life::command(2, published(20)));
+  EXPECT_EQ(life.result_of(1), "done") << life.text_of("result", 1);
+  EXPECT_EQ(life.result_of(2), "refused");
+  EXPECT_THAT(life.text_of("result", 2), HasSubstr("at most 3000 are allowed"));
+  EXPECT_TRUE(machine.has_link("n-red"));
+  EXPECT_FALSE(machine.has_link("n-blue"));
+}
+
 TEST(BoundedTest, LinesAndBytesAreBoundedAndTheRestIsCounted) {
   EXPECT_THAT(bounded({"a", "b"}), ElementsAre("a", "b"));
   const std::vector<std::string> many(told_lines_max + 5, "line");

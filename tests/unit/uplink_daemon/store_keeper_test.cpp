@@ -179,6 +179,22 @@ TEST_F(StoreKeeperTest, WhatIsKeptIsReleasedAtOnceAndTold) {
   watch->stop();
 }
 
+TEST_F(StoreKeeperTest, WhatAStoredModelNamesIsKeptNoLonger) {
+  const auto watch = keeper({.kept = {"n-lan", "t-app"}});
+  watch->start();
+  LastKnown known{.host_id = "hv-01", .revision = 4};
+  known.model.networks["lan"] = {.kind = netmodel::NetworkKind::isolated};
+  stands = known;
+  watch->remember_soon();
+  run_until([&] { return left_alone.size() == 2; });
+  EXPECT_EQ(left_alone[1], (std::vector<std::string>{"t-app"}));
+  watch->stop();
+  store.reset();
+  EXPECT_EQ(
+      store::Store::open(folder + "/uplink.db", now).value().setting(kept_links_setting).value(),
+      R"(["t-app"])");
+}
+
 /// Why: the life that went on from the copy may have run them; what the Console misses is sent anew
 /// by somebody who has looked.
 TEST_F(StoreKeeperTest, WhatAnOldCopyOfTheStoreHadNotFinishedIsEndedAndNeverRun) {
