@@ -22,10 +22,11 @@ struct LinkDirection {
   bool cut = false;        ///< Bytes vanish, and with them the connection's future.
   /// The other direction is cut, and so are the acknowledgements: from here on TCP only repeats.
   std::optional<MonoTime> unacked_from;
-  MonoTime stalled_until{};   ///< Loss, as TCP shows it: nothing arrives before.
-  Duration step{};            ///< On top of delay, for a while: a detour, a modem's queue.
-  unsigned loss_percent = 0;  ///< Lost again and again, each time TCP waits twice as long,
-  Duration loss_delay_max{};  ///< ... up to this.
+  MonoTime stalled_until{};     ///< Loss, as TCP shows it: nothing arrives before.
+  Duration step{};              ///< On top of delay, for a while: a detour, a modem's queue.
+  unsigned loss_percent = 0;    ///< Lost again and again, each time TCP waits twice as long,
+  Duration loss_delay_max{};    ///< ... up to this.
+  unsigned repeat_percent = 0;  ///< Of the frames, by their owner: TCP itself repeats none.
 };
 
 struct Arrival {

@@ -71,6 +71,7 @@ void print(const Outcome& total) {
       total.sessions, total.steps, cpu_seconds());
   fmt::print("invariant, and how often it was checked:\n");
   print_line("nothing lost, doubled, reordered in a channel", total.messages, "messages");
+  print_line("a frame that comes once more is dropped", total.repeated, "frames");
   print_line("each byte of a stream the one that was written there", total.stream_bytes, "bytes");
   print_line("each command executed once, in order", total.executions, "commands");
   print_line("in the end all is there, over all paths, in one session", total.ends, "worlds",

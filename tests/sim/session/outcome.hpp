@@ -19,6 +19,7 @@ struct Outcome {
   std::uint64_t simulated_s = 0;
   // The invariants, by what each was checked against.
   Tally messages;      ///< Delivered: the next one of its channel, once.
+  Tally repeated;      ///< Frames that came once more: each dropped.
   Tally stream_bytes;  ///< Each the one that was written there.
   Tally executions;    ///< Of commands: once, in order.
   Tally ends;          ///< Worlds in which all had arrived in the end; ms after the last fault.
@@ -40,6 +41,7 @@ struct Outcome {
     steps += other.steps;
     simulated_s += other.simulated_s;
     messages.add(other.messages);
+    repeated.add(other.repeated);
     stream_bytes.add(other.stream_bytes);
     executions.add(other.executions);
     ends.add(other.ends);

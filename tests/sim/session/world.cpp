@@ -146,6 +146,7 @@ void World::finish() {
 void World::handle(const Event& event) {
   switch (event.what) {
     case What::arrival: arrive(event); break;
+    case What::repeated: arrive_again(event); break;
     case What::closed: on_closed(event); break;
     case What::pump: pump(static_cast<End>(event.b), event.a); break;
     case What::timer: on_timer(event); break;

@@ -67,6 +67,7 @@ class World {
   };
   enum class What : std::uint8_t {
     arrival,
+    repeated,
     closed,
     pump,
     timer,
@@ -110,6 +111,7 @@ class World {
     slow,
     step,
     lossy,
+    repeat,
   };
   struct Fault {
     FaultKind kind = FaultKind::cut;
@@ -157,6 +159,8 @@ class World {
   void connected(std::size_t connection);
   void close(End end, std::size_t connection);
   void arrive(const Event& event);
+  /// The same frames once more, later than others.
+  void arrive_again(const Event& event);
   void on_frame(End end, std::size_t connection, tunnel::Frame frame);
   void pump(End end, std::size_t connection);
   void run_actions(End end);

@@ -15,6 +15,9 @@ namespace {
 
 constexpr Duration welcome_timeout = 500ms;
 constexpr Duration refused_after = 100ms;
+constexpr std::uint64_t repeat_after_max_ms = 500;
+
+bool is_data(const tunnel::Frame& frame) { return frame.header.type == FrameType::data; }
 
 PathId path_id(std::size_t connection) { return PathId{static_cast<std::uint32_t>(connection)}; }
 
@@ -171,7 +174,28 @@ void World::arrive(const Event& event) {
       problem("a correct peer's bytes do not decode");
     }
   }
+  const bool again =
+      connection.attached[index_of(end)] && std::ranges::all_of(frames, is_data) &&
+      random_.chance(links_[connection.link].direction[index_of(from)].repeat_percent);
+  if (again) {
+    schedule(some_ms(0, repeat_after_max_ms), What::repeated, event.a, event.b, event.bytes);
+  }
   for (tunnel::Frame& frame : frames) { on_frame(end, event.a, std::move(frame)); }
+}
+
+void World::arrive_again(const Event& event) {
+  const End end = other(static_cast<End>(event.b));
+  const Connection& connection = connections_[event.a];
+  if (!connection.attached[index_of(end)] || defer(end, event)) { return; }
+  std::vector<tunnel::Frame> frames;
+  if (!tunnel::FrameDecoder().feed(*event.bytes, frames)) { problem("bytes do not decode again"); }
+  const tunnel::Session& session = process(end).endpoint->session();
+  for (tunnel::Frame& frame : frames) {
+    const std::uint64_t dropped = session.stats().duplicates;
+    on_frame(end, event.a, std::move(frame));
+    outcome_.repeated.note(Duration{});
+    if (session.stats().duplicates != dropped + 1) { problem("a repeated frame was taken"); }
+  }
 }
 
 void World::on_frame(End end, std::size_t index, tunnel::Frame frame) {

@@ -36,16 +36,16 @@ World::Fault World::draw_fault() {
   fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 2000);
   fault.link = random_.below(links_.size());
   switch (weather_) {
-    case Weather::storm: fault.kind = any(FaultKind::lossy); break;
+    case Weather::storm: fault.kind = any(FaultKind::repeat); break;
     case Weather::spared:
-      fault.kind = any(FaultKind::lossy);
-      while (!strikes_one_link(fault.kind)) { fault.kind = any(FaultKind::lossy); }
+      fault.kind = any(FaultKind::repeat);
+      while (!strikes_one_link(fault.kind)) { fault.kind = any(FaultKind::repeat); }
       fault.link = (spare_link_ + 1 + random_.below(links_.size() - 1)) % links_.size();
       if (only_victim_) { fault.link = *only_victim_; }
       break;
     case Weather::hampered:
-      fault.kind = any(FaultKind::lossy);
-      while (!only_hampers(fault.kind)) { fault.kind = any(FaultKind::lossy); }
+      fault.kind = any(FaultKind::repeat);
+      while (!only_hampers(fault.kind)) { fault.kind = any(FaultKind::repeat); }
       break;
   }
   return fault;
@@ -80,7 +80,8 @@ bool World::only_hampers(FaultKind kind) {
     case FaultKind::jitter:
     case FaultKind::slow:
     case FaultKind::step:
-    case FaultKind::lossy: return true;
+    case FaultKind::lossy:
+    case FaultKind::repeat: return true;
     case FaultKind::cut:
     case FaultKind::cut_up:
     case FaultKind::cut_down:
@@ -121,7 +122,8 @@ bool World::strikes_one_link(FaultKind kind) {
     case FaultKind::jitter:
     case FaultKind::slow:
     case FaultKind::step:
-    case FaultKind::lossy: return true;
+    case FaultKind::lossy:
+    case FaultKind::repeat: return true;
   }
   return false;
 }
@@ -159,6 +161,7 @@ bool World::strike(Fault& fault) {
     case FaultKind::slow:
     case FaultKind::step:
     case FaultKind::lossy:
+    case FaultKind::repeat:
       // One at a time: together they would make the silence of a cut.
       struck = now_ >= links_[fault.link].hampered_until;
       if (struck) { strike_link(fault); }
@@ -268,6 +271,9 @@ void World::strike_link(const Fault& fault) {
         direction.loss_delay_max = never_death() - 200ms;
       }
       break;
+    case FaultKind::repeat:
+      now_and_then([](LinkDirection& direction) { direction.repeat_percent = 50; });
+      break;
     case FaultKind::slow:
       for (LinkDirection& direction : link.direction) { direction.bytes_per_s = 20'000; }
       break;
@@ -329,6 +335,9 @@ void World::heal(const Fault& fault) {
       break;
     case FaultKind::lossy:
       for (LinkDirection& direction : link.direction) { direction.loss_percent = 0; }
+      break;
+    case FaultKind::repeat:
+      for (LinkDirection& direction : link.direction) { direction.repeat_percent = 0; }
       break;
     case FaultKind::slow:
       for (std::size_t i = 0; i < 2; ++i) { link.direction[i].bytes_per_s = link.bytes_per_s[i]; }
