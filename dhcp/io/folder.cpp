@@ -42,7 +42,8 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   return out;
 }
 
-Result<void> write_file(const std::string& path, std::string_view text, mode_t mode) {
+Result<void> write_file(const std::string& path, std::string_view text, mode_t mode,
+                        Outlives outlives) {
   const auto present = read_file(path, text.size() + 1);
   if (present && *present == text) { return {}; }
   const std::string temporary = path + ".new";
@@ -55,6 +56,9 @@ Result<void> write_file(const std::string& path, std::string_view text, mode_t m
     left.remove_prefix(static_cast<std::size_t>(written));
   }
   if (fchmod(fd.get(), mode) != 0) { return fail_errno(errno, "set mode of " + temporary); }
+  if (outlives == Outlives::power && fdatasync(fd.get()) != 0) {
+    return fail_errno(errno, "sync " + temporary);
+  }
   if (rename(temporary.c_str(), path.c_str()) != 0) {
     return fail_errno(errno, "rename to " + path);
   }

@@ -134,6 +134,24 @@ Result<void> Store::end_group() {
   return committed;
 }
 
+Result<void> Store::begin_whole() {
+  EDGE_ASSERT(state_->group_depth > 0);
+  return state_->database.begin();
+}
+
+Result<void> Store::end_whole(Result<void> result) {
+  if (result) {
+    result = state_->database.commit();
+  } else {
+    state_->database.take_back();
+  }
+  if (!result) {
+    state_->forget_usage();
+    state_->note(result.error());
+  }
+  return result;
+}
+
 bool Store::make_room(const Error& error) {
   state_->refuse_new =
       error.code == Errc::no_space && state_->group_depth == 0 && state_->reserve.release();

@@ -173,11 +173,21 @@ class Store {
     return result;
   }
 
+  /// Runs `body` (returning Result<void>): all that it writes, or nothing when it returns an Error.
+  /// Pre: inside together(), whose commit it shares.
+  template <class Body>
+  Result<void> whole(Body&& body) {
+    EDGE_TRY(begin_whole());
+    return end_whole(body());
+  }
+
  private:
   struct State;
   explicit Store(std::unique_ptr<State> state);
   Result<void> begin_group();
   Result<void> end_group();
+  Result<void> begin_whole();
+  Result<void> end_whole(Result<void> result);
   /// True: the reserve was given up, trying again may help. At most once until the disk has room
   /// again.
   bool make_room(const Error& error);
