@@ -1,10 +1,9 @@
 """The daemon is killed at every point on the way of a guest's interface with two publications that come together, and go
-together, as in crash_points. On demand: minutes; in every run the same ways are gone with a fake kernel (unit CrashPointsTest)."""
+together, as in crash_points."""
 from lablib.crashpoints import CrashPoints
 from lablib.runner import load
 
 TOPOLOGY = "one"
-ON_DEMAND = True
 TIMEOUT_S = 1800
 
 

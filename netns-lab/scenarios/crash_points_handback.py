@@ -21,13 +21,18 @@ def run(lab):
         host.ip(*line.split())
     host.nft(handback.NFT)
     administrator = Administrator(lab, str(ours))
-    lab.expect(5, "no address is tentative", lambda: "tentative" not in host.run(["ip", "addr"]))
+
+    def settled():
+        lab.expect(5, "no address is tentative", lambda: "tentative" not in host.run(["ip", "addr"]))
+
+    settled()
     lab.console.start()
     with administrator:
         lab.step("taken and given back once: a link that was up once is not as new")
         taken(lab, points, 0)
         lab.host.stop()
         given_back(lab, points, 0)
+        settled()
         before = handback.picture(host)
         counts = {"start": 0, "purge": 0}
         number, way = 0, dict.fromkeys(counts, True)
@@ -43,9 +48,9 @@ def run(lab):
             lab.host.stop()
             way["purge"] = way["purge"] and given_back(lab, points, number)
             where = points.name() if way["purge"] else "-"
-            administrator.alive(f"after purge {number}")
             lab.host.purge()
-            lab.expect(5, "no address is tentative", lambda: "tentative" not in host.run(["ip", "addr"]))
+            administrator.alive(f"after purge {number}")
+            settled()
             left = handback.difference(before, handback.picture(host))
             lab.check(f"purge {number}, {where}: everything is as it was found", not left, left)
             for name, on in way.items():

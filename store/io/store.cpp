@@ -134,6 +134,11 @@ Result<void> Store::end_group() {
   return committed;
 }
 
+Result<void> Store::renew_install_id() {
+  EDGE_ASSIGN(const std::string fresh, random_uuid());
+  return put_setting("install_id", fresh);
+}
+
 Result<void> Store::begin_whole() {
   EDGE_ASSERT(state_->group_depth > 0);
   return state_->database.begin();

@@ -141,6 +141,9 @@ class Store {
   // --- Identity and settings
   // --------------------------------------------------------------------------
   Result<Identity> identity();
+  /// This store is another installation from now on: its numbers of events say nothing about those
+  /// of the one before.
+  Result<void> renew_install_id();
   /// A session epoch above every one handed out before.
   Result<std::int64_t> next_epoch();
   /// Raises the clock floor; a lower value changes nothing.

@@ -80,7 +80,11 @@ std::string_view to_string(SwitchReason reason) {
 Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
   deadline_.reset();
   const PathCandidate* active = active_ ? find(paths, *active_) : nullptr;
-  const auto best = best_path(paths);
+  // What is silent leaves another connection over the same adapter in doubt, though it is not
+  // suspect yet: a standby's heartbeat is slow.
+  const auto best = active != nullptr && active->silent
+                        ? second_path(paths, active->path).value_or(active->path)
+                        : best_path(paths);
   const bool gives_way = active != nullptr && gives_way_to(*active, *find(paths, *best));
   if (active == nullptr || gives_way) {
     if (gives_way && active->silent) { on_active_failed(active->adapter, now); }
@@ -106,7 +110,7 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
                 [&](const auto& lead) { return find(paths, lead.first) == nullptr; });
   if (winner == nullptr) { return {active_, SwitchReason::none}; }
 
-  const bool proven = active->unproven && !winner->unproven;
+  const bool proven = first_ && active->unproven && !winner->unproven;
   const bool preferred = preference(*winner) < preference(*active);
   active_ = winner->path;
   first_ = false;

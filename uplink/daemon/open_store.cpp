@@ -192,6 +192,8 @@ Result<StoreStart> rebuild_store(store::Store& store, const Config& config,
     EDGE_TRY(store.put_setting(
         "automatic_subnets",
         subnets_text(known ? known->automatic_subnets : kernel.automatic_subnets)));
+    // It numbers its events like the life that was lost: the Console would take them for those.
+    if (loss.behind) { EDGE_TRY(store.renew_install_id()); }
     EDGE_ASSIGN(out.settle_event, say_lost(store, loss, source, revision, out.kept));
     EDGE_TRY(store.put_setting(settle_setting, std::to_string(out.settle_event)));
     EDGE_TRY(store.put_setting(kept_links_setting, json::serialize(texts(out.kept))));

@@ -185,10 +185,12 @@ void World::arrive(const Event& event) {
 
 void World::arrive_again(const Event& event) {
   const End end = other(static_cast<End>(event.b));
-  const Connection& connection = connections_[event.a];
+  Connection& connection = connections_[event.a];
   if (!connection.attached[index_of(end)] || defer(end, event)) { return; }
   std::vector<tunnel::Frame> frames;
-  if (!tunnel::FrameDecoder().feed(*event.bytes, frames)) { problem("bytes do not decode again"); }
+  if (!connection.decoder[index_of(end)].feed(*event.bytes, frames)) {
+    problem("a correct peer's bytes do not decode");
+  }
   const tunnel::Session& session = process(end).endpoint->session();
   for (tunnel::Frame& frame : frames) {
     const std::uint64_t dropped = session.stats().duplicates;

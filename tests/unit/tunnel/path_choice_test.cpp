@@ -149,6 +149,36 @@ TEST_F(PathChooserTest, ASilentActivePathIsLeftAtOnce_ForOneThatIsHeard) {
   EXPECT_EQ(chooser.failback_hold("eth0", now), 120s);
 }
 
+TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherAdapterBeforeAnotherEndpoint) {
+  paths.push_back(path(kC, "eth0"));
+  b().rank = 1;
+  ASSERT_EQ(choose().active, kA);
+  a().suspect = a().silent = true;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+  EXPECT_EQ(chooser.failback_hold("eth0", now), 60s) << "it failed once";
+}
+
+TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherEndpointWhereThereIsNoOtherAdapter) {
+  paths = {path(kA, "eth0"), path(kC, "eth0")};
+  ASSERT_EQ(choose().active, kA);
+  a().suspect = a().silent = true;
+  EXPECT_EQ(choose(), (Choice{kC, SwitchReason::lost}));
+}
+
+TEST_F(PathChooserTest, ALeadThatAFailedPathLosesIsCalledFaster) {
+  b().srtt = 10ms;
+  a().srtt = 100ms;
+  a().rank = b().rank;
+  choose();
+  paths.erase(paths.begin() + 1);
+  ASSERT_EQ(choose().active, kA);
+  a().unproven = true;
+  paths.push_back(path(kC, "eth2"));
+  paths[1].srtt = 10ms;
+  choose();
+  EXPECT_EQ(after(30s), (Choice{kC, SwitchReason::faster})) << "nobody took it for want of another";
+}
+
 TEST_F(PathChooserTest, ADrainingPathIsBetterThanASilentOne) {
   choose();
   a().suspect = a().silent = true;

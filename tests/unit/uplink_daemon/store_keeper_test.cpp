@@ -213,6 +213,7 @@ TEST_F(StoreKeeperTest, WhatAnOldCopyOfTheStoreHadNotFinishedIsEndedAndNeverRun)
   const auto same = rebuild_store(copy, config, "hv-01", nothing, std::nullopt);
   ASSERT_TRUE(same) << same.error().what;
   EXPECT_EQ(copy.unfinished().value().size(), 2U) << "nothing newer is known: it is no copy";
+  const std::string install_id = copy.identity().value().install_id;
 
   LastKnown newer{.host_id = "hv-01", .revision = 9};
   newer.model = netmodel::Model::defaults();
@@ -222,6 +223,7 @@ TEST_F(StoreKeeperTest, WhatAnOldCopyOfTheStoreHadNotFinishedIsEndedAndNeverRun)
   EXPECT_NE(start->settle_event, 0);
   EXPECT_EQ(copy.newest_revision().value()->number, 9);
   EXPECT_TRUE(copy.unfinished().value().empty());
+  EXPECT_NE(copy.identity().value().install_id, install_id) << "its events count anew";
   const auto ended = copy.unacked_results(10).value();
   ASSERT_EQ(ended.size(), 2U);
   for (const auto& command : ended) {
