@@ -99,6 +99,44 @@ json::object event_json(const EventRow& row) {
           {"data", parse_or_null(row.data)}};
 }
 
+/// A command in a list, but for its state: the fleet may know that better.
+struct ListedCommand {
+  std::string id;
+  CommandState state = CommandState::queued;
+  std::string rest;  ///< Of its JSON, after the state: `"id":...}`.
+};
+struct CommandPage {
+  std::vector<ListedCommand> commands;
+  bool more = false;
+};
+struct EventPage {
+  std::vector<EventRow> rows;
+  std::int64_t last = 0;
+};
+
+/// The thread of the database makes the text: megabytes of JSON would hold heartbeats back.
+Result<CommandPage> read_commands(ConsoleDb& db, const std::string& host, std::size_t limit) {
+  EDGE_ASSIGN(const RecentCommands found, db.recent_commands(host, limit));
+  CommandPage out{.commands = {}, .more = found.more};
+  for (const CommandRow& row : found.rows) {
+    json::object shown = command_json(row, std::nullopt);
+    shown.erase("plan");
+    shown.erase("state");
+    out.commands.push_back(
+        {.id = row.id, .state = row.state, .rest = json::serialize(shown).substr(1)});
+  }
+  return out;
+}
+
+Result<EventPage> read_events(ConsoleDb& db, const Route& asked) {
+  EventPage out;
+  EDGE_ASSIGN(out.rows, db.events_of(asked.host, asked.after, asked.limit));
+  // What a client asks for may lie beyond all there is: the database was moved aside since.
+  EDGE_ASSIGN(out.last, out.rows.empty() ? db.last_event(asked.host)
+                                         : Result<std::int64_t>(out.rows.back().n));
+  return out;
+}
+
 }  // namespace
 
 HttpResponse response_of(const Problem& problem) {
@@ -202,18 +240,17 @@ asio::awaitable<HttpResponse> Api::post_command(Route route, std::string body) {
   if (!parsed) { co_return response_of(parsed.error()); }
   Host* host = fleet_.find(route.host);
   if (host->revoked()) { co_return revoked_problem(*host); }
-  if (host->full()) {
-    co_return problem(429, fmt::format("{} commands wait for host {}; send more when some are done",
-                                       Host::pending_max, route.host));
-  }
   const std::string id = parsed->id.empty() ? random_uuid() : parsed->id;
   const std::string message = command_message(id, *parsed);
+  const auto room = host->reserve(message.size());
+  if (!room) { co_return problem(429, room.error().what); }
   // Named before the co_await, here and below: GCC 12 destroys a closure that is a temporary of it
   // twice (seen with ASan).
   auto add = [host_id = route.host, id, message, now = wall_now()](ConsoleDb& db) {
     return db.add_command(host_id, id, message, now);
   };
   auto added = co_await db_.call(std::move(add));
+  host->release(message.size());
   if (!added) { co_return db_problem(added.error()); }
   if (added->added == Added::id_reuse) {
     co_return problem(
@@ -242,30 +279,31 @@ asio::awaitable<HttpResponse> Api::show_command(std::string host, std::string id
 
 asio::awaitable<HttpResponse> Api::list_commands(Route route) {
   auto query = [host = route.host, limit = route.limit](ConsoleDb& db) {
-    return db.recent_commands(host, limit);
+    return read_commands(db, host, limit);
   };
-  auto rows = co_await db_.call(std::move(query));
-  if (!rows) { co_return db_problem(rows.error()); }
-  json::array list;
+  const auto page = co_await db_.call(std::move(query));
+  if (!page) { co_return db_problem(page.error()); }
+  HttpResponse out;
+  out.body = R"({"commands":[)";
   const Host* host = fleet_.find(route.host);
-  for (const CommandRow& row : *rows) {
-    json::object shown = command_json(row, host->live_state(row.id));
-    shown.erase("plan");
-    list.emplace_back(std::move(shown));
+  for (const ListedCommand& one : page->commands) {
+    const CommandState state =
+        is_final(one.state) ? one.state : host->live_state(one.id).value_or(one.state);
+    if (out.body.back() != '[') { out.body += ','; }
+    out.body += fmt::format(R"({{"state":"{}",)", to_string(state));
+    out.body += one.rest;
   }
-  co_return json_response(json::object{{"commands", std::move(list)}});
+  out.body += fmt::format(R"(],"more":{}}})", page->more);
+  co_return out;
 }
 
 asio::awaitable<HttpResponse> Api::list_events(Route route) {
-  auto query = [host = route.host, after = route.after, limit = route.limit](ConsoleDb& db) {
-    return db.events_of(host, after, limit);
-  };
-  auto rows = co_await db_.call(std::move(query));
-  if (!rows) { co_return db_problem(rows.error()); }
+  auto query = [route](ConsoleDb& db) { return read_events(db, route); };
+  const auto page = co_await db_.call(std::move(query));
+  if (!page) { co_return db_problem(page.error()); }
   json::array list;
-  for (const EventRow& row : *rows) { list.emplace_back(event_json(row)); }
-  const std::int64_t last = rows->empty() ? std::max<std::int64_t>(route.after, 0) : rows->back().n;
-  co_return json_response(json::object{{"events", std::move(list)}, {"last", last}});
+  for (const EventRow& row : page->rows) { list.emplace_back(event_json(row)); }
+  co_return json_response(json::object{{"events", std::move(list)}, {"last", page->last}});
 }
 
 asio::awaitable<HttpResponse> Api::post_forward(Route route, std::string body) {
@@ -369,6 +407,13 @@ asio::awaitable<HttpResponse> Api::list_hosts() {
 asio::awaitable<std::string> Api::next_events(std::shared_ptr<Subscriber> subscriber,
                                               std::shared_ptr<std::int64_t> cursor) {
   std::string out;
+  if (*cursor > feed_.last_seq()) {
+    // A number of a database that was moved aside: of this one the client has heard nothing. What
+    // it got from this one is no larger, for the worker says `stored` before it answers a read.
+    *cursor = 0;
+    out = fmt::format("id: 0\nevent: reset\ndata: {{\"last\":{}}}\n\n", feed_.last_seq());
+    co_return out;
+  }
   if (*cursor >= feed_.last_seq() && subscriber->updates.empty() && !subscriber->ended) {
     subscriber->wake.expires_after(kStreamComment);
     static_cast<void>(co_await subscriber->wake.async_wait(asio::as_tuple(asio::use_awaitable)));

@@ -45,6 +45,23 @@ constexpr const char* kMigrations[] = {
      "CREATE INDEX former_host ON former(host,seq);"),
 };
 
+/// Of no schema: a program of before reads a file that has it, and keeps it up to date.
+constexpr const char* kOwnIndex =
+    "CREATE INDEX IF NOT EXISTS commands_own ON commands(host,seq) WHERE message='{}'";
+
+// None reads a table from end to end: it would hold up every other job for as long.
+constexpr std::string_view kPruneCommands =
+    "DELETE FROM commands WHERE finished IS NOT NULL"
+    " AND seq<=(SELECT max(seq) FROM commands)-?1";
+constexpr std::string_view kPruneEvents =
+    "DELETE FROM events WHERE host=?1 AND n<=(SELECT n FROM events WHERE host=?1"
+    " ORDER BY n DESC LIMIT 1 OFFSET ?2)";
+constexpr std::string_view kPruneOwn =
+    "DELETE FROM commands WHERE host=?1 AND message='{}' AND finished IS NOT NULL"
+    " AND seq<=(SELECT seq FROM commands WHERE host=?1 AND message='{}'"
+    " ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+constexpr std::string_view kPrune[] = {kPruneCommands, kPruneEvents, kPruneOwn};
+
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
 
@@ -117,7 +134,21 @@ bool same_json(std::string_view a, std::string_view b) {
 
 Result<ConsoleDb> ConsoleDb::open(const std::string& path, DbLimits limits) {
   EDGE_ASSIGN(store::OpenedDatabase opened, store::open_database(path, kMigrations));
-  return ConsoleDb(std::move(opened), limits);
+  // A disk that is full must not keep the Console from starting: without it prune() takes longer.
+  static_cast<void>(opened.database.execute(kOwnIndex));
+  ConsoleDb db(std::move(opened), limits);
+  EDGE_TRY(db.remember_hosts());
+  return db;
+}
+
+/// What they wrote before the last end may not have been pruned.
+Result<void> ConsoleDb::remember_hosts() {
+  EDGE_ASSIGN(Query rows, database_.query("SELECT id FROM hosts"));
+  while (true) {
+    EDGE_ASSIGN(const bool found, rows.step());
+    if (!found) { return {}; }
+    unpruned_.try_emplace(rows.text(0));
+  }
 }
 
 Result<std::vector<HostRow>> ConsoleDb::hosts() {
@@ -196,14 +227,20 @@ Result<CommandRow> ConsoleDb::finish_command(std::string_view host, std::string_
                                              CommandState state, std::string_view result,
                                              WallTime now) {
   return database_.transaction([&]() -> Result<CommandRow> {
-    {
+    EDGE_ASSIGN(auto known, command(host, id));
+    if (known && known->finished) { return std::move(*known); }
+    // An upsert uses up a seq also where it only updates, and prune() counts in those.
+    if (known) {
+      EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET state=?3,result=?4,finished=?5"
+                                             " WHERE host=?1 AND id=?2"));
+      EDGE_TRY(row.bind(host, id, to_string(state), result, to_ms(now)).run());
+    } else {
       EDGE_ASSIGN(
           Query row,
           database_.query("INSERT INTO commands(host,id,message,state,result,queued,finished)"
-                          " VALUES(?1,?2,'{}',?3,?4,?5,?5) ON CONFLICT(host,id) DO UPDATE SET"
-                          " state=excluded.state,result=excluded.result,"
-                          "finished=excluded.finished WHERE finished IS NULL"));
+                          " VALUES(?1,?2,'{}',?3,?4,?5,?5)"));
       EDGE_TRY(row.bind(host, id, to_string(state), result, to_ms(now)).run());
+      unpruned_.try_emplace(std::string(host));
     }
     EDGE_ASSIGN(auto found, command(host, id));
     if (!found) { return fail(Errc::corrupt, "a command vanished while its result was stored"); }
@@ -217,12 +254,23 @@ Result<std::vector<CommandRow>> ConsoleDb::unfinished() {
   return all_rows(std::move(rows), to_command);
 }
 
-Result<std::vector<CommandRow>> ConsoleDb::recent_commands(std::string_view host,
-                                                           std::size_t limit) {
+Result<RecentCommands> ConsoleDb::recent_commands(std::string_view host, std::size_t limit) {
   EDGE_ASSIGN(Query rows,
               database_.query(std::string(kCommand) + "WHERE host=?1 ORDER BY seq DESC LIMIT ?2"));
-  rows.bind(host, limit);
-  return all_rows(std::move(rows), to_command);
+  rows.bind(host, limit + 1);  // One more tells whether there are more.
+  RecentCommands out;
+  std::size_t bytes = 0;
+  while (true) {
+    EDGE_ASSIGN(const bool found, rows.step());
+    if (!found) { return out; }
+    out.more = out.rows.size() == limit;
+    if (out.more) { return out; }
+    CommandRow row = to_command(rows);
+    bytes += row.message.size() + row.result.size();
+    out.more = !out.rows.empty() && bytes > limits_.recent_bytes_max;
+    if (out.more) { return out; }
+    out.rows.push_back(std::move(row));
+  }
 }
 
 Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
@@ -251,7 +299,7 @@ Result<void> ConsoleDb::count_events(std::span<const EventRow> events) {
   if (since.events < limits_.unpruned_events_max && since.bytes < limits_.unpruned_bytes_max) {
     return {};
   }
-  unpruned_.erase(host);
+  since = {};
   EDGE_ASSIGN(Query old,
               database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
                               " row_number() OVER newest AS age,"
@@ -278,6 +326,12 @@ Result<std::vector<EventRow>> ConsoleDb::events_since(std::int64_t seq, std::siz
 
 Result<std::int64_t> ConsoleDb::last_seq() {
   return database_.integer("SELECT coalesce(max(seq),0) FROM events");
+}
+
+Result<std::int64_t> ConsoleDb::last_event(std::string_view host) {
+  EDGE_ASSIGN(Query row, database_.query("SELECT coalesce(max(n),0) FROM events WHERE host=?1"));
+  EDGE_ASSIGN(const bool found, row.bind(host).step());
+  return found ? row.integer(0) : 0;
 }
 
 Result<void> ConsoleDb::add_forward(const ForwardRow& forward) {
@@ -362,27 +416,30 @@ Result<std::vector<FormerRow>> ConsoleDb::former(std::string_view host) {
   });
 }
 
-Result<std::int64_t> ConsoleDb::prune() {
-  return database_.transaction([&]() -> Result<std::int64_t> {
-    EDGE_ASSIGN(Query events,
-                database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
-                                " row_number() OVER (PARTITION BY host ORDER BY n DESC) AS age"
-                                " FROM events) WHERE age>?1)"));  // By the index alone.
-    EDGE_TRY(events.bind(limits_.events_per_host_max).run());
-    std::int64_t dropped = database_.changes();
-    EDGE_ASSIGN(Query commands,
-                database_.query("DELETE FROM commands WHERE finished IS NOT NULL AND seq NOT IN"
-                                " (SELECT seq FROM commands ORDER BY seq DESC LIMIT ?1)"));
+Result<Pruned> ConsoleDb::prune() {
+  return database_.transaction([&]() -> Result<Pruned> {
+    Pruned out;
+    EDGE_ASSIGN(Query commands, database_.query(kPruneCommands));
     EDGE_TRY(commands.bind(limits_.commands_max).run());
-    dropped += database_.changes();
-    EDGE_ASSIGN(Query own,
-                database_.query("DELETE FROM commands WHERE seq IN (SELECT seq FROM (SELECT seq,"
-                                " row_number() OVER (PARTITION BY host ORDER BY seq DESC) AS age"
-                                " FROM commands WHERE message='{}') WHERE age>?1)"));
-    EDGE_TRY(own.bind(limits_.own_per_host_max).run());
-    dropped += database_.changes();
-    return dropped;
+    out.dropped += database_.changes();
+    EDGE_ASSIGN(Query events, database_.query(kPruneEvents));
+    EDGE_ASSIGN(Query own, database_.query(kPruneOwn));
+    // In the order of their names: who writes all the time has one turn in a round, as everybody.
+    auto next = unpruned_.upper_bound(pruned_to_);
+    for (std::size_t n = 0; n < limits_.prune_hosts_max && next != unpruned_.end(); ++n) {
+      EDGE_TRY(events.bind(next->first, limits_.events_per_host_max).run());
+      out.dropped += database_.changes();
+      EDGE_TRY(own.bind(next->first, limits_.own_per_host_max).run());
+      out.dropped += database_.changes();
+      pruned_to_ = next->first;
+      next = unpruned_.erase(next);
+    }
+    out.more = next != unpruned_.end();
+    if (!out.more) { pruned_to_.clear(); }
+    return out;
   });
 }
+
+std::span<const std::string_view> ConsoleDb::prune_statements() { return kPrune; }
 
 }  // namespace edge::console

@@ -26,6 +26,18 @@ struct AddOutcome {
   CommandRow row;  ///< What is on disk under this id.
 };
 
+/// Newest first.
+struct RecentCommands {
+  std::vector<CommandRow> rows;
+  bool more = false;  ///< Older ones were left out.
+};
+
+/// What one turn of prune() did.
+struct Pruned {
+  std::int64_t dropped = 0;  ///< Rows.
+  bool more = false;         ///< Hosts are left for the next turn.
+};
+
 struct DbLimits {
   std::int64_t events_per_host_max = 20'000;
   std::int64_t event_bytes_per_host_max = 16LL << 20;  ///< Of `data`.
@@ -33,8 +45,10 @@ struct DbLimits {
   std::int64_t unpruned_bytes_max = 2LL << 20;
   std::int64_t issued_per_host_max = 200;
   std::int64_t former_per_host_max = 3;
-  std::int64_t commands_max = 500'000;    ///< Finished ones beyond go, oldest first.
-  std::int64_t own_per_host_max = 1'000;  ///< Of those, commands of a host's own.
+  std::int64_t commands_max = 500'000;      ///< Finished ones beyond go, oldest first.
+  std::int64_t own_per_host_max = 1'000;    ///< Of those, commands of a host's own.
+  std::size_t recent_bytes_max = 4U << 20;  ///< Of messages and results in one list, or one row.
+  std::size_t prune_hosts_max = 64;         ///< In one turn: a host takes a millisecond or two.
 };
 
 /// Synchronous; every write is on disk when it returns (inside together(): when that returns).
@@ -62,8 +76,8 @@ class ConsoleDb {
   Result<std::optional<CommandRow>> command(std::string_view host, std::string_view id);
   /// In order of arrival, over all hosts.
   Result<std::vector<CommandRow>> unfinished();
-  /// Newest first.
-  Result<std::vector<CommandRow>> recent_commands(std::string_view host, std::size_t limit);
+  /// At most `limit`, and of recent_bytes_max together.
+  Result<RecentCommands> recent_commands(std::string_view host, std::size_t limit);
 
   /// All of one host. Known numbers are skipped. Returns the seq of the newest event of all hosts.
   Result<std::int64_t> add_events(std::span<const EventRow> events);
@@ -71,6 +85,8 @@ class ConsoleDb {
                                           std::size_t limit);
   Result<std::vector<EventRow>> events_since(std::int64_t seq, std::size_t limit);
   Result<std::int64_t> last_seq();
+  /// The newest n of one host; 0: it has none.
+  Result<std::int64_t> last_event(std::string_view host);
 
   Result<void> add_forward(const ForwardRow& forward);
   Result<void> remove_forward(std::string_view host, std::string_view id);
@@ -87,8 +103,11 @@ class ConsoleDb {
   /// Newest first.
   Result<std::vector<FormerRow>> former(std::string_view host);
 
-  /// Keeps the tables within their limits. Returns rows dropped.
-  Result<std::int64_t> prune();
+  /// Keeps the tables within their limits: all commands, and of the hosts that wrote since their
+  /// last turn the next prune_hosts_max.
+  Result<Pruned> prune();
+  /// What prune() runs, for a look at the plans.
+  static std::span<const std::string_view> prune_statements();
 
   template <class Body>
   auto together(Body&& body) -> std::invoke_result_t<Body&> {
@@ -107,10 +126,12 @@ class ConsoleDb {
     std::int64_t bytes = 0;
   };
   Result<void> count_events(std::span<const EventRow> events);
+  Result<void> remember_hosts();
 
   store::OpenOutcome outcome_;
   DbLimits limits_;
-  std::map<std::string, Unpruned, std::less<>> unpruned_;  ///< By host.
+  std::map<std::string, Unpruned, std::less<>> unpruned_;  ///< By host: those that wrote.
+  std::string pruned_to_;  ///< The last host of this round; empty: one begins.
 };
 
 }  // namespace edge::console

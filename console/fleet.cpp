@@ -30,7 +30,8 @@ Fleet::Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions 
           }) {
   for (HostRow& row : hosts) { make(std::move(row)); }
   for (CommandRow& row : unfinished) {
-    if (Host* host = find(row.host); host != nullptr) { host->submit(std::move(row)); }
+    Host& host = expect(row.host);  // One whose row the disk never took has its commands too.
+    host.submit(std::move(row));
   }
 }
 

@@ -15,7 +15,8 @@ namespace edge::console {
 /// Time: those of its hosts. Threads: the io_context's.
 class Fleet {
  public:
-  /// `hosts` and `unfinished` as the database has them; `seed` draws session ids and jitter.
+  /// `hosts` and `unfinished` as the database has them: a command may be there and its host's row
+  /// not. `seed` draws session ids and jitter.
   Fleet(boost::asio::io_context& io, DbWorker& db, Feed& feed, HostOptions options,
         std::uint64_t seed, std::vector<HostRow> hosts, std::vector<CommandRow> unfinished);
 

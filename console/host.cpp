@@ -72,6 +72,8 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
       retry_timer_(io),
       lines_(row_.id, log_lines_burst, std::chrono::seconds(1)),
       unread_bytes_max_(options.unread_bytes_max),
+      pending_bytes_max_(options.pending_bytes_max),
+      fleet_pending_bytes_max_(options.fleet_pending_bytes_max),
       signer_(options.signer),
       renewal_spread_(options.renewal_spread) {
   snapshot_ = std::exchange(row_.snapshot, {});
@@ -116,15 +118,14 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
                hello.install_id, row_.install_id);
     row_.event_base = event_seen_;  // It counts its events from 1 again.
     keep_former_model();
+    forget_confirms();
   }
   if (row_.install_id != hello.install_id || row_.boot_id != hello.boot_id ||
       row_.software != hello.software) {
     row_.install_id = hello.install_id;
     row_.boot_id = hello.boot_id;
     row_.software = hello.software;
-    db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
-            [](const Result<void>&) {
-            });  // Said again with the next HELLO that differs, or when it goes.
+    store_row();
   }
   pump();
   announce();
@@ -220,6 +221,7 @@ void Host::run(tunnel::Action action) {
     untaken_ = 0;
     for (auto& [seq, pending] : pending_) {
       pending.untaken = false;
+      pending.abort_said = false;
       if (!pending.finishing) { unsent_.push_back(seq); }
     }
     set_online(true);
@@ -336,9 +338,25 @@ void Host::set_online(bool online) {
   if (online_ == online) { return; }
   online_ = online;
   row_.changed = wall_now();
-  db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
+  store_row();
   if (!online && snapshot_dirty_) { store_snapshot(); }
   announce();
+}
+
+/// A host without a row is one that was never seen, after a restart: what the disk does not take is
+/// tried again. Answers come in order, so the last one tells how it stands.
+void Host::store_row() {
+  db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
+          [this](const Result<void>& stored) {
+            const bool failed_before = std::exchange(row_dirty_, !stored);
+            if (stored) { return; }
+            ++counters_.db_failures;
+            if (!failed_before) {
+              spdlog::error("host.not_stored host={} reason=\"{}\": trying again every {} s",
+                            row_.id, stored.error().what, retry_period.count());
+            }
+            retry_later();
+          });
 }
 
 HostRow Host::row_with(std::optional<Revocation> revoked) const {
@@ -374,31 +392,6 @@ std::size_t Host::waiting_bytes() const {
     held += connection->stream().queued_bytes() + connection->partial_bytes();
   }
   return held;
-}
-
-void Host::submit(CommandRow row) {
-  const std::int64_t seq = row.seq;
-  if (is_final(row.state) || pending_.contains(seq)) { return; }
-  pending_by_id_[row.id] = seq;
-  pending_.emplace(seq, Pending{.row = std::move(row), .finishing = false, .waiters = {}});
-  if (session_.established()) { unsent_.push_back(seq); }
-  pump();
-}
-
-std::optional<CommandState> Host::live_state(std::string_view command_id) const {
-  const auto found = pending_by_id_.find(command_id);
-  if (found == pending_by_id_.end()) { return std::nullopt; }
-  return pending_.at(found->second).row.state;
-}
-
-bool Host::notify_final(std::string_view command_id,
-                        const std::shared_ptr<boost::asio::steady_timer>& timer) {
-  const auto found = pending_by_id_.find(command_id);
-  if (found == pending_by_id_.end()) { return false; }
-  auto& waiters = pending_.at(found->second).waiters;
-  std::erase_if(waiters, [](const auto& one) { return one.expired(); });
-  waiters.push_back(timer);
-  return true;
 }
 
 void Host::send_away(const tunnel::Goaway& goaway) {

@@ -42,6 +42,9 @@ struct HostOptions {
   /// What one host does not read, over all its paths: beyond, the fullest path is given up.
   std::size_t unread_bytes_max = 4UZ << 20;
   std::size_t db_jobs_max = 20'000;  ///< Waiting ones, above which nobody new is let in.
+  /// Commands on their way are kept whole until their results are on disk.
+  std::size_t pending_bytes_max = 16UZ << 20;              ///< Of one host.
+  std::size_t fleet_pending_bytes_max = 1UZ << 30;         ///< Of all hosts together.
   std::shared_ptr<const tunnel::IdentitySigner> signer{};  ///< null: renews no certificates.
   std::chrono::seconds renewal_spread{600};  ///< Within which a fleet asks for new ones.
 };
@@ -63,6 +66,8 @@ struct FleetCounters {
   std::uint64_t db_failures = 0;
   std::uint64_t identities_signed = 0;
   std::uint64_t versions_refused = 0;
+  /// No count since the start: of the commands that are on their way now.
+  std::size_t pending_bytes = 0;
 };
 
 /// What makes nothing get lost: a command is on disk before it is queued here, a result before it
@@ -109,19 +114,25 @@ class Host final : public ConnectionOwner {
   /// result stay as they are. The doorstep lets nobody in from then on.
   void set_revoked(std::optional<Revocation> revoked);
 
+  // host_commands.cpp
+  /// Room for one more command, kept until release(): what is being written to the disk counts too.
+  /// Errors: no_space, with the limit and what to do.
+  Result<void> reserve(std::size_t message_bytes);
+  /// Pre: reserve() of as many bytes.
+  void release(std::size_t message_bytes);
   /// A command that is on disk. Known ones are ignored.
   void submit(CommandRow row);
-  /// Room for one more? A full queue is the caller's to refuse.
-  bool full() const { return pending_.size() >= pending_max; }
   std::size_t pending() const { return pending_.size(); }
   /// State of a command on its way; nullopt: it is finished, or unknown.
   std::optional<CommandState> live_state(std::string_view command_id) const;
   /// The timer is cancelled when the command is final. False: it is not on its way.
   bool notify_final(std::string_view command_id,
                     const std::shared_ptr<boost::asio::steady_timer>& timer);
-  /// Tells the host that the Console confirms the command's effect.
+  /// Tells the host that the Console confirms the command's effect, again in each new session until
+  /// its result is there. Errors: conflict (no trial that waits for it), no_space.
   Result<void> confirm(std::string_view command_id);
-  /// Tells the host to end the trial of this command now.
+  /// Tells the host to end the trial of this command now, again in each new session as above; it is
+  /// never confirmed from then on. Errors: conflict (the host does not have it), no_space.
   Result<void> abort(std::string_view command_id);
   /// Tells the host to renew its certificate now. Errors: unsupported (no signer), transient
   /// (offline).
@@ -175,10 +186,14 @@ class Host final : public ConnectionOwner {
   void on_partial(Connection& connection) override;
 
  private:
+  /// An operator's, about a command on its way. Accepted is not yet heard: a session may end.
+  enum class Word : std::uint8_t { none, confirm, abort };
   struct Pending {
     CommandRow row;
-    bool finishing = false;  ///< Its result is on the way to the disk.
-    bool untaken = false;    ///< Its result came while too many were: asked for again.
+    bool finishing = false;   ///< Its result is on the way to the disk.
+    bool untaken = false;     ///< Its result came while too many were: asked for again.
+    Word word = Word::none;   ///< In memory only.
+    bool abort_said = false;  ///< In the present session.
     std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
   };
   struct Failure {
@@ -201,12 +216,20 @@ class Host final : public ConnectionOwner {
   void set_online(bool online);
   void announce();
   void arm_timer();
+  void store_row();
   Connection* find(PathId path);
 
   // host_identity.cpp
   std::string signer_offer(bool now) const;
   void on_renew(const boost::json::object& message);
   boost::json::value shown_certificate() const;
+
+  // host_commands.cpp
+  Pending* pending_of(std::string_view command_id);
+  void hold(std::size_t message_bytes);
+  void let_go(std::size_t message_bytes);
+  void say_word(Pending& pending, CommandState heard);
+  void forget_confirms();
 
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
@@ -239,6 +262,7 @@ class Host final : public ConnectionOwner {
   FleetCounters& counters_;
   const FleetPace& pace_;
   HostRow row_;
+  bool row_dirty_ = false;  ///< The disk did not take it.
   tunnel::Session session_;
   /// A handler that was already queued when its timer went does not see the cancellation: it asks
   /// this.
@@ -261,6 +285,8 @@ class Host final : public ConnectionOwner {
 
   std::map<std::int64_t, Pending> pending_;  ///< By seq.
   std::map<std::string, std::int64_t, std::less<>> pending_by_id_;
+  std::size_t pending_bytes_ = 0;  ///< Of their messages, those reserved included.
+  std::size_t reserved_ = 0;       ///< Commands.
   Fifo<std::int64_t> unsent_;
   std::map<std::string, std::shared_ptr<Answer>> questions_;  ///< By id.
   Fifo<std::string> replies_;  ///< For channel 1, ahead of commands: acks and confirms.
@@ -298,6 +324,8 @@ class Host final : public ConnectionOwner {
   bool retry_armed_ = false;
   LogLines lines_;  ///< About its paths and sessions.
   std::size_t unread_bytes_max_;
+  std::size_t pending_bytes_max_;
+  std::size_t fleet_pending_bytes_max_;
   std::shared_ptr<const tunnel::IdentitySigner> signer_;
   std::chrono::seconds renewal_spread_;
   /// A signature costs, and so does its record.

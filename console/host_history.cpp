@@ -1,5 +1,4 @@
-// Host: the end of a trial on demand, and questions that the host answers; what it had before it
-// lost its store.
+// Host: questions that the host answers; what it had before it lost its store.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
@@ -10,23 +9,6 @@
 namespace edge::console {
 
 namespace json = boost::json;
-
-Result<void> Host::abort(std::string_view command_id) {
-  const auto state = live_state(command_id);
-  if (!state) {
-    return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
-  }
-  if (*state < CommandState::stored) {
-    return fail(Errc::conflict,
-                fmt::format("command {} is {}: only one that the host has can be ended", command_id,
-                            to_string(*state)));
-  }
-  if (!say(json::serialize(json::object{{"type", "abort"}, {"id", command_id}}))) {
-    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
-  }
-  pump();
-  return {};
-}
 
 Result<void> Host::ask(const std::string& id, const json::object& question,
                        std::shared_ptr<Answer> answer) {

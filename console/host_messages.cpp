@@ -41,12 +41,6 @@ std::string reply(std::string_view type, std::string_view id) {
   return json::serialize(json::object{{"type", type}, {"id", id}});
 }
 
-bool says_manual(std::string_view command) {
-  boost::system::error_code ec;
-  const json::value parsed = json::parse(command, ec, {}, {.max_depth = kDepthMax});
-  return !ec && parsed.is_object() && text_of(parsed.get_object(), "confirm") == "manual";
-}
-
 }  // namespace
 
 void Host::deliver(Channel channel, std::string_view text) {
@@ -73,26 +67,19 @@ void Host::deliver(Channel channel, std::string_view text) {
 void Host::on_command_message(const json::object& message, std::string_view text) {
   const std::string_view type = text_of(message, "type");
   const std::string id(text_of(message, "id"));
-  const auto found = pending_by_id_.find(id);
-  Pending* pending = found == pending_by_id_.end() ? nullptr : &pending_.at(found->second);
+  Pending* pending = pending_of(id);
   if (type == "stored") {
-    if (pending != nullptr && pending->row.state < CommandState::stored) {
-      set_state(*pending, CommandState::stored);
-    }
-    return;
+    if (pending == nullptr) { return; }
+    if (pending->row.state < CommandState::stored) { set_state(*pending, CommandState::stored); }
+    return say_word(*pending, CommandState::stored);
   }
   if (type == "history") { return on_answer(id, message); }
   if (type == "renew") { return on_renew(message); }
   const auto state = parse_command_state(text_of(message, "state"));
   if (type == "state" && state && !is_final(*state)) {
-    if (pending != nullptr && *state > pending->row.state) { set_state(*pending, *state); }
-    // Hearing of it over the changed network is what there is to confirm; a person may want to
-    // look first.
-    if (pending != nullptr && *state == CommandState::confirming &&
-        !says_manual(pending->row.message)) {
-      say(reply("confirm", id));
-      pump();
-    }
+    if (pending == nullptr) { return; }
+    if (*state > pending->row.state) { set_state(*pending, *state); }
+    say_word(*pending, *state);
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
     on_result(id, *state, std::string(text), message);
   } else {
@@ -198,29 +185,13 @@ void Host::result_stored(const CommandRow& row) {
     for (const auto& waiter : pending.waiters) {
       if (const auto timer = waiter.lock()) { timer->cancel(); }
     }
+    let_go(pending.row.message.size());
     pending_.erase(found->second);
     pending_by_id_.erase(found);
   }
   say(reply("result_ack", row.id));
   ask_for_untaken();
   pump();
-}
-
-Result<void> Host::confirm(std::string_view command_id) {
-  const auto state = live_state(command_id);
-  if (!state) {
-    return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
-  }
-  if (*state != CommandState::confirming) {
-    return fail(Errc::conflict, fmt::format("command {} is {}: only one that is confirming can be "
-                                            "confirmed",
-                                            command_id, to_string(*state)));
-  }
-  if (!say(reply("confirm", command_id))) {
-    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
-  }
-  pump();
-  return {};
 }
 
 void Host::on_event(const json::object& message) {
@@ -305,6 +276,7 @@ void Host::retry_later() {
     if (alive.expired()) { return; }
     retry_armed_ = false;
     if (ec) { return; }
+    if (row_dirty_) { store_row(); }
     for (const auto& result : std::exchange(results_to_retry_, {})) {
       results_storing_bytes_ -= result.text.size();
       store_result(result.command_id, result.state, result.text);
@@ -355,9 +327,7 @@ bool Host::saw_revision(const json::object& message) {
 
 /// On disk before the result that told it is acknowledged: the worker keeps the order.
 void Host::store_revision(const json::object& message) {
-  if (!saw_revision(message)) { return; }
-  db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); },
-          [](const Result<void>&) {});  // Said again with the next snapshot after a restart.
+  if (saw_revision(message)) { store_row(); }
 }
 
 json::object Host::snapshot_object() const {
@@ -380,9 +350,7 @@ void Host::complain(const std::string& what) {
 void Host::store_snapshot() {
   snapshot_dirty_ = false;
   snapshot_stored_at_ = mono_now();
-  if (std::exchange(revision_dirty_, false)) {
-    db_.run([row = row_](ConsoleDb& db) { return db.put_host(row); }, [](const Result<void>&) {});
-  }
+  if (std::exchange(revision_dirty_, false)) { store_row(); }
   db_.run([host = row_.id, text = snapshot_,
            now = wall_now()](ConsoleDb& db) { return db.put_snapshot(host, text, now); },
           [](const Result<void>&) {});  // The next snapshot comes anyway.

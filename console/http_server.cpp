@@ -1,14 +1,22 @@
 #include "console/http_server.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <exception>
+#include <list>
+#include <optional>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -23,6 +31,20 @@ using asio::ip::tcp;
 namespace {
 constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
 using Parser = http::request_parser<http::string_body>;
+
+/// How often a connection is looked at that waits for the end of a command.
+constexpr std::chrono::seconds kLookPeriod{1};
+
+/// Who talks on a connection, by the last request.
+enum class Caller : std::uint8_t { stranger, holder };
+
+/// One connection.
+struct Visitor {
+  explicit Visitor(tcp::socket socket) : stream(std::move(socket)) {}
+  beast::tcp_stream stream;
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+  Caller caller = Caller::stranger;
+};
 }  // namespace
 
 struct HttpServer::State {
@@ -33,6 +55,8 @@ struct HttpServer::State {
   tcp::acceptor acceptor;
   asio::steady_timer room;  ///< Cancelled when a connection ends.
   unsigned connections = 0;
+  unsigned waiting = 0;            ///< Those of them that wait for the end of a command.
+  std::list<Visitor*> visitors{};  ///< By arrival.
   bool stopped = false;
 };
 
@@ -116,9 +140,6 @@ asio::awaitable<void> write_stream(beast::tcp_stream& stream, Api& api, std::int
   }
 }
 
-/// Who talks on a connection, by the last request.
-enum class Caller : std::uint8_t { stranger, holder };
-
 /// Reads one request; of a stranger's the header only. The error of Beast; none: `parser` holds it.
 asio::awaitable<beast::error_code> read_request(beast::tcp_stream& stream,
                                                 beast::flat_buffer& buffer, Parser& parser,
@@ -143,15 +164,75 @@ asio::awaitable<beast::error_code> read_request(beast::tcp_stream& stream,
   co_return ec;
 }
 
-/// One connection, request after request.
-asio::awaitable<void> converse(beast::tcp_stream& stream, Api& api, HttpLimits limits,
+/// Between a connection and the answer that it waits for.
+struct LongWait {
+  explicit LongWait(const asio::any_io_executor& executor) : look(executor) {}
+  asio::cancellation_signal gave_up;
+  asio::steady_timer look;  ///< Cancelled when the answer is there.
+  std::optional<HttpResponse> answer;
+  std::exception_ptr thrown;
+};
+
+/// May the answer come minutes later? `?wait` is the only parameter of that call.
+bool asks_to_wait(const HttpRequest& request) {
+  const auto asked = route(request.method, request.target);
+  return asked && asked->call == Call::post_command && asked->wait_s > 0;
+}
+
+/// Has the other end closed? Bytes of it that nobody has read hide nothing from poll(2).
+bool has_left(tcp::socket& socket) {
+  pollfd one{.fd = socket.native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&one, 1, 0) > 0;
+}
+
+/// Cancelled, it waits no longer and does all the rest.
+asio::awaitable<HttpResponse> answer_to_the_end(Api& api, HttpRequest request) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  HttpResponse out = co_await api.answer(std::move(request));
+  co_return out;
+}
+
+/// Nothing is read while a command's end is waited for, so the connection is looked at: a client
+/// that has closed it waits no more, and has its answer at once if it only ended its half. Told
+/// again each time, for the wait may begin after the client went.
+asio::awaitable<HttpResponse> answer_while_heard(beast::tcp_stream& stream, Api& api,
+                                                 HttpRequest request, unsigned& waiting) {
+  struct Counted {
+    unsigned& count;
+    ~Counted() { --count; }
+  };
+  ++waiting;
+  const Counted counted{waiting};
+  const auto wait = std::make_shared<LongWait>(stream.get_executor());
+  auto answering = answer_to_the_end(api, std::move(request));
+  auto take = [wait](std::exception_ptr thrown, HttpResponse said) {
+    wait->thrown = std::move(thrown);
+    wait->answer = std::move(said);
+    wait->look.cancel();
+  };
+  auto answered = asio::bind_cancellation_slot(wait->gave_up.slot(), std::move(take));
+  asio::co_spawn(stream.get_executor(), std::move(answering), std::move(answered));
+  while (!wait->answer) {
+    wait->look.expires_after(kLookPeriod);
+    static_cast<void>(co_await wait->look.async_wait(tuple_awaitable));
+    if (!wait->answer && has_left(stream.socket())) {
+      wait->gave_up.emit(asio::cancellation_type::terminal);
+    }
+  }
+  if (wait->thrown) { std::rethrow_exception(wait->thrown); }
+  co_return std::move(*wait->answer);
+}
+
+/// One connection, request after request; of a stranger one.
+asio::awaitable<void> converse(Visitor& visitor, Api& api, HttpLimits limits, unsigned& waiting,
                                std::shared_ptr<const bool> stop) {
+  beast::tcp_stream& stream = visitor.stream;
   beast::flat_buffer buffer;
   bool keep = true;
-  Caller caller = Caller::stranger;
   while (keep && !*stop) {
     Parser parser;
-    const beast::error_code ec = co_await read_request(stream, buffer, parser, api, caller, limits);
+    const beast::error_code ec =
+        co_await read_request(stream, buffer, parser, api, visitor.caller, limits);
     if (ec) {
       auto said = answer_to_garbage(ec, limits);
       if (said) {
@@ -160,9 +241,22 @@ asio::awaitable<void> converse(beast::tcp_stream& stream, Api& api, HttpLimits l
       co_return;
     }
     const bool head = parser.get().method() == http::verb::head;
-    keep = parser.get().keep_alive() && parser.is_done();  // A body was left unread.
-    stream.expires_never();                                // The answer may wait for a command.
-    HttpResponse answer = co_await api.answer(to_request(parser));
+    const bool holder = visitor.caller == Caller::holder;
+    // Of a stranger's request the body is unread, and its seat is for somebody else.
+    keep = holder && parser.get().keep_alive();
+    stream.expires_never();  // The answer may wait for a command.
+    HttpRequest request = to_request(parser);
+    bool waits = holder && asks_to_wait(request);
+    if (waits && waiting >= limits.connections_max / 2) {
+      request.target.resize(request.target.find('?'));  // As with wait=0: 202.
+      waits = false;
+    }
+    HttpResponse answer;
+    if (waits) {
+      answer = co_await answer_while_heard(stream, api, std::move(request), waiting);
+    } else {
+      answer = co_await api.answer(std::move(request));
+    }
     if (answer.stream_after) {
       co_await write_stream(stream, api, *answer.stream_after, limits);
       co_return;
@@ -180,25 +274,49 @@ asio::awaitable<void> serve(std::shared_ptr<ServerState> state, tcp::socket sock
   // Leaves in every way out, also when the io_context is destroyed under it.
   struct Seat {
     std::shared_ptr<ServerState> state;
+    Visitor* visitor;
     ~Seat() {
+      std::erase(state->visitors, visitor);
       --state->connections;
       if (!state->stopped) { state->room.cancel(); }
     }
   };
-  const Seat seat{state};
-  beast::tcp_stream stream(std::move(socket));
+  Visitor visitor(std::move(socket));
+  state->visitors.push_back(&visitor);
+  const Seat seat{state, &visitor};
   const std::shared_ptr<const bool> stop(state, &state->stopped);
-  co_await converse(stream, state->api, state->limits, stop);
+  co_await converse(visitor, state->api, state->limits, state->waiting, stop);
   beast::error_code ignored;
-  stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  visitor.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+/// All seats are taken and somebody is at the door: closes the oldest connection that has not shown
+/// the token, if it has had its time. When to look again.
+template <class ServerState>
+std::chrono::steady_clock::time_point give_way(ServerState& state) {
+  const auto now = std::chrono::steady_clock::now();
+  for (Visitor* visitor : state.visitors) {
+    const bool leaving = !visitor->stream.socket().is_open();
+    if (leaving || visitor->caller == Caller::holder) { continue; }
+    const auto due = visitor->since + state.limits.yields_after;
+    if (due > now) { return due; }
+    visitor->stream.close();
+    break;
+  }
+  return now + state.limits.yields_after;
 }
 
 template <class ServerState>
 asio::awaitable<void> accept_all(std::shared_ptr<ServerState> state) {
   const auto executor = state->acceptor.get_executor();
   while (!state->stopped) {
+    if (state->connections >= state->limits.connections_max) {
+      // Nobody has to go before there is somebody to give way to.
+      static_cast<void>(
+          co_await state->acceptor.async_wait(tcp::acceptor::wait_read, tuple_awaitable));
+    }
     while (state->connections >= state->limits.connections_max && !state->stopped) {
-      state->room.expires_after(std::chrono::hours(1));
+      state->room.expires_at(give_way(*state));
       static_cast<void>(co_await state->room.async_wait(tuple_awaitable));
     }
     auto [ec, socket] = co_await state->acceptor.async_accept(tuple_awaitable);

@@ -12,12 +12,15 @@
 namespace edge::console {
 
 struct HttpLimits {
-  unsigned connections_max = 256;  ///< Beyond, clients wait in the kernel's backlog.
+  /// Beyond, clients wait in the kernel's backlog. Half of them may wait for the end of a command.
+  unsigned connections_max = 256;
   std::size_t body_bytes_max = 2U << 20;
   std::uint32_t header_bytes_max = 16U << 10;
   std::chrono::seconds idle{75};
-  /// For the next header of a connection whose last request did not carry the token.
+  /// For the header of a connection that has not shown the token: it gets one answer.
   std::chrono::seconds stranger{10};
+  /// When all seats are taken, a stranger that has had one for so long leaves it to a new one.
+  std::chrono::milliseconds yields_after{1000};
   std::chrono::seconds write{30};
 };
 

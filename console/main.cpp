@@ -30,7 +30,8 @@ constexpr int kExitUsage = 2;
 constexpr std::chrono::milliseconds kGoodbye{300};
 constexpr std::chrono::microseconds kGoodbyePerPath{250};
 constexpr std::chrono::milliseconds kGoodbyeStep{20};
-constexpr std::chrono::minutes kPrunePeriod{10};
+constexpr std::chrono::seconds kPrunePeriod = std::chrono::minutes(10);
+constexpr std::chrono::seconds kPruneTurn{1};  ///< Between them the database has its other jobs.
 /// Waiting for one connection's kernel: a command of 1 MiB and all of a session's other channels.
 /// A host's paths together: HostOptions::unread_bytes_max.
 constexpr std::size_t path_bytes_max = 2U << 20;
@@ -160,7 +161,7 @@ class Program {
     signals_.async_wait([this](boost::system::error_code ec, int signal) {
       if (!ec) { stop(signal); }
     });
-    arm_prune();
+    arm_prune(kPrunePeriod);
     watch_memory();
     io_.run();
     return 0;
@@ -202,17 +203,17 @@ class Program {
     });
   }
 
-  void arm_prune() {
-    prune_timer_.expires_after(kPrunePeriod);
+  void arm_prune(std::chrono::seconds after) {
+    prune_timer_.expires_after(after);
     prune_timer_.async_wait([this](boost::system::error_code ec) {
       if (ec) { return; }
       db_.run([](ConsoleDb& db) { return db.prune(); },
-              [](const Result<std::int64_t>& dropped) {
-                if (!dropped) {
-                  spdlog::warn("database.not_pruned reason=\"{}\"", dropped.error().what);
+              [this](const Result<Pruned>& pruned) {
+                if (!pruned) {
+                  spdlog::warn("database.not_pruned reason=\"{}\"", pruned.error().what);
                 }
+                arm_prune(pruned && pruned->more ? kPruneTurn : kPrunePeriod);
               });
-      arm_prune();
     });
   }
 

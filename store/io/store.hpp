@@ -19,6 +19,13 @@ struct StoreOptions {
   std::string vfs;  ///< For tests: a registered sqlite3_vfs.
 };
 
+/// What the Console has not taken yet of a command that is over.
+struct UnackedResult {
+  std::int64_t place = 0;  ///< In the order of arrival; above 0.
+  std::string id;
+  std::string result;  ///< JSON.
+};
+
 /// Synchronous store. Every function that writes has committed (WAL, synchronous=FULL: fsynced)
 /// when it returns a value, and changed nothing when it returns an Error; inside together() it is
 /// durable when together() returns.
@@ -85,6 +92,8 @@ class Store {
   Result<std::vector<CommandRecord>> unfinished();
   /// Final, not acked, in order of arrival, at most `limit`: to be sent again.
   Result<std::vector<CommandRecord>> unacked_results(std::size_t limit);
+  /// The same, of places above `place` alone.
+  Result<std::vector<UnackedResult>> unacked_results_after(std::int64_t place, std::size_t limit);
   /// The Console has the result. An unknown id or one without a result is fine: nothing happens.
   Result<void> ack_result(std::string_view id);
   /// Newest first, with payload and result, for history.

@@ -41,6 +41,10 @@ Result<std::vector<CommandRecord>> records(Database& database, std::string_view 
   return all_rows(rows, to_record);
 }
 
+UnackedResult to_unacked(Query& row) {
+  return {.place = row.integer(0), .id = row.text(1), .result = row.text(2)};
+}
+
 Result<std::int64_t> drop_oldest_acked(Database& database, std::int64_t count) {
   EDGE_ASSIGN(Query rows, database.query("DELETE FROM journal WHERE seq IN (SELECT seq FROM journal"
                                          " WHERE result_acked=1 ORDER BY seq LIMIT ?1)"));
@@ -197,6 +201,15 @@ Result<std::vector<CommandRecord>> Store::unfinished() {
 Result<std::vector<CommandRecord>> Store::unacked_results(std::size_t limit) {
   return records(state_->database, "WHERE finished IS NOT NULL AND result_acked=0 ORDER BY seq",
                  limit);
+}
+
+Result<std::vector<UnackedResult>> Store::unacked_results_after(std::int64_t place,
+                                                                std::size_t limit) {
+  EDGE_ASSIGN(Query rows,
+              state_->database.query("SELECT seq,id,result FROM journal WHERE finished IS NOT NULL"
+                                     " AND result_acked=0 AND seq>?1 ORDER BY seq LIMIT ?2"));
+  rows.bind(place, limit);
+  return all_rows(rows, to_unacked);
 }
 
 Result<void> Store::ack_result(std::string_view id) {

@@ -48,7 +48,7 @@ class Commands {
     /// Does an action and says once how it went, perhaps before it returns: what was seen of it,
     /// or "".
     std::function<void(const netmodel::HostAction&, std::function<void(Result<std::string>)>)> act;
-    /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `retry`.
+    /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `send_period`.
     std::function<Result<void>(std::string_view)> send;
     /// What a person should know about a change before it is made; called once, perhaps at once.
     std::function<void(const netmodel::Model& before, const netmodel::Model& after,
@@ -68,8 +68,9 @@ class Commands {
     std::function<WaysAfter(const netmodel::Model& wanted, const TrialTerms& terms)> ways{};
     /// A disk that did not take a command's end is asked again so often.
     std::chrono::milliseconds disk_period{2000};
+    /// A channel that did not take a result is asked again so often.
+    std::chrono::milliseconds send_period{1000};
   };
-  static constexpr std::chrono::seconds retry{1};
   static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;
   /// So often Reconciler::converge is asked for the proof that a model is back.
@@ -93,7 +94,8 @@ class Commands {
   void recover(std::vector<store::CommandRecord> unfinished);
   /// A message of channel 1.
   void on_message(std::string_view text);
-  /// A new session: all results that the Console did not acknowledge go out again.
+  /// A new session: all results that the Console did not acknowledge go out again, each once; one
+  /// that ends meanwhile perhaps twice.
   void send_unacked();
 
   /// A command of a person at the machine: the same way, the result comes back here.
@@ -208,7 +210,16 @@ class Commands {
   void say(const boost::json::object& message);
   void answer(const std::string& id, const std::string& result_json);
   void tell_waiters(const std::string& id, const boost::json::object& result);
+  static constexpr std::size_t results_page = 32;
+  static constexpr std::size_t owed_max = 4096;
+  void send_from_the_first();
   void send_later();
+  /// What is left of the journal, then what is owed; ends where the channel is full.
+  void send_more();
+  void send_page();
+  void send_owed();
+  /// False: not now.
+  bool send_again(const std::string& id, const std::string& result_json);
 
   // commands_history.cpp
   void answer_history(const std::string& id, const boost::json::object& question);
@@ -307,7 +318,14 @@ class Commands {
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
   bool stopped_ = false;
-  bool resend_ = false;
+  bool resend_ = false;  ///< retry_timer_ runs.
+  // Results that go out again in this session. What the tunnel took once it keeps until the
+  // Console has it, so each is given to it once.
+  bool behind_ = false;             ///< The journal is not through.
+  std::int64_t sent_to_ = 0;        ///< Its place up to which it is.
+  std::set<std::string> owed_;      ///< By id: what ended in this session and was not taken.
+  bool reading_ = false;            ///< The store is asked for more of either.
+  std::uint64_t resend_round_ = 0;  ///< An answer of the store to a former one is dropped.
   std::uint64_t executed_ = 0;
 };
 

@@ -235,30 +235,95 @@ void Commands::answer(const std::string& id, const std::string& result_json) {
     store_.run([id](store::Store& s) { return s.ack_result(id); }, [](const Result<void>&) {});
     return;
   }
-  if (const auto sent = hooks_.send(result_json); !sent) { send_later(); }
-}
-
-/// Back-pressure, or no session: the next session starts with all of them.
-void Commands::send_later() {
-  resend_ = true;
-  retry_timer_.expires_after(retry);
-  retry_timer_.async_wait([this](boost::system::error_code ec) {
-    if (!ec && std::exchange(resend_, false)) { send_unacked(); }
-  });
+  if (hooks_.send(result_json)) { return; }
+  owed_.insert(id);
+  if (owed_.size() > owed_max) { send_from_the_first(); }
+  send_later();
 }
 
 void Commands::send_unacked() {
   say_confirming();
-  store_.run([](store::Store& s) { return s.unacked_results(256); },
-             [this](const Result<std::vector<store::CommandRecord>>& records) {
-               if (!records) { return; }
-               for (const auto& record : *records) {
-                 if (const auto sent = hooks_.send(record.result); !sent) {
-                   if (sent.error().code == Errc::no_space) { send_later(); }
-                   return;
-                 }
+  send_from_the_first();
+  send_more();
+}
+
+void Commands::send_from_the_first() {
+  ++resend_round_;
+  reading_ = false;
+  owed_.clear();
+  behind_ = true;
+  sent_to_ = 0;
+}
+
+/// Back-pressure, or no session: the next session starts with all of them.
+void Commands::send_later() {
+  if (stopped_ || std::exchange(resend_, true)) { return; }
+  retry_timer_.expires_after(hooks_.send_period);
+  retry_timer_.async_wait([this](boost::system::error_code ec) {
+    if (!ec && std::exchange(resend_, false)) { send_more(); }
+  });
+}
+
+void Commands::send_more() {
+  if (reading_) { return; }
+  if (behind_) {
+    send_page();
+  } else if (!owed_.empty()) {
+    send_owed();
+  }
+}
+
+void Commands::send_page() {
+  reading_ = true;
+  auto read = [after = sent_to_](store::Store& s) {
+    return s.unacked_results_after(after, results_page);
+  };
+  store_.run(std::move(read),
+             [this, round = resend_round_](const Result<std::vector<store::UnackedResult>>& page) {
+               if (round != resend_round_) { return; }
+               reading_ = false;
+               if (!page) { return send_later(); }
+               for (const store::UnackedResult& unacked : *page) {
+                 if (!send_again(unacked.id, unacked.result)) { return; }
+                 if (round != resend_round_) { return; }  // Sending began a session.
+                 owed_.erase(unacked.id);
+                 sent_to_ = unacked.place;
                }
+               behind_ = page->size() == results_page;
+               send_more();
              });
+}
+
+/// One that the journal does not hold was a refusal to store it: the Console says it again in its
+/// next session.
+void Commands::send_owed() {
+  reading_ = true;
+  const std::string id = *owed_.begin();
+  store_.run(
+      [id](store::Store& s) { return s.command(id); },
+      [this, id, round = resend_round_](const Result<std::optional<store::CommandRecord>>& found) {
+        if (round != resend_round_) { return; }
+        reading_ = false;
+        if (!found) { return send_later(); }
+        const auto& record = *found;
+        const bool due = record && store::is_final(record->state) && !record->result_acked;
+        if (due && !send_again(id, record->result)) { return; }
+        if (round != resend_round_) { return; }
+        owed_.erase(id);
+        send_more();
+      });
+}
+
+bool Commands::send_again(const std::string& id, const std::string& result_json) {
+  const auto sent = hooks_.send(result_json);
+  if (sent) { return true; }
+  if (sent.error().code == Errc::invalid_input) {
+    // The channel never takes it; what is behind it must not wait for it.
+    spdlog::error("command.result_unsent id={} reason=\"{}\"", id, sent.error().what);
+    return true;
+  }
+  if (sent.error().code == Errc::no_space) { send_later(); }
+  return false;
 }
 
 }  // namespace edge::uplink

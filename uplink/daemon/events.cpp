@@ -10,8 +10,38 @@
 
 namespace edge::uplink {
 
+namespace {
+
+/// An event that its bearer does not take would hold up all that come behind it.
+std::string event_text(const boost::json::object& data) {
+  std::string text = boost::json::serialize(data);
+  if (text.size() <= EventLog::data_bytes_max) { return text; }
+  constexpr std::size_t frame_bytes = 256;        // Of the two members that are added.
+  constexpr std::size_t member_frame_bytes = 16;  // Quotes, colon and comma.
+  std::size_t room = EventLog::data_bytes_max - frame_bytes;
+  boost::json::object out{{"dropped_bytes", text.size()}};
+  boost::json::array left_out;
+  for (const auto& [name, value] : data) {
+    const std::size_t name_bytes =
+        boost::json::serialize(boost::json::value(name)).size() + member_frame_bytes;
+    const std::size_t bytes = boost::json::serialize(value).size();
+    if (name_bytes > room) { continue; }
+    if (bytes <= EventLog::member_bytes_max && name_bytes + bytes <= room) {
+      out[name] = value;
+      room -= name_bytes + bytes;
+    } else {
+      left_out.emplace_back(name);
+      room -= name_bytes;
+    }
+  }
+  if (!left_out.empty()) { out["left_out"] = std::move(left_out); }
+  return boost::json::serialize(out);
+}
+
+}  // namespace
+
 void EventLog::add(std::string_view kind, boost::json::object data) {
-  store::EventRecord event{0, wall_now(), std::string(kind), boost::json::serialize(data)};
+  store::EventRecord event{0, wall_now(), std::string(kind), event_text(data)};
   spdlog::info("event {} {}", event.kind, event.json);
   hold(std::move(event));
   if (!stuck_) { flush(); }

@@ -24,8 +24,15 @@ class EventLog {
 
   explicit EventLog(store::StoreWorker& store) : store_(store) {}
 
+  /// Data above `data_bytes_max` becomes `{"dropped_bytes":N}`, N its size, with those of its
+  /// members that are small; the names of the others are in `"left_out"`.
   void add(std::string_view kind, boost::json::object data);
   void listen(Listener listener) { listeners_.push_back(std::move(listener)); }
+
+  /// JSON of an event's data: the Console keeps no more of it.
+  static constexpr std::size_t data_bytes_max = 16U << 10;
+  /// Of data above `data_bytes_max`: members up to this size are kept.
+  static constexpr std::size_t member_bytes_max = 1U << 10;
 
   static constexpr std::size_t held_max = 1000;
   /// Events that the store did not take.

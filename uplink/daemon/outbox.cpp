@@ -62,9 +62,7 @@ void Outbox::pump() {
           return;
         }
         for (const auto& event : *events) {
-          json::object message = to_json(event);
-          message["type"] = "event";
-          if (const auto sent = send_(Channel::events, json::serialize(message)); !sent) {
+          if (const auto sent = send_event(event); !sent) {
             retry_timer_.expires_after(std::chrono::seconds(1));
             retry_timer_.async_wait([this](boost::system::error_code ec) {
               if (!ec) { pump(); }
@@ -75,6 +73,20 @@ void Outbox::pump() {
         }
         if (again_ || events->size() == batch) { pump(); }
       });
+}
+
+Result<void> Outbox::send_event(const store::EventRecord& event) {
+  json::object message = to_json(event);
+  message["type"] = "event";
+  const auto whole = send_(Channel::events, json::serialize(message));
+  if (whole || whole.error().code != Errc::invalid_input) { return whole; }
+  message["data"] = json::object{{"dropped_bytes", event.json.size()}};
+  const auto shortened = send_(Channel::events, json::serialize(message));
+  if (shortened) {
+    spdlog::warn("event.shortened n={} kind={} reason=\"{}\"", event.number, event.kind,
+                 whole.error().what);
+  }
+  return shortened;
 }
 
 void Outbox::on_message(std::string_view text) {

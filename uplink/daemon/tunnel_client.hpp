@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/steady_timer.hpp>
@@ -37,6 +38,12 @@ struct TunnelIdentity {
   std::string install_id;
   std::string boot_id;
   std::string software;
+};
+
+/// What the paths over one port come to.
+struct PortPaths {
+  std::string_view state = "none";  ///< Of the best one, for `ports`.
+  std::optional<PathStatus> worst;  ///< Broken on the lowest step.
 };
 
 /// Role: gives TunnelPaths its connections: one path per port and endpoint, one session above all.
@@ -103,7 +110,9 @@ class TunnelClient {
 
   boost::json::array paths_json() const;
   boost::json::object console_json() const;
-  /// State of the best path over a port, for `ports`.
+  /// By key of the port; of a port without paths: nothing.
+  std::map<std::string, PortPaths> paths_by_port() const;
+  /// One port of these. Whoever asks for all ports takes paths_by_port().
   std::string path_state(const std::string& port_key) const;
   std::optional<PathStatus> worst_status(const std::string& port_key) const;
   std::size_t path_count() const { return paths_.engine().status().size(); }
@@ -149,6 +158,8 @@ class TunnelClient {
   void start_stream(Connection& c, tunnel::DialSuccess success);
   void tell_of_barrier(const PathKey& key, const tunnel::PathError& error);
   void arm_timer();
+  /// Those that are attached, as the session sees them.
+  std::map<PathKey, tunnel::PathView> attached_views(MonoTime now) const;
   std::string path_name(const PathKey& key) const;
   std::string endpoint_name(const PathKey& key) const;
   bool in_force(const PathKey& key) const;
@@ -188,6 +199,7 @@ class TunnelClient {
   std::map<PathKey, std::uint64_t> welcomes_;  ///< Outlives a port that moves.
   std::uint64_t welcome_count_ = 0;
   std::map<std::string, unsigned> ranks_;
+  static constexpr std::size_t labels_max = 256;
   std::map<PathId, std::string>
       labels_;  ///< Of attached paths; outlives them until the switch is told.
   Identities& identities_;

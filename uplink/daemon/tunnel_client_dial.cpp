@@ -203,6 +203,9 @@ void TunnelClient::on_path_up(const PathUp& up) {
   if (c == nullptr) { return; }
   const PathKey& key = up.key;
   identities_.welcomed(*c->tls);
+  if (labels_.size() > labels_max) {  // A standby that came and went while the active one stayed.
+    std::erase_if(labels_, [this](const auto& item) { return by_id(item.first) == nullptr; });
+  }
   labels_[up.path] = path_name(key);
   barriers_.erase(key);
   welcomes_[key] = ++welcome_count_;

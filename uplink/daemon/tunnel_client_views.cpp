@@ -16,6 +16,26 @@ namespace json = boost::json;
 
 namespace {
 
+/// Worst first.
+constexpr std::array<std::string_view, 6> path_states{"none",    "down",    "dialing",
+                                                      "suspect", "standby", "active"};
+
+/// `view`: of the path, while it is attached.
+std::string_view state_text(const PathStatus& status, const tunnel::PathView* view) {
+  if (view != nullptr) { return to_string(view->state); }
+  return status.state == PathState::dialing ? "dialing" : "down";
+}
+
+const tunnel::PathView* view_of(const std::map<PathKey, tunnel::PathView>& views,
+                                const PathKey& key) {
+  const auto found = views.find(key);
+  return found == views.end() ? nullptr : &found->second;
+}
+
+bool is_worse(const PathStatus& status, const PathStatus& than) {
+  return status.broken != Step::none && (than.broken == Step::none || status.broken < than.broken);
+}
+
 /// Of the segments that this host sent over the connection, with two decimals.
 double loss_percent(const tunnel::TlsStream& stream) {
   const tunnel::SegmentsSent sent = tunnel::segments_sent(stream.native_handle());
@@ -50,13 +70,18 @@ std::set<IpAddress> TunnelClient::console_addresses_seen() const {
   return out;
 }
 
-json::array TunnelClient::paths_json() const {
-  const MonoTime now = mono_now();
-  std::map<PathKey, tunnel::PathView> views;
+std::map<PathKey, tunnel::PathView> TunnelClient::attached_views(MonoTime now) const {
+  std::map<PathKey, tunnel::PathView> out;
   for (const auto& view : session().paths(now)) {
     const auto found = connections_.find(view.path);
-    if (found != connections_.end()) { views.emplace(found->second->key, view); }
+    if (found != connections_.end()) { out.emplace(found->second->key, view); }
   }
+  return out;
+}
+
+json::array TunnelClient::paths_json() const {
+  const MonoTime now = mono_now();
+  const auto views = attached_views(now);
   const auto active = active_path();
   json::array out;
   for (const PathStatus& status : engine().status()) {
@@ -70,22 +95,21 @@ json::array TunnelClient::paths_json() const {
     if (const HttpUrl* proxy = port == nullptr ? nullptr : config_.proxy_of(port->name)) {
       row["proxy"] = edge::to_string(proxy->at);
     }
-    const auto view = views.find(status.key);
-    if (view != views.end()) {
-      row["state"] = std::string(to_string(view->second.state));
+    const tunnel::PathView* view = view_of(views, status.key);
+    row["state"] = std::string(state_text(status, view));
+    if (view != nullptr) {
       row["broken_step"] = nullptr;
       row["cause"] = "";
-      if (view->second.srtt) {
-        row["rtt_ms"] = std::floor(static_cast<double>(view->second.srtt->count()) / 1e4) / 100.0;
+      if (view->srtt) {
+        row["rtt_ms"] = std::floor(static_cast<double>(view->srtt->count()) / 1e4) / 100.0;
       }
-      row["last_heard_ms"] = view->second.last_rx_age / std::chrono::milliseconds(1);
+      row["last_heard_ms"] = view->last_rx_age / std::chrono::milliseconds(1);
       const Connection* c = main_connection(status.key);
       const double loss = c == nullptr ? 0 : loss_percent(*c->stream);
       if (loss > 0) { row["loss_percent"] = loss; }
-      row["class"] = std::string(to_string(view->second.facts.path_class));
-      row["heartbeat_ms"] = view->second.heartbeat / std::chrono::milliseconds(1);
+      row["class"] = std::string(to_string(view->facts.path_class));
+      row["heartbeat_ms"] = view->heartbeat / std::chrono::milliseconds(1);
     } else {
-      row["state"] = status.state == PathState::dialing ? "dialing" : "down";
       row["broken_step"] = std::string(to_string(status.broken));
       row["cause"] = status.cause;
       row["advice"] = std::string(advice(status.broken));
@@ -151,27 +175,30 @@ json::object TunnelClient::console_json() const {
   return out;
 }
 
-std::string TunnelClient::path_state(const std::string& port_key) const {
-  constexpr std::array<std::string_view, 6> better{"none",    "down",    "dialing",
-                                                   "suspect", "standby", "active"};
-  const Port* port = ports_.find(port_key);
-  auto best = better.begin();
-  for (const auto& value : paths_json()) {
-    const auto& row = value.as_object();
-    if (port == nullptr || row.at("port").as_string() != port->name) { continue; }
-    best = std::max(best, std::ranges::find(better, std::string_view(row.at("state").as_string())));
+std::map<std::string, PortPaths> TunnelClient::paths_by_port() const {
+  const auto views = attached_views(mono_now());
+  std::map<std::string, PortPaths> out;
+  for (const PathStatus& status : engine().status()) {
+    PortPaths& paths = out[status.key.port];
+    const std::string_view state = state_text(status, view_of(views, status.key));
+    paths.state = *std::max(std::ranges::find(path_states, paths.state),
+                            std::ranges::find(path_states, state));
+    if (!paths.worst || is_worse(status, *paths.worst)) { paths.worst = status; }
   }
-  return std::string(*best);
+  return out;
+}
+
+std::string TunnelClient::path_state(const std::string& port_key) const {
+  const auto all = paths_by_port();
+  const auto found = all.find(port_key);
+  return std::string(found == all.end() ? PortPaths{}.state : found->second.state);
 }
 
 std::optional<PathStatus> TunnelClient::worst_status(const std::string& port_key) const {
   std::optional<PathStatus> worst;
   for (const PathStatus& status : engine().status()) {
     if (status.key.port != port_key) { continue; }
-    if (!worst || (status.broken != Step::none &&
-                   (worst->broken == Step::none || status.broken < worst->broken))) {
-      worst = status;
-    }
+    if (!worst || is_worse(status, *worst)) { worst = status; }
   }
   return worst;
 }

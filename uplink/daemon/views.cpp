@@ -1,6 +1,9 @@
 #include "uplink/daemon/views.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -48,12 +51,14 @@ json::array addresses_json(const Range& range) {
   return out;
 }
 
-/// An untagged network of the model stands in for the implicit one.
-bool has_untagged(const netmodel::Model& model, const MacAddress& leader) {
-  return std::ranges::any_of(model.networks, [&](const auto& item) {
-    return item.second.kind == netmodel::NetworkKind::untagged &&
-           netmodel::bridged_network_leader(model, item.first) == leader;
-  });
+/// Where an untagged network of the model stands in for the implicit one.
+std::set<MacAddress> untagged_leaders(const netmodel::Model& model) {
+  std::set<MacAddress> out;
+  for (const auto& [id, network] : model.networks) {
+    if (network.kind != netmodel::NetworkKind::untagged) { continue; }
+    if (const auto leader = netmodel::bridged_network_leader(model, id)) { out.insert(*leader); }
+  }
+  return out;
 }
 
 std::string bridge_state(const Port& port) {
@@ -181,13 +186,19 @@ json::array leases_view(const ViewSources& s) {
 
 namespace {
 
+/// Of the model, by network.
+std::map<std::string, std::size_t> interface_counts(const netmodel::Model& model) {
+  std::map<std::string, std::size_t> out;
+  for (const auto& [id, interface] : model.interfaces) { ++out[interface.network]; }
+  return out;
+}
+
 /// Interfaces of the model, and ports that somebody else put into the network's own bridge.
-void add_attached(json::object& row, const ViewSources& s, const std::string& network,
+void add_attached(json::object& row, const ViewSources& s,
+                  const std::map<std::string, std::size_t>& counts, const std::string& network,
                   const std::string& bridge) {
-  std::size_t attached = 0;
-  for (const auto& [id, interface] : s.reconciler.model().interfaces) {
-    attached += interface.network == network ? 1 : 0;
-  }
+  const auto counted = counts.find(network);
+  std::size_t attached = counted == counts.end() ? 0 : counted->second;
   const auto foreign = s.ports.foreign_ports().find(bridge);
   if (foreign != s.ports.foreign_ports().end()) {
     row["foreign"] = json::array(foreign->second.begin(), foreign->second.end());
@@ -196,25 +207,39 @@ void add_attached(json::object& row, const ViewSources& s, const std::string& ne
   row["interfaces"] = attached;
 }
 
+using LinksByName = std::map<std::string_view, const netmodel::ObservedLink*>;
+
+/// Of what the last turn saw; of two of a name the first, as find_link.
+LinksByName links_by_name(const ViewSources& s) {
+  LinksByName out;
+  if (!s.reconciler.last()) { return out; }
+  for (const auto& link : s.reconciler.last()->observed.links) {
+    out.emplace(link.link.name, &link);
+  }
+  return out;
+}
+
 }  // namespace
 
 json::array networks_view(const ViewSources& s) {
   json::array out;
   const auto& model = s.reconciler.model();
   const auto subnets = automatic_subnets(s);
+  const auto counts = interface_counts(model);
+  const auto replaced = untagged_leaders(model);
   for (const auto& [key, port] : s.ports.all()) {
-    if (!port.leads() || has_untagged(model, port.base_mac)) { continue; }
+    if (!port.leads() || replaced.contains(port.base_mac)) { continue; }
     json::object row{{"network", port.bridge}, {"kind", "untagged"}, {"bridge", port.bridge},
                      {"adapter", port.name},   {"implicit", true},   {"state", bridge_state(port)}};
     if (!port.group.empty()) { row["group"] = port.group; }
-    add_attached(row, s, port.bridge, port.bridge);
+    add_attached(row, s, counts, port.bridge, port.bridge);
     out.push_back(std::move(row));
   }
   for (const auto& [id, network] : model.networks) {
     json::object row{{"network", id}, {"kind", std::string(netmodel::to_string(network.kind))}};
     // What is on a group's bridge counts on its untagged network.
     const auto leader = netmodel::bridged_network_leader(model, id);
-    add_attached(row, s, id,
+    add_attached(row, s, counts, id,
                  !leader ? netmodel::network_bridge_name(id)
                  : network.kind == netmodel::NetworkKind::untagged
                      ? netmodel::port_bridge_name(*leader)
@@ -234,10 +259,11 @@ json::array interfaces_view(const ViewSources& s) {
   const auto& model = s.reconciler.model();
   const auto subnets = automatic_subnets(s);
   const auto guests = s.services.guests();
+  const auto links = links_by_name(s);
   for (const auto& [id, interface] : model.interfaces) {
     const std::string tap = netmodel::tap_name(id);
-    const auto* observed =
-        s.reconciler.last() ? s.reconciler.last()->observed.find_link(tap) : nullptr;
+    const auto link = links.find(tap);
+    const auto* observed = link == links.end() ? nullptr : link->second;
     json::object row{{"interface", id},
                      {"vm", interface.vm},
                      {"network", interface.network},

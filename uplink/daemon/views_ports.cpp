@@ -80,8 +80,8 @@ void add_dhcp(json::object& row, const Port& port) {
 }
 
 /// What only the leader of a port has: address, path, members.
-void add_port(json::object& row, const ViewSources& s, const Port& port) {
-  row["path_state"] = s.tunnel.path_state(port.key);
+void add_port(json::object& row, const ViewSources& s, const Port& port, const PortPaths& paths) {
+  row["path_state"] = std::string(paths.state);
   if (port.lease) { row["address"] = edge::to_string(port.lease->address); }
   const auto& addresses6 = port.v6.seen.empty() ? port.v6.owned : port.v6.seen;
   if (!addresses6.empty()) { row["address6"] = edge::to_string(addresses6.front()); }
@@ -89,7 +89,7 @@ void add_port(json::object& row, const ViewSources& s, const Port& port) {
   if (port.members.size() > 1) { row["members"] = members_json(s, port); }
   if (port.l3 != port.bridge) { row["link"] = port.l3; }
   add_dhcp(row, port);
-  const auto status = s.tunnel.worst_status(port.key);
+  const auto& status = paths.worst;
   if (status && status->broken != Step::none) {
     row["broken_step"] = std::string(to_string(status->broken));
     row["cause"] = status->cause;
@@ -150,6 +150,7 @@ std::string trouble_of(const ViewSources& s, const Port& port) {
 json::array ports_view(const ViewSources& s) {
   json::array out;
   const AllCounters counters = read_counters();
+  const auto paths = s.tunnel.paths_by_port();
   for (const auto& [key, port] : s.ports.all()) {
     json::object row{
         {"port", port.name},        {"mac", edge::to_string(port.base_mac)},
@@ -169,7 +170,8 @@ json::array ports_view(const ViewSources& s) {
     const std::string trouble = trouble_of(s, port);
     if (!trouble.empty()) { row["trouble"] = trouble; }
     if (port.leads()) {
-      add_port(row, s, port);
+      const auto found = paths.find(key);
+      add_port(row, s, port, found == paths.end() ? PortPaths{} : found->second);
     } else {
       row["path_state"] = "none";
     }

@@ -85,10 +85,70 @@ TEST_F(ConsoleDbTest, PruneKeepsTheNewestAndEverythingUnfinished) {
     ASSERT_TRUE(db.add_command("hv-01", id, "{}", kNow));
     if (n != 1) { ASSERT_TRUE(db.finish_command("hv-01", id, CommandState::done, "{}", kNow)); }
   }
-  EXPECT_EQ(db.prune().value(), 4 + 5);
+  EXPECT_EQ(db.prune()->dropped, 4 + 5);
   EXPECT_EQ(db.events_of("hv-01", 0, 100)->front().n, 5);
   EXPECT_EQ(db.unfinished()->size(), 1U);
-  EXPECT_EQ(db.recent_commands("hv-01", 100)->size(), 4U);
+  EXPECT_EQ(db.recent_commands("hv-01", 100)->rows.size(), 4U);
+  EXPECT_EQ(db.prune()->dropped, 0) << "nobody wrote since";
+}
+
+TEST_F(ConsoleDbTest, EachTurnOfPruneTakesItsShareOfTheHostsThatWrote) {
+  db = ConsoleDb::open(":memory:", {.events_per_host_max = 2, .prune_hosts_max = 2}).value();
+  const auto write = [this](const std::string& host, std::int64_t first) {
+    for (std::int64_t n = first; n < first + 3; ++n) {
+      const EventRow one[]{event(n, host)};
+      ASSERT_TRUE(db.add_events(one));
+    }
+  };
+  for (const char* host : {"hv-01", "hv-02", "hv-03"}) { write(host, 1); }
+  const Pruned first = db.prune().value();
+  EXPECT_EQ(first.dropped, 2);
+  EXPECT_TRUE(first.more);
+  write("hv-01", 4);
+  const Pruned second = db.prune().value();
+  EXPECT_EQ(second.dropped, 1) << "the one that had no turn, before the one that wrote again";
+  EXPECT_FALSE(second.more);
+  EXPECT_EQ(db.events_of("hv-03", 0, 10)->front().n, 2);
+  EXPECT_EQ(db.prune()->dropped, 3);
+  EXPECT_EQ(db.events_of("hv-01", 0, 10)->front().n, 5);
+}
+
+TEST_F(ConsoleDbTest, AListOfCommandsEndsAtItsBytesOrAtItsLimitAndSaysSo) {
+  db = ConsoleDb::open(":memory:").value();
+  const auto id = [](int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); };
+  for (int n = 1; n <= 20; ++n) {
+    ASSERT_TRUE(db.add_command("hv-01", id(n), R"({"a":1})", kNow));
+    const std::string result = "\"" + std::string((1U << 20) - 2, 'x') + "\"";
+    ASSERT_TRUE(db.finish_command("hv-01", id(n), CommandState::done, result, kNow));
+  }
+  const auto large = db.recent_commands("hv-01", 1000).value();
+  ASSERT_EQ(large.rows.size(), 3U) << "with their messages four are above 4 MiB";
+  EXPECT_EQ(large.rows.front().id, id(20)) << "newest first";
+  EXPECT_TRUE(large.more);
+  EXPECT_TRUE(db.recent_commands("hv-01", 2)->more);
+
+  db = ConsoleDb::open(":memory:", {.recent_bytes_max = 10}).value();
+  EXPECT_FALSE(db.recent_commands("hv-01", 2)->more) << "none at all";
+  for (int n = 1; n <= 2; ++n) {
+    ASSERT_TRUE(db.add_command("hv-01", id(n), R"({"a":"123"})", kNow));
+  }
+  EXPECT_EQ(db.recent_commands("hv-01", 2)->rows.size(), 1U) << "one of any size";
+  EXPECT_TRUE(db.recent_commands("hv-01", 2)->more);
+
+  db = ConsoleDb::open(":memory:").value();
+  for (int n = 1; n <= 2; ++n) { ASSERT_TRUE(db.add_command("hv-01", id(n), "{}", kNow)); }
+  EXPECT_FALSE(db.recent_commands("hv-01", 2)->more);
+  EXPECT_EQ(db.recent_commands("hv-01", 1)->rows.size(), 1U);
+  EXPECT_TRUE(db.recent_commands("hv-01", 1)->more);
+}
+
+TEST_F(ConsoleDbTest, AResultUsesUpNoNumberOfTheCommands) {
+  const std::string other = "0192f0c1-2345-4678-89ab-cdef01234568";
+  const auto first = db.add_command("hv-01", kCommand, R"({"a":1})", kNow).value();
+  ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::done, "{}", kNow));
+  ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::done, "{}", kNow));
+  const auto second = db.add_command("hv-01", other, R"({"a":1})", kNow).value();
+  EXPECT_EQ(second.row.seq, first.row.seq + 1) << "prune() counts in them";
 }
 
 TEST_F(ConsoleDbTest, AHostThatSaysMuchAtOnceIsPrunedAtOnce) {
@@ -125,9 +185,9 @@ TEST_F(ConsoleDbTest, AHostsOwnCommandsTakeNobodysPlace) {
   for (int n = 1; n <= 5; ++n) {
     ASSERT_TRUE(db.finish_command("hv-02", id(n), CommandState::done, "{}", kNow));
   }
-  EXPECT_EQ(db.prune().value(), 2);
-  EXPECT_EQ(db.recent_commands("hv-02", 100)->size(), 3U);
-  EXPECT_EQ(db.recent_commands("hv-02", 100)->front().id, id(5));
+  EXPECT_EQ(db.prune()->dropped, 2);
+  EXPECT_EQ(db.recent_commands("hv-02", 100)->rows.size(), 3U);
+  EXPECT_EQ(db.recent_commands("hv-02", 100)->rows.front().id, id(5));
   EXPECT_TRUE(db.command("hv-01", kCommand).value()) << "one that was sent";
 }
 
@@ -157,6 +217,42 @@ TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
   EXPECT_EQ(hosts[0].changed, kNow + 1s);
   EXPECT_EQ(db.unfinished()->size(), 1U);
   EXPECT_EQ(db.last_seq().value(), 1);
+}
+
+TEST(ConsoleDbFile, PruneReadsNoTableFromEndToEnd) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  ASSERT_TRUE(ConsoleDb::open(path));
+  auto file = store::Database::open(path).value();
+  std::string all;
+  for (const std::string_view statement : ConsoleDb::prune_statements()) {
+    auto plan = file.query(fmt::format("EXPLAIN QUERY PLAN {}", statement)).value();
+    while (plan.step().value()) { all += plan.text(3) + "\n"; }
+  }
+  EXPECT_EQ(all.find("SCAN"), std::string::npos) << all;
+  EXPECT_NE(all.find("SEARCH events"), std::string::npos) << all;
+  EXPECT_NE(all.find("commands_own (host=? AND seq<?)"), std::string::npos) << all;
+}
+
+TEST(ConsoleDbFile, WhatWasNotPrunedBeforeTheEndIsPrunedAfterTheStart) {
+  store::TempFolder folder;
+  const std::string path = folder.file("console.db");
+  const DbLimits limits{.events_per_host_max = 2};
+  {
+    auto db = ConsoleDb::open(path, limits).value();
+    HostRow host;
+    host.id = "hv-01";
+    ASSERT_TRUE(db.put_host(host));
+    for (std::int64_t n = 1; n <= 5; ++n) {
+      const EventRow one[]{event(n)};
+      ASSERT_TRUE(db.add_events(one));
+    }
+  }
+  auto db = ConsoleDb::open(path, limits).value();
+  EXPECT_EQ(db.prune()->dropped, 3);
+  EXPECT_EQ(db.events_of("hv-01", 0, 10)->front().n, 4);
+  EXPECT_EQ(db.last_event("hv-01").value(), 5);
+  EXPECT_EQ(db.last_event("hv-02").value(), 0);
 }
 
 TEST(ConsoleDbFile, ARevocationStaysUntilItIsLiftedWhateverElseIsWrittenOfTheHost) {

@@ -49,12 +49,13 @@ inline std::shared_ptr<const tunnel::TlsContext> tls_of(
 /// A host with a journal in memory: it executes each command once, whatever is sent to it.
 class FakeHost {
  public:
+  /// `seed` draws its instance: a daemon that was restarted has another one.
   FakeHost(boost::asio::io_context& io, const TestCa& ca, std::string id,
-           std::string install_id = "install-1")
+           std::string install_id = "install-1", std::uint64_t seed = 4711)
       : io_(io),
         id_(std::move(id)),
         tls_(tls_of(tunnel::TlsRole::client, ca, ca.host(id_))),
-        session_(options(id_, std::move(install_id)), Random(4711)),
+        session_(options(id_, std::move(install_id)), Random(seed)),
         timer_(io) {}
 
   void connect(std::uint16_t port, const std::string& adapter) {
@@ -113,8 +114,8 @@ class FakeHost {
   std::map<std::string, int> received;  ///< How often each command came.
   std::vector<tunnel::Bytes> stream_frames;
   std::set<std::string> result_acks;
-  std::set<std::string> confirms;
-  std::set<std::string> aborts;
+  std::map<std::string, int> confirms;  ///< How often each was said.
+  std::map<std::string, int> aborts;
   std::vector<std::int64_t> known_revisions;  ///< What the Console says it has seen.
   bool deaf = false;                          ///< To questions.
   std::int64_t event_acked = 0;
@@ -245,9 +246,9 @@ class FakeHost {
     if (type == "result_ack") {
       result_acks.insert(id);
     } else if (type == "confirm") {
-      confirms.insert(id);
+      ++confirms[id];
     } else if (type == "abort") {
-      aborts.insert(id);
+      ++aborts[id];
     } else if (type == "history" && !deaf) {
       boost::asio::post(io_, [this, id, wants = message.contains("revision")] {
         json::object answer{{"type", "history"}, {"id", id}};

@@ -1,4 +1,5 @@
 // HTTP on a real socket: keep-alive, limits, nonsense, the event stream.
+#include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
@@ -52,6 +53,19 @@ class HttpTest : public ConsoleTest {
   static void send(Client& one, const std::string& text) {
     boost::system::error_code ignored;  // A server that has had enough may have closed.
     boost::asio::write(one.socket, boost::asio::buffer(text), ignored);
+  }
+  /// Of a host that was here and is away now.
+  void host_goes(FakeHost& host) {
+    host.connect(console->port(), "eth0");
+    ASSERT_TRUE(joined(host));
+    host.pull("eth0");
+    ASSERT_TRUE(run_until([&] { return !online(); }));
+  }
+  static std::string waiting_command(int n) {
+    const json::object body{
+        {"id", fmt::format("00000000-0000-4000-8000-{:012}", n)},
+        {"operations", json::array{json::object{{"op", "network.delete"}, {"network", "n"}}}}};
+    return request("POST /api/v1/hosts/hv-01/commands?wait=300", {}, json::serialize(body));
   }
   static std::size_t count(const std::string& text, std::string_view word) {
     std::size_t found = 0;
@@ -107,6 +121,111 @@ TEST_F(HttpTest, ConnectionsBeyondTheLimitWaitForASeat) {
   send(*first, request("GET /", "Connection: close\r\n"));
   ASSERT_TRUE(run_until([&] { return first->ended; }));
   EXPECT_TRUE(run_until([&] { return count(third->heard, "200 OK") == 1; })) << "the seat is free";
+}
+
+TEST_F(HttpTest, AStrangersConnectionEndsWithItsAnswer) {
+  serve();
+  auto stranger = client();
+  send(*stranger, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(run_until([&] { return stranger->ended; }, 5s)) << "its ten seconds begin anew";
+  EXPECT_EQ(count(stranger->heard, "HTTP/1.1 200 OK"), 1U);
+  EXPECT_EQ(count(stranger->heard, "Connection: close"), 1U) << stranger->heard.substr(0, 300);
+}
+
+TEST_F(HttpTest, WhenAllSeatsAreTakenTheOldestStrangerLeavesItsOwnToANewOne) {
+  serve({.connections_max = 3, .yields_after = 100ms});
+  auto person = client();
+  send(*person, request("GET /metrics"));
+  ASSERT_TRUE(run_until([&] { return count(person->heard, "200 OK") == 1; }));
+  auto oldest = client();
+  ASSERT_TRUE(run_until([&] { return server->connections() == 2; }));
+  auto younger = client();
+  ASSERT_TRUE(run_until([&] { return server->connections() == 3; }));
+  EXPECT_FALSE(run_until([&] { return oldest->ended; }, 300ms)) << "nobody wants the seat";
+  auto next = client();
+  send(*next, request("GET /metrics"));
+  ASSERT_TRUE(run_until([&] { return count(next->heard, "200 OK") == 1; }, 5s));
+  EXPECT_TRUE(run_until([&] { return oldest->ended; }, 5s));
+  EXPECT_FALSE(younger->ended);
+  EXPECT_FALSE(person->ended) << "who showed the token stays";
+}
+
+TEST_F(HttpTest, AStrangerKeepsItsSeatForItsTime) {
+  serve({.connections_max = 1, .yields_after = 60s});
+  auto stranger = client();
+  ASSERT_TRUE(run_until([&] { return server->connections() == 1; }));
+  auto next = client();
+  send(*next, request("GET /metrics"));
+  EXPECT_FALSE(run_until([&] { return stranger->ended || !next->heard.empty(); }, 300ms));
+  send(*stranger, request("GET /metrics", "Connection: close\r\n"));
+  EXPECT_TRUE(run_until([&] { return count(next->heard, "200 OK") == 1; }, 5s));
+}
+
+TEST_F(HttpTest, AWaitEndsWhenItsClientLeaves) {
+  serve();
+  FakeHost host(io, ca, "hv-01");
+  host_goes(host);
+  auto leaves = client();
+  send(*leaves, waiting_command(1));
+  auto leaves_more = client();
+  send(*leaves_more, waiting_command(2) + "GET /");
+  auto half = client();
+  send(*half, waiting_command(3));
+  auto stays = client();
+  send(*stays, waiting_command(4));
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 4; }));
+  EXPECT_EQ(server->connections(), 4U);
+  leaves->socket.close();
+  leaves_more->socket.close();
+  half->socket.shutdown(tcp::socket::shutdown_send);
+  ASSERT_TRUE(run_until([&] { return server->connections() == 1; }, 10s));
+  EXPECT_TRUE(run_until([&] { return count(half->heard, "HTTP/1.1 202") == 1; }, 5s))
+      << "it still listens: " << half->heard;
+  EXPECT_TRUE(stays->heard.empty()) << stays->heard;
+  host.connect(console->port(), "eth0");
+  EXPECT_TRUE(run_until([&] { return count(stays->heard, "HTTP/1.1 200") == 1; })) << stays->heard;
+  EXPECT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }))
+      << "the commands of those that left are as good";
+}
+
+TEST_F(HttpTest, AClientThatLeavesBeforeItsWaitBeginsHoldsNoSeat) {
+  serve();
+  FakeHost host(io, ca, "hv-01");
+  host_goes(host);
+  auto hasty = client();
+  send(*hasty, waiting_command(1));
+  hasty->socket.close();
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 1; }));
+  EXPECT_TRUE(run_until([&] { return server->connections() == 0; }, 10s));
+}
+
+TEST_F(HttpTest, HalfOfTheSeatsMayWaitAndTheNextIsAnsweredAtOnce) {
+  serve({.connections_max = 4});
+  FakeHost host(io, ca, "hv-01");
+  host_goes(host);
+  auto first = client();
+  send(*first, waiting_command(1));
+  auto second = client();
+  send(*second, waiting_command(2));
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 2; }));
+  auto third = client();
+  send(*third, waiting_command(3));
+  ASSERT_TRUE(run_until([&] { return count(third->heard, "HTTP/1.1 202") == 1; }, 5s))
+      << third->heard;
+  EXPECT_FALSE(third->ended);
+  EXPECT_TRUE(first->heard.empty() && second->heard.empty()) << first->heard << second->heard;
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] {
+    return count(first->heard, "HTTP/1.1 200") == 1 && count(second->heard, "HTTP/1.1 200") == 1;
+  }));
+  host.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); }));
+  third->heard.clear();
+  send(*third, waiting_command(4));
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 1; }));
+  EXPECT_FALSE(run_until([&] { return !third->heard.empty(); }, 300ms)) << "it may wait again";
+  host.connect(console->port(), "eth0");
+  EXPECT_TRUE(run_until([&] { return count(third->heard, "HTTP/1.1 200") == 1; }));
 }
 
 TEST_F(HttpTest, AnIdleConnectionIsClosed) {
@@ -171,6 +290,71 @@ TEST_F(HttpTest, AReaderThatIsSlowHoldsAMebibyteAndGetsTheNewest) {
   EXPECT_LE(all.size(), Subscriber::updates_bytes_max);
   EXPECT_TRUE(all.ends_with("newest\n\n"));
   EXPECT_EQ(slow->updates_bytes, 0U);
+}
+
+TEST_F(HttpTest, AListOfLargeCommandsIsCutAndSaysSo) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  const std::string commands = "/api/v1/hosts/hv-01/commands";
+  const auto id = [](int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); };
+  host.mute = true;
+  ASSERT_EQ(
+      call("POST", commands, R"({"operations":[{"op":"network.delete","network":"n"}]})").status,
+      202U);
+  ASSERT_TRUE(run_until([&] { return host.executed() == 1; }));
+  const json::object small = get(commands);
+  ASSERT_EQ(small.at("commands").as_array().size(), 1U);
+  EXPECT_EQ(small.at("commands").as_array().at(0).at("state"), "sent") << "as the fleet knows it";
+  EXPECT_EQ(small.at("commands").as_array().at(0).at("operations").as_array().size(), 1U);
+  EXPECT_FALSE(small.at("more").as_bool());
+
+  std::optional<bool> stored;
+  console->db().run(
+      [id](ConsoleDb& db) -> Result<void> {
+        const std::string result =
+            json::serialize(json::object{{"note", std::string((1U << 20) - 11, 'x')}});
+        for (int n = 1; n <= 20; ++n) {
+          EDGE_TRY(db.finish_command("hv-01", id(n), CommandState::done, result, wall_now()));
+        }
+        return {};
+      },
+      [&stored](const Result<void>& done) { stored = done.has_value(); });
+  ASSERT_TRUE(run_until([&] { return stored.has_value(); }));
+  ASSERT_TRUE(*stored);
+  const auto answer = call("GET", commands + "?limit=1000");
+  EXPECT_LE(answer.body.size(), (4U << 20) + 4096U);
+  const json::object large = json::parse(answer.body).as_object();
+  const auto& shown = large.at("commands").as_array();
+  ASSERT_GE(shown.size(), 1U);
+  EXPECT_EQ(shown.at(0).at("id"), json::value(id(20))) << "newest first";
+  EXPECT_EQ(shown.at(0).at("state"), "done");
+  EXPECT_TRUE(large.at("more").as_bool());
+}
+
+TEST_F(HttpTest, AReaderFromBeforeTheDatabaseWasMovedAsideHearsEverything) {
+  serve();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  auto live = client();
+  send(*live, request("GET /api/v1/events", "Last-Event-ID: 5000\r\n"));
+  ASSERT_TRUE(run_until([&] { return count(live->heard, "event: reset\n") == 1; })) << live->heard;
+  for (int n = 1; n <= 3; ++n) { host.event(n); }
+  ASSERT_TRUE(run_until([&] { return count(live->heard, "event: event\n") == 3; })) << live->heard;
+  EXPECT_EQ(count(live->heard, "event: reset\n"), 1U) << "told once";
+  EXPECT_EQ(get("/api/v1/hosts/hv-01/events?after=5000").at("last"), json::value(3));
+  EXPECT_EQ(get("/api/v1/hosts/hv-01/events?after=3").at("last"), json::value(3));
+
+  auto resumed = client();
+  send(*resumed, request("GET /api/v1/events", "Last-Event-ID: 3\r\n"));
+  ASSERT_TRUE(run_until([&] { return count(resumed->heard, "the stream begins") == 1; }));
+  host.event(4);
+  ASSERT_TRUE(run_until([&] { return count(resumed->heard, "event: event\n") == 1; }))
+      << resumed->heard;
+  EXPECT_EQ(count(resumed->heard, "event: reset\n"), 0U) << "the last number is none beyond it";
+  EXPECT_EQ(count(resumed->heard, "\"n\":4,"), 1U);
 }
 
 TEST_F(HttpTest, TheEventStreamGivesEachEventOnceAndResumes) {

@@ -1,4 +1,6 @@
 // Commands whose results would be larger than the store takes, over a fake kernel and a real store.
+#include <set>
+
 #include <gmock/gmock.h>
 
 #include "tests/unit/uplink_daemon/life.hpp"
@@ -95,6 +97,65 @@ TEST(LargeResultsTest, OneOfABatchTakesNoneOfTheOthersWithIt) {
   EXPECT_THAT(life.text_of("result", 2), HasSubstr("at most 3000 are allowed"));
   EXPECT_TRUE(machine.has_link("n-red"));
   EXPECT_FALSE(machine.has_link("n-blue"));
+}
+
+/// As a former life leaves them: ids 1 to `count`.
+void leave_results(const Machine& machine, int count) {
+  auto opened = store::Store::open(machine.disk.file("uplink.db"), WallTime{}).value();
+  const auto left = opened.together([&]() -> Result<void> {
+    for (int n = 1; n <= count; ++n) {
+      const std::string result =
+          fmt::format(R"({{"type":"result","id":"{}","state":"done"}})", Life::id(n));
+      EDGE_ASSIGN(const auto received,
+                  opened.receive({Life::id(n), Life::command(n, make_blue), {}, "model"}, {}));
+      if (received.receipt != store::Receipt::fresh) { return fail(Errc::conflict, "known"); }
+      EDGE_TRY(opened.finish(Life::id(n), store::CommandState::done, result, std::nullopt, {}));
+    }
+    return {};
+  });
+  ASSERT_TRUE(left) << left.error().what;
+}
+
+/// Why: what the channel holds was read and put into it again with each place that became free.
+TEST(UnackedResultsTest, AllOfThemGoThroughAChannelThatIsFullAgainAndAgainEachOnce) {
+  constexpr int count = 600;
+  Machine machine;
+  ASSERT_NO_FATAL_FAILURE(leave_results(machine, count));
+  Life life(machine);
+  life.room = 0;
+  life.commands().send_unacked();
+  for (const std::size_t more : {1UZ, 39UZ, 260UZ, 299UZ, 1UZ}) {
+    const std::size_t before = life.sent.size();
+    life.room = more;
+    ASSERT_TRUE(life.until([&] { return life.sent.size() == before + more; }));
+  }
+  std::set<std::string> ids;
+  for (const auto& message : life.sent) { ids.emplace(message.at("id").as_string()); }
+  EXPECT_EQ(ids.size(), static_cast<std::size_t>(count));
+  EXPECT_EQ(life.sent.size(), static_cast<std::size_t>(count));
+  life.room.reset();
+  life.send(Life::command(count + 1, make_red));
+  EXPECT_EQ(life.result_of(count + 1), "done");
+  EXPECT_EQ(life.results_of(1), 1U);
+  life.commands().send_unacked();
+  ASSERT_TRUE(life.until([&] { return life.results_of(count + 1) == 2; })) << "a new session";
+  EXPECT_EQ(life.results_of(1), 2U);
+}
+
+TEST(UnackedResultsTest, OneThatEndsWhileTheChannelIsFullFollowsAndTakesNoneThatIsInItAlong) {
+  Machine machine;
+  Life life(machine);
+  life.commands().send_unacked();
+  life.send(Life::command(1, make_red));
+  ASSERT_EQ(life.result_of(1), "done");
+  life.room = 0;
+  life.send(Life::command(2, make_blue));
+  ASSERT_TRUE(life.until([&] { return life.commands().executed() == 2; }));
+  EXPECT_FALSE(life.heard("result", 2));
+  life.room.reset();
+  EXPECT_EQ(life.result_of(2), "done");
+  EXPECT_EQ(life.results_of(1), 1U);
+  EXPECT_EQ(life.results_of(2), 1U);
 }
 
 TEST(BoundedTest, LinesAndBytesAreBoundedAndTheRestIsCounted) {

@@ -152,6 +152,8 @@ class Life {
                    .send = [this](std::string_view text) -> Result<void> {
                      if (!online) { return fail(Errc::transient, "offline"); }
                      if (death_ != nullptr && death_->come()) { return {}; }  // Unsaid.
+                     if (room && *room == 0) { return fail(Errc::no_space, "full"); }
+                     if (room) { --*room; }
                      sent.push_back(boost::json::parse(text).as_object());
                      confirm_if_asked(sent.back());
                      return {};
@@ -174,7 +176,8 @@ class Life {
                          return ways_after(up,
                                            {.leaving = terms.leaving, .affected = terms.affected});
                        },
-                   .disk_period = std::chrono::milliseconds(20)},
+                   .disk_period = std::chrono::milliseconds(20),
+                   .send_period = std::chrono::milliseconds(20)},
                   machine.boot, {.revision = revision_, .highest = highest_}) {}
   /// As kill -9: what waits is never done.
   ~Life() {
@@ -289,6 +292,7 @@ class Life {
 
   std::vector<boost::json::object> sent;
   bool online = true;
+  std::optional<std::size_t> room;  ///< Messages that the tunnel still takes; nullopt: all.
   int actions = 0;
   bool act_fails = false;
   int undone = 0;

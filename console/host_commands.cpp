@@ -1,0 +1,159 @@
+// Host: the commands on their way to it, and an operator's word about them.
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "console/host.hpp"
+
+namespace edge::console {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kCommandDepthMax = 32;
+
+std::string about(std::string_view type, std::string_view id) {
+  return json::serialize(json::object{{"type", type}, {"id", id}});
+}
+
+bool says_manual(std::string_view command) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(command, ec, {}, {.max_depth = kCommandDepthMax});
+  if (ec || !parsed.is_object()) { return false; }
+  const json::value* confirm = parsed.get_object().if_contains("confirm");
+  return confirm != nullptr && *confirm == "manual";
+}
+
+std::unexpected<Error> not_on_its_way(std::string_view command_id) {
+  return fail(Errc::conflict, fmt::format("command {} is not on its way", command_id));
+}
+
+}  // namespace
+
+Result<void> Host::reserve(std::size_t message_bytes) {
+  if (pending_.size() + reserved_ >= pending_max) {
+    return fail(Errc::no_space,
+                fmt::format("{} commands wait for host {}; send more when some are done",
+                            pending_max, row_.id));
+  }
+  const auto refuse = [&](std::size_t waiting, const std::string& whom, std::size_t limit) {
+    return fail(Errc::no_space,
+                fmt::format("commands of {} bytes wait for {}: with the {} bytes of this one that "
+                            "is above the limit of {}; send it again when some are done",
+                            waiting, whom, message_bytes, limit));
+  };
+  if (pending_bytes_ + message_bytes > pending_bytes_max_) {
+    return refuse(pending_bytes_, "host " + row_.id, pending_bytes_max_);
+  }
+  if (counters_.pending_bytes + message_bytes > fleet_pending_bytes_max_) {
+    return refuse(counters_.pending_bytes, "all hosts together", fleet_pending_bytes_max_);
+  }
+  ++reserved_;
+  hold(message_bytes);
+  return {};
+}
+
+void Host::release(std::size_t message_bytes) {
+  --reserved_;
+  let_go(message_bytes);
+}
+
+void Host::hold(std::size_t message_bytes) {
+  pending_bytes_ += message_bytes;
+  counters_.pending_bytes += message_bytes;
+}
+
+void Host::let_go(std::size_t message_bytes) {
+  pending_bytes_ -= message_bytes;
+  counters_.pending_bytes -= message_bytes;
+}
+
+void Host::submit(CommandRow row) {
+  const std::int64_t seq = row.seq;
+  if (is_final(row.state) || pending_.contains(seq)) { return; }
+  hold(row.message.size());
+  pending_by_id_[row.id] = seq;
+  pending_.emplace(seq, Pending{.row = std::move(row), .finishing = false, .waiters = {}});
+  if (session_.established()) { unsent_.push_back(seq); }
+  pump();
+}
+
+Host::Pending* Host::pending_of(std::string_view command_id) {
+  const auto found = pending_by_id_.find(command_id);
+  return found == pending_by_id_.end() ? nullptr : &pending_.at(found->second);
+}
+
+std::optional<CommandState> Host::live_state(std::string_view command_id) const {
+  const auto found = pending_by_id_.find(command_id);
+  if (found == pending_by_id_.end()) { return std::nullopt; }
+  return pending_.at(found->second).row.state;
+}
+
+bool Host::notify_final(std::string_view command_id,
+                        const std::shared_ptr<boost::asio::steady_timer>& timer) {
+  Pending* pending = pending_of(command_id);
+  if (pending == nullptr) { return false; }
+  std::erase_if(pending->waiters, [](const auto& one) { return one.expired(); });
+  pending->waiters.push_back(timer);
+  return true;
+}
+
+Result<void> Host::confirm(std::string_view command_id) {
+  Pending* pending = pending_of(command_id);
+  if (pending == nullptr) { return not_on_its_way(command_id); }
+  if (pending->row.state != CommandState::confirming) {
+    return fail(Errc::conflict, fmt::format("command {} is {}: only one that is confirming can be "
+                                            "confirmed",
+                                            command_id, to_string(pending->row.state)));
+  }
+  if (pending->word == Word::abort) {
+    return fail(Errc::conflict,
+                fmt::format("command {} was aborted: its end is on the way", command_id));
+  }
+  if (!say(about("confirm", command_id))) {
+    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
+  }
+  pending->word = Word::confirm;
+  pump();
+  return {};
+}
+
+Result<void> Host::abort(std::string_view command_id) {
+  Pending* pending = pending_of(command_id);
+  if (pending == nullptr) { return not_on_its_way(command_id); }
+  if (pending->row.state < CommandState::stored) {
+    return fail(Errc::conflict,
+                fmt::format("command {} is {}: only one that the host has can be ended", command_id,
+                            to_string(pending->row.state)));
+  }
+  if (!say(about("abort", command_id))) {
+    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
+  }
+  pending->word = Word::abort;
+  pending->abort_said = true;
+  pump();
+  return {};
+}
+
+/// What there is to say of a command that the host has. Hearing of a trial over the changed network
+/// is what there is to confirm; a person may want to look first. `confirming` is answered each
+/// time: a host repeats it as long as it lacks the answer.
+void Host::say_word(Pending& pending, CommandState heard) {
+  const bool trial = heard == CommandState::confirming;
+  if (pending.word == Word::abort) {
+    if (!trial && pending.abort_said) { return; }
+    pending.abort_said = say(about("abort", pending.row.id));
+  } else if (trial && (pending.word == Word::confirm || !says_manual(pending.row.message))) {
+    say(about("confirm", pending.row.id));
+  }
+  pump();
+}
+
+/// Another installation has none of the trials that they were about.
+void Host::forget_confirms() {
+  for (auto& [seq, pending] : pending_) {
+    if (pending.word == Word::confirm) { pending.word = Word::none; }
+  }
+}
+
+}  // namespace edge::console

@@ -1,0 +1,207 @@
+// Commands on their way to a host: an operator's word about them outlives a session, they outlive
+// a disk that fails, and they are bounded in bytes.
+#include <fmt/format.h>
+
+#include "console_fixture.hpp"
+#include "store/io/sqlite.hpp"
+
+namespace edge::console {
+namespace {
+
+const std::string kQueue = "/api/v1/hosts/hv-01/commands";
+constexpr std::uint64_t kOtherInstance = 4712;
+
+std::string nth_id(int n) { return fmt::format("00000000-0000-4000-8000-{:012}", n); }
+json::object nth_command(int n, const std::string& network = "n") {
+  return {
+      {"id", nth_id(n)},
+      {"operations", json::array{json::object{{"op", "network.delete"}, {"network", network}}}}};
+}
+json::object nth_manual(int n) {
+  json::object out = nth_command(n);
+  out["confirm"] = "manual";
+  return out;
+}
+
+void say_stored(FakeHost& host, int n) {
+  host.say(tunnel::Channel::commands, {{"type", "stored"}, {"id", nth_id(n)}});
+}
+void say_confirming(FakeHost& host, int n) {
+  host.say(tunnel::Channel::commands,
+           {{"type", "state"}, {"id", nth_id(n)}, {"state", "confirming"}});
+}
+
+class HostCommandsTest : public ConsoleTest {
+ protected:
+  bool shown_as(int n, const char* state) {
+    return run_until(
+        [&] { return get(kQueue + "/" + nth_id(n)).at("state") == json::value(state); });
+  }
+  /// It has the command and does not answer.
+  bool has_silently(FakeHost& host, const json::object& asked) {
+    host.mute = true;
+    host.connect(console->port(), "eth0");
+    if (!joined(host) || call("POST", kQueue, json::serialize(asked)).status != 202U) {
+      return false;
+    }
+    return run_until([&] { return host.executed() == 1; });
+  }
+  bool gone(FakeHost& host) {
+    host.pull("eth0");
+    return run_until([&] { return !online(); });
+  }
+  bool back(FakeHost& host) {
+    host.mute = true;
+    host.connect(console->port(), "eth0");
+    return joined(host);
+  }
+  unsigned ask(int n, const std::string& what) {
+    return call("POST", kQueue + "/" + nth_id(n) + "/" + what).status;
+  }
+  /// All that the Console said before this was heard: a command comes behind it.
+  bool all_is_heard(FakeHost& host, int n) {
+    return call("POST", kQueue, json::serialize(nth_manual(n))).status == 202U &&
+           run_until([&] { return host.received.contains(nth_id(n)); });
+  }
+};
+
+TEST_F(HostCommandsTest, AConfirmThatWasAcceptedReachesTheHostInItsNextSession) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
+  ASSERT_TRUE(back(again));
+  say_stored(again, 1);
+  say_confirming(again, 1);
+  ASSERT_TRUE(run_until([&] { return again.confirms.contains(nth_id(1)); }));
+  ASSERT_TRUE(all_is_heard(again, 2));
+  EXPECT_EQ(again.confirms, (std::map<std::string, int>{{nth_id(1), 1}}));
+  EXPECT_TRUE(host.confirms.empty());
+}
+
+TEST_F(HostCommandsTest, AConfirmIsNotForTheTrialOfAnotherInstallation) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
+  ASSERT_TRUE(back(reinstalled));
+  say_confirming(reinstalled, 1);
+  reinstalled.say(tunnel::Channel::commands, {{"type", "nonsense"}});  // Heard behind it.
+  ASSERT_TRUE(run_until([&] { return console->fleet().counters().bad_messages == 1; }));
+  ASSERT_TRUE(all_is_heard(reinstalled, 2));
+  EXPECT_TRUE(reinstalled.confirms.empty());
+}
+
+TEST_F(HostCommandsTest, AnAcceptedAbortReachesTheHostInItsNextSessionAndNothingIsConfirmed) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_command(1)));
+  say_stored(host, 1);
+  ASSERT_TRUE(shown_as(1, "stored"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "abort"), 202U);
+  FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
+  ASSERT_TRUE(back(again));
+  say_stored(again, 1);
+  say_stored(again, 1);
+  ASSERT_TRUE(run_until([&] { return again.aborts.contains(nth_id(1)); }));
+  say_confirming(again, 1);  // It was begun before the host heard of the abort.
+  ASSERT_TRUE(run_until([&] { return again.aborts.at(nth_id(1)) > 1; }));
+  ASSERT_TRUE(all_is_heard(again, 2));
+  EXPECT_EQ(again.aborts.at(nth_id(1)), 2) << "once as it was stored, once as it was tried out";
+  EXPECT_EQ(ask(1, "confirm"), 409U);
+  EXPECT_TRUE(again.confirms.empty());
+  EXPECT_TRUE(host.aborts.empty());
+}
+
+TEST_F(HostCommandsTest, ACommandOfAHostWhoseRowNeverReachedTheDiskIsDelivered) {
+  {
+    auto db = ConsoleDb::open(folder.file("console.db"));
+    ASSERT_TRUE(db);
+    json::object message = nth_command(1);
+    message["type"] = "command";
+    ASSERT_TRUE(db->add_command("hv-01", nth_id(1), json::serialize(message), wall_now()));
+    ASSERT_TRUE(db->hosts().value().empty());
+  }
+  start();
+  EXPECT_EQ(get(kQueue + "/" + nth_id(1)).at("state"), "queued");
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(run_until([&] { return host.result_acks.contains(nth_id(1)); }));
+  EXPECT_EQ(get(kQueue + "/" + nth_id(1)).at("state"), "done");
+  EXPECT_EQ(host.received, (std::map<std::string, int>{{nth_id(1), 1}}));
+}
+
+TEST_F(HostCommandsTest, AHostsRowThatTheDiskDidNotTakeIsTriedAgain) {
+  start();
+  auto beside = store::Database::open(folder.file("console.db"));
+  ASSERT_TRUE(beside);
+  ASSERT_TRUE(
+      beside->execute("CREATE TRIGGER broken BEFORE INSERT ON hosts BEGIN"
+                      " SELECT RAISE(ABORT,'broken'); END"));
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  ASSERT_TRUE(run_until(
+      [&] { return console->fleet().counters().db_failures > 0 && console->db().pending() == 0; }));
+  EXPECT_EQ(beside->integer("SELECT count(*) FROM hosts").value(), 0);
+  ASSERT_TRUE(beside->execute("DROP TRIGGER broken"));
+  ASSERT_TRUE(
+      run_until([&] { return beside->integer("SELECT count(*) FROM hosts").value() == 1; }));
+  EXPECT_EQ(beside->text("SELECT software FROM hosts").value(), "fake 1");
+}
+
+TEST_F(HostCommandsTest, CommandsOnTheirWayToAHostAreBoundedInBytes) {
+  start();
+  console->fleet().expect("hv-01");  // It never comes.
+  const std::string large(900 << 10, 'x');
+  int taken = 0;
+  HttpResponse last;
+  while (taken < 30) {
+    last = call("POST", kQueue, json::serialize(nth_command(taken + 1, large)));
+    if (last.status != 202U) { break; }
+    ++taken;
+  }
+  EXPECT_EQ(taken, 18) << "16 MiB";
+  EXPECT_EQ(last.status, 429U);
+  for (const char* part : {"wait for host hv-01", "the limit of 16777216", "when some are done"}) {
+    EXPECT_NE(last.body.find(part), std::string::npos) << last.body;
+  }
+  EXPECT_EQ(call("POST", kQueue, json::serialize(nth_command(100))).status, 202U)
+      << "a small one has room";
+}
+
+TEST_F(HostCommandsTest, CommandsOnTheirWayToAllHostsAreBoundedInBytesUntilTheyAreDone) {
+  HostOptions options;
+  options.fleet_pending_bytes_max = 10'000;
+  start(0, options);
+  console->fleet().expect("hv-02");
+  const std::string half(5'000, 'x');
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_command(1, half)));
+  const std::string other = "/api/v1/hosts/hv-02/commands";
+  const auto refused = call("POST", other, json::serialize(nth_command(2, half)));
+  EXPECT_EQ(refused.status, 429U);
+  EXPECT_NE(refused.body.find("wait for all hosts together"), std::string::npos) << refused.body;
+  EXPECT_NE(refused.body.find("the limit of 10000"), std::string::npos) << refused.body;
+  host.answer(nth_id(1));
+  ASSERT_TRUE(run_until([&] { return host.result_acks.contains(nth_id(1)); }));
+  EXPECT_EQ(console->fleet().counters().pending_bytes, 0U);
+  EXPECT_EQ(call("POST", other, json::serialize(nth_command(2, half))).status, 202U);
+  // Known already, it takes no room of its own.
+  EXPECT_EQ(call("POST", other, json::serialize(nth_command(3))).status, 202U);
+  const std::size_t held = console->fleet().counters().pending_bytes;
+  EXPECT_EQ(call("POST", other, json::serialize(nth_command(3))).status, 202U);
+  EXPECT_EQ(console->fleet().counters().pending_bytes, held);
+}
+
+}  // namespace
+}  // namespace edge::console
