@@ -110,8 +110,14 @@ struct CommandPage {
   bool more = false;
 };
 struct EventPage {
-  std::vector<EventRow> rows;
+  std::string list;  ///< As JSON, without its brackets.
   std::int64_t last = 0;
+  bool more = false;
+};
+/// Of the event stream.
+struct StreamPart {
+  std::string blocks;
+  std::int64_t last = 0;  ///< The seq in it; 0: nothing came.
 };
 
 /// The thread of the database makes the text: megabytes of JSON would hold heartbeats back.
@@ -129,11 +135,26 @@ Result<CommandPage> read_commands(ConsoleDb& db, const std::string& host, std::s
 }
 
 Result<EventPage> read_events(ConsoleDb& db, const Route& asked) {
-  EventPage out;
-  EDGE_ASSIGN(out.rows, db.events_of(asked.host, asked.after, asked.limit));
+  EDGE_ASSIGN(const EventList found, db.events_of(asked.host, asked.after, asked.limit));
+  EventPage out{.list = {}, .last = 0, .more = found.more};
+  for (const EventRow& row : found.rows) {
+    if (!out.list.empty()) { out.list += ','; }
+    out.list += json::serialize(event_json(row));
+  }
   // What a client asks for may lie beyond all there is: the database was moved aside since.
-  EDGE_ASSIGN(out.last, out.rows.empty() ? db.last_event(asked.host)
-                                         : Result<std::int64_t>(out.rows.back().n));
+  EDGE_ASSIGN(out.last, found.rows.empty() ? db.last_event(asked.host)
+                                           : Result<std::int64_t>(found.rows.back().n));
+  return out;
+}
+
+Result<StreamPart> read_stream(ConsoleDb& db, std::int64_t after) {
+  EDGE_ASSIGN(const std::vector<EventRow> rows, db.events_since(after, kEventsPerRead));
+  StreamPart out;
+  for (const EventRow& row : rows) {
+    out.blocks += fmt::format("id: {}\nevent: event\ndata: {}\n\n", row.seq,
+                              json::serialize(event_json(row)));
+    out.last = row.seq;
+  }
   return out;
 }
 
@@ -242,15 +263,18 @@ asio::awaitable<HttpResponse> Api::post_command(Route route, std::string body) {
   if (host->revoked()) { co_return revoked_problem(*host); }
   const std::string id = parsed->id.empty() ? random_uuid() : parsed->id;
   const std::string message = command_message(id, *parsed);
-  const auto room = host->reserve(message.size());
-  if (!room) { co_return problem(429, room.error().what); }
+  const bool known = host->live_state(id).has_value();  // It has its room, and takes no more.
+  if (!known) {
+    const auto room = host->reserve(message.size());
+    if (!room) { co_return problem(429, room.error().what); }
+  }
   // Named before the co_await, here and below: GCC 12 destroys a closure that is a temporary of it
   // twice (seen with ASan).
   auto add = [host_id = route.host, id, message, now = wall_now()](ConsoleDb& db) {
     return db.add_command(host_id, id, message, now);
   };
   auto added = co_await db_.call(std::move(add));
-  host->release(message.size());
+  if (!known) { host->release(message.size()); }
   if (!added) { co_return db_problem(added.error()); }
   if (added->added == Added::id_reuse) {
     co_return problem(
@@ -259,7 +283,8 @@ asio::awaitable<HttpResponse> Api::post_command(Route route, std::string body) {
   const bool waits = route.wait_s > 0 && !is_final(added->row.state);
   auto timer = std::make_shared<asio::steady_timer>(io_);
   if (waits) { timer->expires_after(std::chrono::seconds(route.wait_s)); }
-  host->submit(std::move(added->row));
+  const auto sent = added->added == Added::fresh ? Host::Sent::never : Host::Sent::perhaps;
+  host->submit(std::move(added->row), sent);
   if (waits && host->notify_final(id, timer)) {
     // Cancelled when the result is on disk; the deadline is an answer too.
     static_cast<void>(co_await timer->async_wait(asio::as_tuple(asio::use_awaitable)));
@@ -301,9 +326,10 @@ asio::awaitable<HttpResponse> Api::list_events(Route route) {
   auto query = [route](ConsoleDb& db) { return read_events(db, route); };
   const auto page = co_await db_.call(std::move(query));
   if (!page) { co_return db_problem(page.error()); }
-  json::array list;
-  for (const EventRow& row : page->rows) { list.emplace_back(event_json(row)); }
-  co_return json_response(json::object{{"events", std::move(list)}, {"last", page->last}});
+  HttpResponse out;
+  out.body =
+      fmt::format(R"({{"events":[{}],"last":{},"more":{}}})", page->list, page->last, page->more);
+  co_return out;
 }
 
 asio::awaitable<HttpResponse> Api::post_forward(Route route, std::string body) {
@@ -420,16 +446,11 @@ asio::awaitable<std::string> Api::next_events(std::shared_ptr<Subscriber> subscr
   }
   if (subscriber->ended) { co_return out; }
   if (*cursor < feed_.last_seq()) {
-    auto query = [after = *cursor](ConsoleDb& db) {
-      return db.events_since(after, kEventsPerRead);
-    };
-    auto rows = co_await db_.call(std::move(query));
-    if (!rows) { co_return out; }  // The client comes again with Last-Event-ID.
-    for (const EventRow& row : *rows) {
-      out += fmt::format("id: {}\nevent: event\ndata: {}\n\n", row.seq,
-                         json::serialize(event_json(row)));
-    }
-    *cursor = rows->empty() ? feed_.last_seq() : rows->back().seq;
+    auto query = [after = *cursor](ConsoleDb& db) { return read_stream(db, after); };
+    auto part = co_await db_.call(std::move(query));
+    if (!part) { co_return out; }  // The client comes again with Last-Event-ID.
+    *cursor = part->last == 0 ? feed_.last_seq() : part->last;
+    out = std::move(part->blocks);
   }
   out += subscriber->take();
   if (out.empty()) { out = ": nothing new\n\n"; }

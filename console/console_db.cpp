@@ -45,14 +45,19 @@ constexpr const char* kMigrations[] = {
      "CREATE INDEX former_host ON former(host,seq);"),
 };
 
-/// Of no schema: a program of before reads a file that has it, and keeps it up to date.
-constexpr const char* kOwnIndex =
-    "CREATE INDEX IF NOT EXISTS commands_own ON commands(host,seq) WHERE message='{}'";
+/// Of no schema: a program of before reads a file that has them, and keeps them up to date. What
+/// was sent has a type in its message; one of the host's own has none.
+constexpr const char* kIndexes[] = {
+    "CREATE INDEX IF NOT EXISTS commands_own ON commands(host,seq) WHERE message='{}'",
+    "CREATE INDEX IF NOT EXISTS commands_ended ON commands(seq)"
+    " WHERE finished IS NOT NULL AND message<>'{}'",
+};
 
-// None reads a table from end to end: it would hold up every other job for as long.
+// None reads a table from end to end: it would hold up every other job for as long. The first walks
+// over an index of numbers alone: half a million of them in about as long as a sync takes.
 constexpr std::string_view kPruneCommands =
-    "DELETE FROM commands WHERE finished IS NOT NULL"
-    " AND seq<=(SELECT max(seq) FROM commands)-?1";
+    "DELETE FROM commands WHERE seq IN (SELECT seq FROM commands WHERE finished IS NOT NULL"
+    " AND message<>'{}' ORDER BY seq DESC LIMIT ?2 OFFSET ?1)";
 constexpr std::string_view kPruneEvents =
     "DELETE FROM events WHERE host=?1 AND n<=(SELECT n FROM events WHERE host=?1"
     " ORDER BY n DESC LIMIT 1 OFFSET ?2)";
@@ -134,8 +139,8 @@ bool same_json(std::string_view a, std::string_view b) {
 
 Result<ConsoleDb> ConsoleDb::open(const std::string& path, DbLimits limits) {
   EDGE_ASSIGN(store::OpenedDatabase opened, store::open_database(path, kMigrations));
-  // A disk that is full must not keep the Console from starting: without it prune() takes longer.
-  static_cast<void>(opened.database.execute(kOwnIndex));
+  // A disk that is full must not keep the Console from starting: without them prune() takes longer.
+  for (const char* index : kIndexes) { static_cast<void>(opened.database.execute(index)); }
   ConsoleDb db(std::move(opened), limits);
   EDGE_TRY(db.remember_hosts());
   return db;
@@ -147,7 +152,7 @@ Result<void> ConsoleDb::remember_hosts() {
   while (true) {
     EDGE_ASSIGN(const bool found, rows.step());
     if (!found) { return {}; }
-    unpruned_.try_emplace(rows.text(0));
+    wrote_.insert(rows.text(0));
   }
 }
 
@@ -229,7 +234,7 @@ Result<CommandRow> ConsoleDb::finish_command(std::string_view host, std::string_
   return database_.transaction([&]() -> Result<CommandRow> {
     EDGE_ASSIGN(auto known, command(host, id));
     if (known && known->finished) { return std::move(*known); }
-    // An upsert uses up a seq also where it only updates, and prune() counts in those.
+    // An upsert uses up a seq also where it only updates.
     if (known) {
       EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET state=?3,result=?4,finished=?5"
                                              " WHERE host=?1 AND id=?2"));
@@ -240,7 +245,7 @@ Result<CommandRow> ConsoleDb::finish_command(std::string_view host, std::string_
           database_.query("INSERT INTO commands(host,id,message,state,result,queued,finished)"
                           " VALUES(?1,?2,'{}',?3,?4,?5,?5)"));
       EDGE_TRY(row.bind(host, id, to_string(state), result, to_ms(now)).run());
-      unpruned_.try_emplace(std::string(host));
+      wrote_.insert(std::string(host));
     }
     EDGE_ASSIGN(auto found, command(host, id));
     if (!found) { return fail(Errc::corrupt, "a command vanished while its result was stored"); }
@@ -274,7 +279,7 @@ Result<RecentCommands> ConsoleDb::recent_commands(std::string_view host, std::si
 }
 
 Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
-  return database_.transaction([&]() -> Result<std::int64_t> {
+  auto added = database_.transaction([&]() -> Result<std::int64_t> {
     for (const EventRow& event : events) {
       EDGE_ASSIGN(Query row,
                   database_.query("INSERT OR IGNORE INTO events(host,n,time,time_text,kind,data)"
@@ -286,11 +291,14 @@ Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
     if (!events.empty()) { EDGE_TRY(count_events(events)); }
     return last_seq();
   });
+  settle_pruned(added ? End::kept : End::taken_back);
+  return added;
 }
 
 /// One that says much at once does not have the disk until the next prune().
 Result<void> ConsoleDb::count_events(std::span<const EventRow> events) {
   const std::string& host = events.front().host;
+  wrote_.insert(host);
   Unpruned& since = unpruned_[host];
   since.events += static_cast<std::int64_t>(events.size());
   for (const EventRow& event : events) {
@@ -299,22 +307,49 @@ Result<void> ConsoleDb::count_events(std::span<const EventRow> events) {
   if (since.events < limits_.unpruned_events_max && since.bytes < limits_.unpruned_bytes_max) {
     return {};
   }
-  since = {};
   EDGE_ASSIGN(Query old,
               database_.query("DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq,"
                               " row_number() OVER newest AS age,"
                               " sum(length(CAST(data AS BLOB))) OVER newest AS bytes FROM events"
                               " WHERE host=?1 WINDOW newest AS (ORDER BY n DESC))"
                               " WHERE age>?2 OR bytes>?3)"));
-  return old.bind(host, limits_.events_per_host_max, limits_.event_bytes_per_host_max).run();
+  EDGE_TRY(old.bind(host, limits_.events_per_host_max, limits_.event_bytes_per_host_max).run());
+  since = {};
+  pruned_.insert(host);
+  return {};
 }
 
-Result<std::vector<EventRow>> ConsoleDb::events_of(std::string_view host, std::int64_t after,
-                                                   std::size_t limit) {
+/// Only the outermost transaction tells. Where it was taken back, so was the pruning in it: those
+/// hosts are due again, in the next round and with the next that they write.
+void ConsoleDb::settle_pruned(End end) {
+  if (database_.in_transaction()) { return; }
+  if (end == End::taken_back) {
+    for (const std::string& host : pruned_) {
+      wrote_.insert(host);
+      unpruned_[host].events = limits_.unpruned_events_max;
+    }
+  }
+  pruned_.clear();
+}
+
+Result<EventList> ConsoleDb::events_of(std::string_view host, std::int64_t after,
+                                       std::size_t limit) {
   EDGE_ASSIGN(Query rows,
               database_.query(std::string(kEvent) + "WHERE host=?1 AND n>?2 ORDER BY n LIMIT ?3"));
-  rows.bind(host, after, limit);
-  return all_rows(std::move(rows), to_event);
+  rows.bind(host, after, limit + 1);  // One more tells whether there are more.
+  EventList out;
+  std::size_t bytes = 0;
+  while (true) {
+    EDGE_ASSIGN(const bool found, rows.step());
+    if (!found) { return out; }
+    out.more = out.rows.size() == limit;
+    if (out.more) { return out; }
+    EventRow row = to_event(rows);
+    bytes += row.data.size();
+    out.more = !out.rows.empty() && bytes > limits_.recent_bytes_max;
+    if (out.more) { return out; }
+    out.rows.push_back(std::move(row));
+  }
 }
 
 Result<std::vector<EventRow>> ConsoleDb::events_since(std::int64_t seq, std::size_t limit) {
@@ -417,27 +452,41 @@ Result<std::vector<FormerRow>> ConsoleDb::former(std::string_view host) {
 }
 
 Result<Pruned> ConsoleDb::prune() {
-  return database_.transaction([&]() -> Result<Pruned> {
+  std::vector<std::string> turn;
+  auto pruned = database_.transaction([&]() -> Result<Pruned> {
     Pruned out;
-    EDGE_ASSIGN(Query commands, database_.query(kPruneCommands));
-    EDGE_TRY(commands.bind(limits_.commands_max).run());
-    out.dropped += database_.changes();
+    if (pruned_to_.empty() || commands_left_) { EDGE_TRY(prune_commands(out)); }
     EDGE_ASSIGN(Query events, database_.query(kPruneEvents));
     EDGE_ASSIGN(Query own, database_.query(kPruneOwn));
     // In the order of their names: who writes all the time has one turn in a round, as everybody.
-    auto next = unpruned_.upper_bound(pruned_to_);
-    for (std::size_t n = 0; n < limits_.prune_hosts_max && next != unpruned_.end(); ++n) {
-      EDGE_TRY(events.bind(next->first, limits_.events_per_host_max).run());
+    auto next = wrote_.upper_bound(pruned_to_);
+    for (; turn.size() < limits_.prune_hosts_max && next != wrote_.end(); ++next) {
+      EDGE_TRY(events.bind(*next, limits_.events_per_host_max).run());
       out.dropped += database_.changes();
-      EDGE_TRY(own.bind(next->first, limits_.own_per_host_max).run());
+      EDGE_TRY(own.bind(*next, limits_.own_per_host_max).run());
       out.dropped += database_.changes();
-      pruned_to_ = next->first;
-      next = unpruned_.erase(next);
+      turn.push_back(*next);
     }
-    out.more = next != unpruned_.end();
-    if (!out.more) { pruned_to_.clear(); }
+    out.more = next != wrote_.end();
     return out;
   });
+  if (!pruned) { return pruned; }  // The same hosts have the next turn.
+  for (const std::string& host : turn) {
+    wrote_.erase(host);
+    pruned_.insert(host);
+  }
+  pruned_to_ = pruned->more ? turn.back() : std::string();
+  pruned->more = pruned->more || commands_left_;
+  settle_pruned(End::kept);
+  return pruned;
+}
+
+Result<void> ConsoleDb::prune_commands(Pruned& out) {
+  EDGE_ASSIGN(Query old, database_.query(kPruneCommands));
+  EDGE_TRY(old.bind(limits_.commands_max, limits_.commands_per_turn).run());
+  out.dropped += database_.changes();
+  commands_left_ = database_.changes() == limits_.commands_per_turn;
+  return {};
 }
 
 std::span<const std::string_view> ConsoleDb::prune_statements() { return kPrune; }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,10 +33,16 @@ struct RecentCommands {
   bool more = false;  ///< Older ones were left out.
 };
 
+/// In the order of their numbers.
+struct EventList {
+  std::vector<EventRow> rows;
+  bool more = false;  ///< Newer ones were left out.
+};
+
 /// What one turn of prune() did.
 struct Pruned {
   std::int64_t dropped = 0;  ///< Rows.
-  bool more = false;         ///< Hosts are left for the next turn.
+  bool more = false;         ///< Hosts, or commands, are left for the next turn.
 };
 
 struct DbLimits {
@@ -45,9 +52,10 @@ struct DbLimits {
   std::int64_t unpruned_bytes_max = 2LL << 20;
   std::int64_t issued_per_host_max = 200;
   std::int64_t former_per_host_max = 3;
-  std::int64_t commands_max = 500'000;      ///< Finished ones beyond go, oldest first.
-  std::int64_t own_per_host_max = 1'000;    ///< Of those, commands of a host's own.
-  std::size_t recent_bytes_max = 4U << 20;  ///< Of messages and results in one list, or one row.
+  std::int64_t commands_max = 500'000;      ///< That were sent and are finished.
+  std::int64_t commands_per_turn = 2'000;   ///< Go in one turn of prune().
+  std::int64_t own_per_host_max = 1'000;    ///< Commands of a host's own.
+  std::size_t recent_bytes_max = 4U << 20;  ///< Of messages, results, data in one list; or one row.
   std::size_t prune_hosts_max = 64;         ///< In one turn: a host takes a millisecond or two.
 };
 
@@ -81,8 +89,8 @@ class ConsoleDb {
 
   /// All of one host. Known numbers are skipped. Returns the seq of the newest event of all hosts.
   Result<std::int64_t> add_events(std::span<const EventRow> events);
-  Result<std::vector<EventRow>> events_of(std::string_view host, std::int64_t after,
-                                          std::size_t limit);
+  /// At most `limit`, and of recent_bytes_max together.
+  Result<EventList> events_of(std::string_view host, std::int64_t after, std::size_t limit);
   Result<std::vector<EventRow>> events_since(std::int64_t seq, std::size_t limit);
   Result<std::int64_t> last_seq();
   /// The newest n of one host; 0: it has none.
@@ -103,15 +111,17 @@ class ConsoleDb {
   /// Newest first.
   Result<std::vector<FormerRow>> former(std::string_view host);
 
-  /// Keeps the tables within their limits: all commands, and of the hosts that wrote since their
-  /// last turn the next prune_hosts_max.
+  /// Keeps the tables within their limits, in turns: of the commands commands_per_turn, of the
+  /// hosts that wrote since their last turn the next prune_hosts_max.
   Result<Pruned> prune();
   /// What prune() runs, for a look at the plans.
   static std::span<const std::string_view> prune_statements();
 
   template <class Body>
   auto together(Body&& body) -> std::invoke_result_t<Body&> {
-    return database_.transaction(body);
+    auto out = database_.transaction(body);
+    settle_pruned(out.has_value() ? End::kept : End::taken_back);
+    return out;
   }
 
  private:
@@ -121,17 +131,25 @@ class ConsoleDb {
         limits_(limits) {}
 
   store::Database database_;
+  /// What became of a transaction.
+  enum class End : std::uint8_t { kept, taken_back };
   struct Unpruned {
     std::int64_t events = 0;
     std::int64_t bytes = 0;
   };
   Result<void> count_events(std::span<const EventRow> events);
+  Result<void> prune_commands(Pruned& out);
+  void settle_pruned(End end);
   Result<void> remember_hosts();
 
   store::OpenOutcome outcome_;
   DbLimits limits_;
-  std::map<std::string, Unpruned, std::less<>> unpruned_;  ///< By host: those that wrote.
-  std::string pruned_to_;  ///< The last host of this round; empty: one begins.
+  /// What hosts wrote since count_events() pruned them; a turn of prune() looks at no bytes.
+  std::map<std::string, Unpruned, std::less<>> unpruned_;
+  std::set<std::string> wrote_;   ///< Hosts, since their last turn of prune().
+  std::set<std::string> pruned_;  ///< Hosts, in the transaction that is open.
+  std::string pruned_to_;         ///< The last host of this round; empty: one begins.
+  bool commands_left_ = false;    ///< Beyond commands_max.
 };
 
 }  // namespace edge::console

@@ -74,6 +74,7 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
       unread_bytes_max_(options.unread_bytes_max),
       pending_bytes_max_(options.pending_bytes_max),
       fleet_pending_bytes_max_(options.fleet_pending_bytes_max),
+      pending_bytes_always_(options.pending_bytes_always),
       signer_(options.signer),
       renewal_spread_(options.renewal_spread) {
   snapshot_ = std::exchange(row_.snapshot, {});
@@ -118,7 +119,7 @@ void Host::attach(std::unique_ptr<Connection> connection, const tunnel::Hello& h
                hello.install_id, row_.install_id);
     row_.event_base = event_seen_;  // It counts its events from 1 again.
     keep_former_model();
-    forget_confirms();
+    forget_trials();
   }
   if (row_.install_id != hello.install_id || row_.boot_id != hello.boot_id ||
       row_.software != hello.software) {
@@ -366,7 +367,9 @@ HostRow Host::row_with(std::optional<Revocation> revoked) const {
 }
 
 void Host::set_revoked(std::optional<Revocation> revoked) {
+  if (!row_.revoked) { counters_.pending_bytes -= pending_bytes_; }
   row_.revoked = std::move(revoked);
+  if (!row_.revoked) { counters_.pending_bytes += pending_bytes_; }
   if (row_.revoked) {
     spdlog::warn("host.revoked host={} paths={} reason=\"{}\"", row_.id, session_.path_count(),
                  row_.revoked->reason);

@@ -43,8 +43,10 @@ struct HostOptions {
   std::size_t unread_bytes_max = 4UZ << 20;
   std::size_t db_jobs_max = 20'000;  ///< Waiting ones, above which nobody new is let in.
   /// Commands on their way are kept whole until their results are on disk.
-  std::size_t pending_bytes_max = 16UZ << 20;              ///< Of one host.
-  std::size_t fleet_pending_bytes_max = 1UZ << 30;         ///< Of all hosts together.
+  std::size_t pending_bytes_max = 16UZ << 20;       ///< Of one host.
+  std::size_t fleet_pending_bytes_max = 1UZ << 30;  ///< Of all hosts that are served, together.
+  /// Of one host, however much waits for all: hosts that never come keep no other waiting.
+  std::size_t pending_bytes_always = 64UZ << 10;
   std::shared_ptr<const tunnel::IdentitySigner> signer{};  ///< null: renews no certificates.
   std::chrono::seconds renewal_spread{600};  ///< Within which a fleet asks for new ones.
 };
@@ -66,7 +68,7 @@ struct FleetCounters {
   std::uint64_t db_failures = 0;
   std::uint64_t identities_signed = 0;
   std::uint64_t versions_refused = 0;
-  /// No count since the start: of the commands that are on their way now.
+  /// No count since the start: of the commands that are on their way now, to hosts that are served.
   std::size_t pending_bytes = 0;
 };
 
@@ -111,7 +113,8 @@ class Host final : public ConnectionOwner {
   /// What set_revoked() needs on disk before it.
   HostRow row_with(std::optional<Revocation> revoked) const;
   /// Revoked: every connection is told why and closed, the session is forgotten; commands without a
-  /// result stay as they are. The doorstep lets nobody in from then on.
+  /// result stay as they are, and are no part of what all hosts share. The doorstep lets nobody in
+  /// from then on.
   void set_revoked(std::optional<Revocation> revoked);
 
   // host_commands.cpp
@@ -120,8 +123,10 @@ class Host final : public ConnectionOwner {
   Result<void> reserve(std::size_t message_bytes);
   /// Pre: reserve() of as many bytes.
   void release(std::size_t message_bytes);
+  /// Was a command ever given to a session? Then the host may have it.
+  enum class Sent : std::uint8_t { never, perhaps };
   /// A command that is on disk. Known ones are ignored.
-  void submit(CommandRow row);
+  void submit(CommandRow row, Sent sent = Sent::perhaps);
   std::size_t pending() const { return pending_.size(); }
   /// State of a command on its way; nullopt: it is finished, or unknown.
   std::optional<CommandState> live_state(std::string_view command_id) const;
@@ -132,7 +137,8 @@ class Host final : public ConnectionOwner {
   /// its result is there. Errors: conflict (no trial that waits for it), no_space.
   Result<void> confirm(std::string_view command_id);
   /// Tells the host to end the trial of this command now, again in each new session as above; it is
-  /// never confirmed from then on. Errors: conflict (the host does not have it), no_space.
+  /// never confirmed from then on, nor by what waits here. One that was never sent ends as refused.
+  /// Errors: conflict (the host does not have it, and it may be on its way), no_space.
   Result<void> abort(std::string_view command_id);
   /// Tells the host to renew its certificate now. Errors: unsupported (no signer), transient
   /// (offline).
@@ -194,6 +200,7 @@ class Host final : public ConnectionOwner {
     bool untaken = false;     ///< Its result came while too many were: asked for again.
     Word word = Word::none;   ///< In memory only.
     bool abort_said = false;  ///< In the present session.
+    Sent sent = Sent::perhaps;
     std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
   };
   struct Failure {
@@ -229,7 +236,8 @@ class Host final : public ConnectionOwner {
   void hold(std::size_t message_bytes);
   void let_go(std::size_t message_bytes);
   void say_word(Pending& pending, CommandState heard);
-  void forget_confirms();
+  void withdraw(Pending& pending);
+  void forget_trials();
 
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
@@ -241,6 +249,7 @@ class Host final : public ConnectionOwner {
   void result_stored(const CommandRow& row);
   void ask_for_untaken();
   bool say(std::string message);
+  void take_back(std::string_view message);
   void forget_replies();
   void on_event(const boost::json::object& message);
   void on_telemetry(const boost::json::object& message, std::string_view text);
@@ -326,6 +335,7 @@ class Host final : public ConnectionOwner {
   std::size_t unread_bytes_max_;
   std::size_t pending_bytes_max_;
   std::size_t fleet_pending_bytes_max_;
+  std::size_t pending_bytes_always_;
   std::shared_ptr<const tunnel::IdentitySigner> signer_;
   std::chrono::seconds renewal_spread_;
   /// A signature costs, and so does its record.

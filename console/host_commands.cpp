@@ -1,4 +1,6 @@
 // Host: the commands on their way to it, and an operator's word about them.
+#include <utility>
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -45,7 +47,8 @@ Result<void> Host::reserve(std::size_t message_bytes) {
   if (pending_bytes_ + message_bytes > pending_bytes_max_) {
     return refuse(pending_bytes_, "host " + row_.id, pending_bytes_max_);
   }
-  if (counters_.pending_bytes + message_bytes > fleet_pending_bytes_max_) {
+  const bool little = pending_bytes_ + message_bytes <= pending_bytes_always_;
+  if (!little && counters_.pending_bytes + message_bytes > fleet_pending_bytes_max_) {
     return refuse(counters_.pending_bytes, "all hosts together", fleet_pending_bytes_max_);
   }
   ++reserved_;
@@ -60,20 +63,21 @@ void Host::release(std::size_t message_bytes) {
 
 void Host::hold(std::size_t message_bytes) {
   pending_bytes_ += message_bytes;
-  counters_.pending_bytes += message_bytes;
+  if (!row_.revoked) { counters_.pending_bytes += message_bytes; }
 }
 
 void Host::let_go(std::size_t message_bytes) {
   pending_bytes_ -= message_bytes;
-  counters_.pending_bytes -= message_bytes;
+  if (!row_.revoked) { counters_.pending_bytes -= message_bytes; }
 }
 
-void Host::submit(CommandRow row) {
+void Host::submit(CommandRow row, Sent sent) {
   const std::int64_t seq = row.seq;
   if (is_final(row.state) || pending_.contains(seq)) { return; }
   hold(row.message.size());
   pending_by_id_[row.id] = seq;
-  pending_.emplace(seq, Pending{.row = std::move(row), .finishing = false, .waiters = {}});
+  pending_.emplace(seq,
+                   Pending{.row = std::move(row), .finishing = false, .sent = sent, .waiters = {}});
   if (session_.established()) { unsent_.push_back(seq); }
   pump();
 }
@@ -121,18 +125,36 @@ Result<void> Host::confirm(std::string_view command_id) {
 Result<void> Host::abort(std::string_view command_id) {
   Pending* pending = pending_of(command_id);
   if (pending == nullptr) { return not_on_its_way(command_id); }
+  if (pending->row.state == CommandState::queued && pending->sent == Sent::never) {
+    withdraw(*pending);
+    return {};
+  }
   if (pending->row.state < CommandState::stored) {
     return fail(Errc::conflict,
-                fmt::format("command {} is {}: only one that the host has can be ended", command_id,
-                            to_string(pending->row.state)));
+                fmt::format("command {} is {}: only one that the host has, or that was never sent "
+                            "to it, can be ended",
+                            command_id, to_string(pending->row.state)));
   }
   if (!say(about("abort", command_id))) {
     return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
   }
+  take_back(about("confirm", command_id));
   pending->word = Word::abort;
   pending->abort_said = true;
   pump();
   return {};
+}
+
+/// No session ever had it, so no host does: its end is made here, and it is never sent.
+void Host::withdraw(Pending& pending) {
+  if (std::exchange(pending.finishing, true)) { return; }
+  constexpr CommandState end = CommandState::refused;
+  const json::object why{{"what", "aborted at the Console before it was sent"}};
+  store_result(pending.row.id, end,
+               json::serialize(json::object{{"type", "result"},
+                                            {"id", pending.row.id},
+                                            {"state", to_string(end)},
+                                            {"problems", json::array{why}}}));
 }
 
 /// What there is to say of a command that the host has. Hearing of a trial over the changed network
@@ -149,10 +171,13 @@ void Host::say_word(Pending& pending, CommandState heard) {
   pump();
 }
 
-/// Another installation has none of the trials that they were about.
-void Host::forget_confirms() {
+/// Another installation has none of the trials, and is sent all commands: what it makes of them
+/// nobody has seen yet.
+void Host::forget_trials() {
   for (auto& [seq, pending] : pending_) {
+    if (pending.finishing) { continue; }
     if (pending.word == Word::confirm) { pending.word = Word::none; }
+    if (pending.row.state != CommandState::queued) { set_state(pending, CommandState::queued); }
   }
 }
 

@@ -154,6 +154,19 @@ bool Host::say(std::string message) {
   return true;
 }
 
+/// Of what waits here: what the session has is said.
+void Host::take_back(std::string_view message) {
+  Fifo<std::string> rest;
+  for (std::string& one : replies_) {
+    if (one == message) {
+      replies_bytes_ -= one.size();
+    } else {
+      rest.push_back(std::move(one));
+    }
+  }
+  replies_ = std::move(rest);
+}
+
 void Host::forget_replies() {
   replies_.clear();
   replies_bytes_ = 0;
@@ -375,6 +388,7 @@ void Host::flush_outgoing() {
       Pending& pending = found->second;
       // Full: the acknowledgement of what is under way comes through pump() again.
       if (!session_.send(Channel::commands, tunnel::to_bytes(pending.row.message), now)) { return; }
+      pending.sent = Sent::perhaps;
       if (pending.row.state == CommandState::queued) { set_state(pending, CommandState::sent); }
     }
     unsent_.pop_front();

@@ -122,6 +122,80 @@ TEST_F(HostCommandsTest, AnAcceptedAbortReachesTheHostInItsNextSessionAndNothing
   EXPECT_TRUE(host.aborts.empty());
 }
 
+TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  EXPECT_EQ(ask(1, "abort"), 202U);
+  ASSERT_TRUE(back(host));
+  EXPECT_EQ(host.sessions_started, 1) << "it is resumed, with what waited";
+  ASSERT_TRUE(run_until([&] { return host.aborts.contains(nth_id(1)); }));
+  say_confirming(host, 1);
+  ASSERT_TRUE(run_until([&] { return host.aborts.at(nth_id(1)) == 2; }));
+  ASSERT_TRUE(all_is_heard(host, 2));
+  EXPECT_TRUE(host.confirms.empty());
+  EXPECT_EQ(console->host("hv-01")->held_bytes(), 0U);
+}
+
+TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostReachesItWhenItIsBack) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(back(host));
+  EXPECT_TRUE(run_until([&] { return host.confirms.contains(nth_id(1)); }));
+}
+
+TEST_F(HostCommandsTest, AfterAReinstallNothingIsConfirmedThatNobodyHasSeen) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
+  ASSERT_TRUE(back(reinstalled));
+  EXPECT_EQ(ask(1, "confirm"), 409U);
+  EXPECT_TRUE(shown_as(1, "sent"));
+  EXPECT_EQ(ask(1, "abort"), 409U) << "it may be on its way, or on the disk of the one before";
+  say_confirming(reinstalled, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  EXPECT_TRUE(run_until([&] { return reinstalled.confirms.contains(nth_id(1)); }));
+}
+
+TEST_F(HostCommandsTest, ACommandThatWasNeverSentIsWithdrawnAndNoOther) {
+  start();
+  console->fleet().expect("hv-01");
+  for (const int n : {1, 2}) {
+    ASSERT_EQ(call("POST", kQueue, json::serialize(nth_command(n))).status, 202U);
+  }
+  EXPECT_EQ(ask(1, "abort"), 200U);
+  const json::object ended = get(kQueue + "/" + nth_id(1));
+  EXPECT_EQ(ended.at("state"), "refused");
+  EXPECT_EQ(ended.at("problems").as_array().at(0).at("what"),
+            "aborted at the Console before it was sent");
+  EXPECT_EQ(console->host("hv-01")->pending(), 1U);
+  EXPECT_EQ(call("POST", kQueue, json::serialize(nth_command(1))).status, 200U) << "that stands";
+  stop();
+  start();
+  EXPECT_EQ(ask(2, "abort"), 409U) << "nobody knows whether it was sent before the restart";
+  FakeHost host(io, ca, "hv-01");
+  host.mute = true;
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  ASSERT_TRUE(all_is_heard(host, 3));
+  EXPECT_EQ(host.received, (std::map<std::string, int>{{nth_id(2), 1}, {nth_id(3), 1}}));
+  EXPECT_EQ(ask(3, "abort"), 409U) << "it is on its way";
+}
+
 TEST_F(HostCommandsTest, ACommandOfAHostWhoseRowNeverReachedTheDiskIsDelivered) {
   {
     auto db = ConsoleDb::open(folder.file("console.db"));
@@ -182,6 +256,7 @@ TEST_F(HostCommandsTest, CommandsOnTheirWayToAHostAreBoundedInBytes) {
 TEST_F(HostCommandsTest, CommandsOnTheirWayToAllHostsAreBoundedInBytesUntilTheyAreDone) {
   HostOptions options;
   options.fleet_pending_bytes_max = 10'000;
+  options.pending_bytes_always = 0;
   start(0, options);
   console->fleet().expect("hv-02");
   const std::string half(5'000, 'x');
@@ -201,6 +276,54 @@ TEST_F(HostCommandsTest, CommandsOnTheirWayToAllHostsAreBoundedInBytesUntilTheyA
   const std::size_t held = console->fleet().counters().pending_bytes;
   EXPECT_EQ(call("POST", other, json::serialize(nth_command(3))).status, 202U);
   EXPECT_EQ(console->fleet().counters().pending_bytes, held);
+}
+
+TEST_F(HostCommandsTest, ACommandThatIsOnItsWayTakesNoRoomWhenItIsPostedAgain) {
+  HostOptions options;
+  options.pending_bytes_max = 5'000;
+  start(0, options);
+  console->fleet().expect("hv-01");
+  const std::string all(4'800, 'x');
+  ASSERT_EQ(call("POST", kQueue, json::serialize(nth_command(1, all))).status, 202U);
+  const std::size_t held = console->fleet().counters().pending_bytes;
+  EXPECT_EQ(call("POST", kQueue, json::serialize(nth_command(2, all))).status, 429U);
+  EXPECT_EQ(call("POST", kQueue, json::serialize(nth_command(1, all))).status, 202U);
+  EXPECT_EQ(call("POST", kQueue, json::serialize(nth_command(1))).status, 409U) << "another one";
+  EXPECT_EQ(console->fleet().counters().pending_bytes, held);
+  EXPECT_EQ(console->host("hv-01")->pending(), 1U);
+}
+
+TEST_F(HostCommandsTest, HostsThatNeverComeDoNotKeepTheOthersWaiting) {
+  HostOptions options;
+  options.fleet_pending_bytes_max = 10'000;
+  options.pending_bytes_always = 1'000;
+  start(0, options);
+  console->fleet().expect("hv-01");
+  console->fleet().expect("hv-02");
+  const auto held = [this] { return console->fleet().counters().pending_bytes; };
+  const std::string nearly_all(9'800, 'x');
+  ASSERT_EQ(call("POST", kQueue, json::serialize(nth_command(1, nearly_all))).status, 202U);
+  const std::string other = "/api/v1/hosts/hv-02/commands";
+  const std::string large = json::serialize(nth_command(2, std::string(2'000, 'x')));
+  EXPECT_EQ(call("POST", other, large).status, 429U);
+  int taken = 0;
+  while (taken < 20 &&
+         call("POST", other, json::serialize(nth_command(taken + 10))).status == 202U) {
+    ++taken;
+  }
+  EXPECT_GT(taken, 1) << "of a host that has little";
+  EXPECT_LT(taken, 20);
+  EXPECT_GT(held(), options.fleet_pending_bytes_max);
+  const std::size_t before = held();
+  ASSERT_EQ(call("POST", "/api/v1/hosts/hv-01/revoke").status, 200U);
+  ASSERT_EQ(call("POST", "/api/v1/hosts/hv-01/revoke").status, 200U) << "said again";
+  EXPECT_LE(held(), options.pending_bytes_always);
+  EXPECT_EQ(call("POST", other, large).status, 202U);
+  const std::size_t others = held();
+  ASSERT_EQ(call("DELETE", "/api/v1/hosts/hv-01/revoke").status, 204U);
+  ASSERT_EQ(call("DELETE", "/api/v1/hosts/hv-01/revoke").status, 204U);
+  EXPECT_GT(others, 2'000U);
+  EXPECT_GT(held(), before + 2'000U) << "they are on their way again";
 }
 
 }  // namespace

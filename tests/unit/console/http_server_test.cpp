@@ -333,6 +333,50 @@ TEST_F(HttpTest, AListOfLargeCommandsIsCutAndSaysSo) {
   EXPECT_TRUE(large.at("more").as_bool());
 }
 
+TEST_F(HttpTest, AListOfLargeEventsIsCutAndSaysSo) {
+  start();
+  console->fleet().expect("hv-01");
+  constexpr std::int64_t all = 600;
+  std::optional<bool> stored;
+  console->db().run(
+      [](ConsoleDb& db) -> Result<void> {
+        const std::string data = json::serialize(json::value(std::string(15'998, 'x')));
+        for (std::int64_t n = 1; n <= all; ++n) {
+          const EventRow one[]{{.seq = 0,
+                                .host = "hv-01",
+                                .n = n,
+                                .time = wall_now(),
+                                .time_text = "2026-01-02T03:04:05.678Z",
+                                .kind = "k",
+                                .data = data}};
+          EDGE_TRY(db.add_events(one));
+        }
+        return {};
+      },
+      [&stored](const Result<void>& done) { stored = done.has_value(); });
+  ASSERT_TRUE(run_until([&] { return stored.has_value(); }));
+  ASSERT_TRUE(*stored);
+  std::int64_t last = 0;
+  int pages = 0;
+  for (bool more = true; more && pages < 10; ++pages) {
+    const auto answer =
+        call("GET", fmt::format("/api/v1/hosts/hv-01/events?after={}&limit=1000", last));
+    ASSERT_LE(answer.body.size(), (4U << 20) + 65'536U);
+    const json::object page = json::parse(answer.body).as_object();
+    for (const auto& shown : page.at("events").as_array()) {
+      ASSERT_EQ(shown.at("n"), json::value(++last)) << "in order, once";
+    }
+    EXPECT_EQ(page.at("last"), json::value(last));
+    more = page.at("more").as_bool();
+  }
+  EXPECT_EQ(last, all);
+  EXPECT_EQ(pages, 3);
+  const json::object none = get(fmt::format("/api/v1/hosts/hv-01/events?after={}", last));
+  EXPECT_TRUE(none.at("events").as_array().empty());
+  EXPECT_EQ(none.at("last"), json::value(all));
+  EXPECT_FALSE(none.at("more").as_bool());
+}
+
 TEST_F(HttpTest, AReaderFromBeforeTheDatabaseWasMovedAsideHearsEverything) {
   serve();
   FakeHost host(io, ca, "hv-01");
