@@ -1,6 +1,7 @@
 """An administrator at work on the host: a TCP session to one of its addresses, which must live through what the daemon does."""
 import contextlib
 
+from . import pace
 from .traffic import TcpEcho
 
 PORT = 7000
@@ -18,7 +19,7 @@ class Administrator:
         with contextlib.ExitStack() as stack:
             stack.enter_context(TcpEcho(self.lab.host.node, PORT, "host"))
             self._session = stack.enter_context(self.lab.client("a").socket())
-            self._session.settimeout(5)
+            self._session.settimeout(pace.deadline(5))
             self._session.connect((self.address, PORT))
             self._session.recv(100)
             self._open = stack.pop_all()

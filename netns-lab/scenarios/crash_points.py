@@ -14,7 +14,7 @@ def run(lab):
     lab.start(active="eth0")
     lab.wait_paths()
     lab.console.must([{"op": "adapter.set", "adapter": "eth0", "mtu": MTU[0]}])
-    ended = die_everywhere(lab, points, trial, lambda: mtu(lab, "eth0"))
+    ended = die_everywhere(lab, points, trial, lambda: mtu(lab, "eth0"), alike=True)
     lab.check("some were kept, some were taken back", {"done", "rolled_back"} <= set(ended), ended)
 
 
@@ -30,24 +30,26 @@ def sent(lab, points, number, operations):
     return push(lab, operations)
 
 
-def die_everywhere(lab, points, make, seen, way=sent, expected="done"):
-    """One life for each point, until one is not struck; how often each end came. make: of what is seen, operations and what
-    will be seen. way: arms the points and goes."""
-    ended, kinds = {}, {}
-    number = 0
-    while True:
-        number += 1
-        end = struck(lab, points, number, make, seen, way)
+def die_everywhere(lab, points, make, seen, way=sent, expected="done", alike=False):
+    """One life for each point of the way there and of the way back, each until one is not struck; how often each end came.
+    make: of what is seen (hashable), operations and what will be seen. way: arms the points and goes. alike: there and back
+    have the same points."""
+    ended, kinds, numbers, through = {}, {}, {}, set()
+    while len(through) < (1 if alike else 2):
+        before = None if alike else seen()
+        numbers[before] = numbers.get(before, 0) + 1
+        end = struck(lab, points, numbers[before], make, seen, way)
         if not points.struck():
-            break
+            lab.check("a life that nobody ends comes to its end", end == expected, end)
+            through.add(before)
+            continue
         ended[end] = ended.get(end, 0) + 1
         kind = points.name().split()[0]
         kinds[kind] = kinds.get(kind, 0) + 1
     for kind, count in kinds.items():
         lab.figure(kind if way is sent else f"{way.__name__}_{kind}", count, unit="points")
-    lab.step(f"{number - 1} points: {ended}")
-    lab.check("a life that nobody ends comes to its end", end == expected, end)
-    lab.check("lives were cut off", number > 20, ended)
+    lab.step(f"{sum(kinds.values())} points: {ended}")
+    lab.check("lives were cut off", sum(kinds.values()) > 20, ended)
     # The way back says one thing, at its very end: the life before may be through by then.
     lab.check("kernel, files and Console had points",
               {"netlink", "pwrite", "sync"} | ({"tell"} if way is sent else set()) <= set(kinds), kinds)

@@ -18,7 +18,7 @@ def run(lab):
     lab.console.must([{"op": "adapter.set", "adapter": "eth0", "mtu": suite.MTU[0]}])
     for way in (ended, undone):
         lab.step(way.__doc__)
-        ends = suite.die_everywhere(lab, points, suite.trial, lambda: mtu(lab, "eth0"), way, "rolled_back")
+        ends = suite.die_everywhere(lab, points, suite.trial, lambda: mtu(lab, "eth0"), way, "rolled_back", alike=True)
         lab.check("never kept", set(ends) == {"rolled_back"}, ends)
 
 

@@ -36,5 +36,5 @@ def members(lab):
     bonds = {link["ifname"] for link in links if link.get("linkinfo", {}).get("info_kind") == "bond"}
     ports = json.loads(lab.host.node.run(["bridge", "-j", "vlan", "show"]))
     vlans = {port["ifname"] for port in ports if any(row["vlan"] == 100 for row in port["vlans"])}
-    return {link["ifname"] for link in links if link.get("master") in bonds} | (
-        {"tap"} if any(name.startswith("t-web") for name in vlans) else set())
+    return frozenset({link["ifname"] for link in links if link.get("master") in bonds} | (
+        {"tap"} if any(name.startswith("t-web") for name in vlans) else set()))

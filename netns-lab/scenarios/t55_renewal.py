@@ -58,6 +58,7 @@ def run(lab):
     cut_while_asking(lab)
     cut_while_proving(lab)
     killed_at_each_call(lab)
+    next_console(lab)
     killed_while(lab, "asking")
     killed_while(lab, "proving")
     damaged(lab)
@@ -185,6 +186,13 @@ def cut_while_proving(lab):
     lab.wait_paths(30)
 
 
+def next_console(lab):
+    """It signs 30 times at once, then every 2 s: one of a step's own."""
+    lab.console.stop()
+    lab.console.start()
+    usable(lab, "with the next Console")
+
+
 def killed_while(lab, step):
     lab.step(f"killed while {step}")
     (ask_in_silence if step == "asking" else prove_in_vain)(lab)
@@ -204,6 +212,7 @@ def killed_at_each_call(lab):
     lab.step("killed at each call on the identities")
     points = 0
     for call in CALLS:
+        next_console(lab)
         number = 1
         while struck(lab, call, number):
             usable(lab, f"{call} {number}")
@@ -249,9 +258,7 @@ def traced(pid, task):
 
 def damaged(lab):
     lab.step("the slot that is shown is damaged, then both, then all of it is gone")
-    lab.console.stop()          # It signs 30 times at once, then every 2 s: a Console of this step's own.
-    lab.console.start()
-    usable(lab, "with the next Console")
+    next_console(lab)
     folder = lab.host.state / "identity"
     was = shown(lab)["source"]
     for harm in (lambda: (folder / f"{was[-1]}.json").write_text("{"), lambda: [(folder / f"{n}.json").write_bytes(b"\0") for n in "ab"],
