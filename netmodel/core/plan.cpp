@@ -104,26 +104,24 @@ void PlanBuilder::nft(const NftState& wanted, const std::optional<NftState>& the
 
 void PlanBuilder::global_sysctls() {
   for (const Sysctl* sysctl : wanted_sysctls_[""]) {
+    if (sysctl->path == ipv6_forwarding_path && sysctl->value == "1") { keep_foreign_routers(); }
     const auto found = observed_sysctls_.find(sysctl->path);
     if (found == observed_sysctls_.end() || found->second == sysctl->value) { continue; }
-    if (sysctl->path == ipv6_forwarding_path && sysctl->value == "1") { keep_foreign_routers(); }
     emit(SetSysctl{*sysctl});
   }
 }
 
 /// A machine that forwards hears routers only where accept_ra is 2, and drops what it has heard
-/// elsewhere (rt6_purge_dflt_routers(), net/ipv6/route.c): facts/netmodel.md T12. Where it is 0 the
-/// routes are a program's (networkd, NetworkManager), which the kernel leaves alone.
+/// elsewhere (rt6_purge_dflt_routers(), net/ipv6/route.c): facts/netmodel.md T12. Also on a link
+/// that has heard none so far: after a reboot forwarding begins before other links are up. Where it
+/// is 0 the routes are a program's (networkd, NetworkManager), which the kernel leaves alone; a
+/// link in a bridge or bond hears nothing itself. Nothing is observed where forwarding is not our
+/// doing.
 void PlanBuilder::keep_foreign_routers() {
-  std::set<std::string> links;
-  for (const Route& route : observed_.routes) {
-    const auto there = there_.find(route.link);
-    const bool foreign =
-        there != there_.end() && !there->second->ours() && wanted_link(route.link) == nullptr;
-    if (foreign && route.protocol == protocol_ra) { links.insert(route.link); }
-  }
-  for (const std::string& link : links) {
-    const std::string path = accept_ra_path(link);
+  for (const auto& [name, link] : there_) {
+    const bool foreign = !link->ours() && wanted_link(name) == nullptr;
+    if (!foreign || !link->link.master.empty() || name == "lo") { continue; }
+    const std::string path = accept_ra_path(link->link.name);
     const auto present = observed_sysctls_.find(path);
     const bool loses = present != observed_sysctls_.end() && present->second == "1";
     if (loses) { emit(SetSysctl{{path, "2"}}); }

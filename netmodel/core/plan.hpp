@@ -32,7 +32,7 @@ struct Planned {
 /// VLAN devices, taps; VLANs with the link that has them, filtering last, of a new bridge before
 /// its first tap; addresses; routes; rules; and then what is stale: rules, routes, addresses,
 /// links. Pre: `observed.sysctls` holds those of `desired.sysctls` that exist and, where
-/// `ipv6_forwarding_path` becomes 1, accept_ra_path() of foreign links.
+/// `ipv6_forwarding_path` is 1 by our doing, accept_ra_path() of foreign links.
 Planned make_plan(const DesiredState& desired, const NftState& nft, const ObservedState& observed,
                   const std::optional<NftState>& observed_nft);
 
@@ -40,7 +40,7 @@ Planned make_plan(const DesiredState& desired, const NftState& nft, const Observ
 /// bridge go back.
 Plan make_purge_plan(const ObservedState& observed, bool nft_table_present = true);
 
-/// When it becomes 1, a link whose accept_ra is 1 loses its advertised routes and gets no others.
+/// Where it is 1, a link whose accept_ra is 1 loses its advertised routes and gets no others.
 inline constexpr std::string_view ipv6_forwarding_path = "net/ipv6/conf/all/forwarding";
 std::string accept_ra_path(std::string_view link);
 

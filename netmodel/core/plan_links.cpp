@@ -29,10 +29,11 @@ bool differs(const std::optional<BondAttributes>& wanted,
 
 /// Whoever opens a tap says whether it has headers (TUNSETIFF on a tap that exists replaces
 /// IFF_VNET_HDR; QEMU asks for it whatever card the guest has), so that differs by right. Its owner
-/// waits until nobody has it open (carrier): a guest does not lose its card for a name in a file.
+/// waits until nobody has it open (carrier, which is shown of what is up): a guest does not lose
+/// its card for a name in a file.
 bool is_made_anew(const TapAttributes& wanted, const ObservedLink& there) {
   return wanted.multi_queue != there.link.tap->multi_queue ||
-         (wanted.owner_uid != there.link.tap->owner_uid && !there.carrier);
+         (wanted.owner_uid != there.link.tap->owner_uid && there.link.admin_up && !there.carrier);
 }
 
 /// What has to be there before the first member joins (facts/netmodel.md T7), or needs it down.

@@ -249,8 +249,7 @@ Result<unsigned> ConntrackKernel::remove_for_publications(std::span<const Public
     return flow.has_new_destination() &&
            services[flow.family == AF_INET ? 0 : 1].contains(service_of(flow));
   };
-  EDGE_ASSIGN(const auto translated, impl_->find_marked(uplink.mark, published));
-  EDGE_ASSIGN(unsigned removed, impl_->remove_all(translated));
+  unsigned removed = 0;
   for (const IpAddress& address : uplink.addresses) {
     const std::set<Service>& wanted = services[address.family == Family::v4 ? 0 : 1];
     if (wanted.empty()) { continue; }
@@ -263,7 +262,9 @@ Result<unsigned> ConntrackKernel::remove_for_publications(std::span<const Public
     EDGE_ASSIGN(const unsigned count, impl_->remove_all(flows));
     removed += count;
   }
-  return removed;
+  EDGE_ASSIGN(const auto translated, impl_->find_marked(uplink.mark, published));
+  EDGE_ASSIGN(const unsigned marked, impl_->remove_all(translated));
+  return removed + marked;
 }
 
 }  // namespace edge::netmodel

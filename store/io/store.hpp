@@ -137,7 +137,9 @@ class Store {
 
   // --- Events for the Console
   // ------------------------------------------------------------------------
-  /// Returns its number. Oldest events give way when full; unacked ones leave a kEventsDropped row.
+  /// Returns its number. When full, a tenth gives way: what the Console has, else the oldest of the
+  /// kinds that fill a fiftieth of the room each, else the oldest. Unacked ones leave a
+  /// kEventsDropped row for each stretch of numbers.
   Result<std::int64_t> add_event(WallTime time, std::string_view kind, std::string_view json);
   /// Those above `after`, in order, at most `limit`.
   Result<std::vector<EventRecord>> events_after(std::int64_t after, std::size_t limit);

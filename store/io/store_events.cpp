@@ -1,4 +1,6 @@
 // Store: durable events for the Console, bounded, with a marker in place of what had to go.
+#include <set>
+
 #include <boost/json.hpp>
 
 #include "store/io/store_state.hpp"
@@ -23,43 +25,99 @@ Result<Usage> count_events(Database& database) {
   return Usage{.rows = rows.integer(0), .bytes = rows.integer(1)};
 }
 
-/// First number that an earlier marker stands for, if the oldest row is one.
-Result<std::optional<std::int64_t>> marker_from(Database& database) {
-  EDGE_ASSIGN(Query rows, database.query("SELECT kind,json FROM events ORDER BY number LIMIT 1"));
-  EDGE_ASSIGN(const bool found, rows.step());
-  if (!found || rows.text(0) != kEventsDropped) { return std::nullopt; }
+/// First number that an earlier marker stands for.
+std::optional<std::int64_t> from_of_marker(std::string_view text) {
   boost::system::error_code ec;
-  const auto parsed = boost::json::parse(rows.text(1), ec);
+  const auto parsed = boost::json::parse(text, ec);
   if (ec || !parsed.is_object()) { return std::nullopt; }
   const auto* from = parsed.get_object().if_contains("from");
   if (from == nullptr || !from->is_int64()) { return std::nullopt; }
   return from->get_int64();
 }
 
-/// Drops the oldest tenth, at least one row net. Unacked ones leave a marker under the number of
-/// the last dropped.
+/// Rows that stand one behind the other and give way to one marker, under the number of the last.
+struct Run {
+  std::int64_t first_row = 0;
+  std::int64_t from = 0;  ///< Of the marker.
+  std::int64_t to = 0;
+  std::int64_t rows = 0;
+};
+
+/// A kind that holds a fiftieth of all rows: ports that flap, paths that come and go.
+Result<std::set<std::string>> frequent_kinds(Database& database, std::int64_t rows) {
+  std::set<std::string> out;
+  EDGE_ASSIGN(Query kinds,
+              database.query("SELECT kind FROM events GROUP BY kind HAVING count(*)*50>=?1"));
+  kinds.bind(rows);
+  while (true) {
+    EDGE_ASSIGN(const bool found, kinds.step());
+    if (!found) { return out; }
+    out.insert(kinds.text(0));
+  }
+}
+
+/// The oldest runs of `kinds` (nullptr: of all) that make room for `wanted` rows; nothing: they do
+/// not.
+Result<std::vector<Run>> runs_to_drop(Database& database, std::int64_t acked, std::int64_t wanted,
+                                      const std::set<std::string>* kinds) {
+  std::vector<Run> out;
+  std::int64_t gain = 0;
+  std::optional<Run> run;
+  const auto end_run = [&] {
+    if (run && run->rows > 1) { out.push_back(*run); }
+    run.reset();
+  };
+  EDGE_ASSIGN(Query rows, database.query("SELECT number,kind,CASE kind WHEN ?2 THEN json END FROM "
+                                         "events WHERE number>?1 ORDER BY number"));
+  rows.bind(acked, kEventsDropped);
+  while (gain < wanted) {
+    EDGE_ASSIGN(const bool found, rows.step());
+    if (!found) { return std::vector<Run>{}; }
+    const std::int64_t number = rows.integer(0);
+    const std::string kind = rows.text(1);
+    const bool marker = kind == kEventsDropped;
+    if (kinds != nullptr && !marker && !kinds->contains(kind)) {
+      end_run();
+      continue;
+    }
+    if (!run) {
+      const auto from = marker ? from_of_marker(rows.text(2)) : std::nullopt;
+      run = Run{.first_row = number, .from = std::max(acked + 1, from.value_or(number))};
+    } else {
+      ++gain;
+    }
+    run->to = number;
+    ++run->rows;
+  }
+  end_run();
+  return out;
+}
+
+/// Those that the Console has go first. Of the others a tenth: the oldest of frequent kinds, and
+/// only where they do not suffice the oldest of all. What was there of them is in a marker.
 Result<void> drop_oldest_events(Database& database, std::int64_t rows, std::int64_t acked) {
-  std::int64_t last = 0;
+  const std::int64_t wanted = rows / 10 + 1;
   {
-    EDGE_ASSIGN(Query at,
-                database.query("SELECT number FROM events ORDER BY number LIMIT 1 OFFSET ?1"));
-    EDGE_ASSIGN(const bool found, at.bind(rows / 10 + 1).step());
-    if (!found) { return {}; }
-    last = at.integer(0);
+    EDGE_ASSIGN(Query drop, database.query("DELETE FROM events WHERE number IN (SELECT number FROM "
+                                           "events WHERE number<=?1 ORDER BY number LIMIT ?2)"));
+    EDGE_TRY(drop.bind(acked, wanted).run());
   }
-  EDGE_ASSIGN(const auto earlier, marker_from(database));
-  EDGE_ASSIGN(const std::int64_t oldest, database.integer("SELECT min(number) FROM events"));
-  const std::int64_t from = std::max(acked + 1, earlier.value_or(oldest));
-  const bool marked = last > acked;
-  {
-    EDGE_ASSIGN(Query drop, database.query("DELETE FROM events WHERE number<?1+?2"));
-    EDGE_TRY(drop.bind(last, marked ? 0 : 1).run());
+  if (database.changes() > 0) { return {}; }
+  EDGE_ASSIGN(const auto frequent, frequent_kinds(database, rows));
+  EDGE_ASSIGN(auto runs, runs_to_drop(database, acked, wanted, &frequent));
+  if (runs.empty()) { EDGE_ASSIGN(runs, runs_to_drop(database, acked, wanted, nullptr)); }
+  if (runs.empty()) {  // Few rows, large ones: all but the last.
+    EDGE_ASSIGN(runs, runs_to_drop(database, acked, rows - 1, nullptr));
   }
-  if (!marked) { return {}; }
-  EDGE_ASSIGN(Query mark, database.query("UPDATE events SET kind=?2,json=?3 WHERE number=?1"));
-  const std::string json =
-      fmt::format(R"({{"from":{},"to":{},"count":{}}})", from, last, last - from + 1);
-  return mark.bind(last, kEventsDropped, json).run();
+  for (const Run& run : runs) {
+    EDGE_ASSIGN(Query drop, database.query("DELETE FROM events WHERE number>=?1 AND number<?2"));
+    EDGE_TRY(drop.bind(run.first_row, run.to).run());
+    EDGE_ASSIGN(Query mark, database.query("UPDATE events SET kind=?2,json=?3 WHERE number=?1"));
+    const std::string json =
+        fmt::format(R"({{"from":{},"to":{},"count":{}}})", run.from, run.to, run.to - run.from + 1);
+    EDGE_TRY(mark.bind(run.to, kEventsDropped, json).run());
+  }
+  return {};
 }
 
 }  // namespace

@@ -54,6 +54,22 @@ std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId a
   return best == nullptr ? std::nullopt : std::optional(best->path);
 }
 
+/// Where to go from a silent path. Unlike a copy of a frame, which another adapter carries at any
+/// price: one that is metered, or has proven nothing, is not worth leaving a sound one for.
+std::optional<PathId> refuge_from(std::span<const PathCandidate> paths,
+                                  const PathCandidate& active) {
+  const auto rank = [&active](const PathCandidate& path) {
+    return std::tuple(path.silent, path.draining, path.suspect, path.metered && !active.metered,
+                      path.unproven, !disjoint(active, path), order(path));
+  };
+  const PathCandidate* best = nullptr;
+  for (const PathCandidate& path : paths) {
+    if (path.path == active.path) { continue; }
+    if (best == nullptr || rank(path) < rank(*best)) { best = &path; }
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->path);
+}
+
 std::vector<PathId> succession(std::vector<PathCandidate> paths, std::optional<PathId> active) {
   std::ranges::sort(paths, [active](const PathCandidate& a, const PathCandidate& b) {
     return std::tuple(a.path != active, order(a)) < std::tuple(b.path != active, order(b));
@@ -83,7 +99,7 @@ Choice PathChooser::choose(std::span<const PathCandidate> paths, MonoTime now) {
   // What is silent leaves another connection over the same adapter in doubt, though it is not
   // suspect yet: a standby's heartbeat is slow.
   const auto best = active != nullptr && active->silent
-                        ? second_path(paths, active->path).value_or(active->path)
+                        ? refuge_from(paths, *active).value_or(active->path)
                         : best_path(paths);
   const bool gives_way = active != nullptr && gives_way_to(*active, *find(paths, *best));
   if (active == nullptr || gives_way) {

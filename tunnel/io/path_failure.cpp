@@ -57,8 +57,8 @@ std::string_view classify(PathFailure cause) {
 }
 
 bool is_lasting(PathFailure cause) {
-  return cause == PathFailure::tls_identity || cause == PathFailure::tls_expired ||
-         cause == PathFailure::tls_rejected || cause == PathFailure::proxy_auth;
+  return cause == PathFailure::tls_expired || cause == PathFailure::tls_rejected ||
+         cause == PathFailure::proxy_auth;
 }
 
 PathFailure cause_of_connect_errno(int os_errno) {

@@ -42,7 +42,9 @@ std::string_view to_string(PathFailure cause);
 /// console. silence -> tcp, closed -> console, local -> tcp.
 std::string_view classify(PathFailure cause);
 
-/// True when only a person or a new certificate can mend it: retry seldom (at most every 5 min).
+/// True when only a person or a new certificate can mend it: retry seldom (at last every 5 min).
+/// Not so tls_identity: whose certificate it was is not known. A router or a firewall that answers
+/// in the Console's place is gone as soon as its way is clean.
 bool is_lasting(PathFailure cause);
 
 /// A cause with its text: names the thing, the value and what was expected; one line.

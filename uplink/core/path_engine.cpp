@@ -27,6 +27,7 @@ PathEngine::Path& PathEngine::add_path(const Port& port, std::size_t endpoint, M
 }
 
 void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now) {
+  const bool stood = any_stands();
   const auto had = std::exchange(endpoints_, std::move(endpoints));
   const auto in = [](const std::vector<std::size_t>& list, std::size_t e) {
     return std::ranges::find(list, e) != list.end();
@@ -54,6 +55,7 @@ void PathEngine::set_endpoints(std::vector<std::size_t> endpoints, MonoTime now)
   }
   return_rested(now);
   settle_drained(now);
+  if (stood) { hasten(now); }
 }
 
 void PathEngine::tell(Path& path, const PathBreak& why) {
@@ -109,8 +111,9 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
   path.status.since = now;
   path.up_since.reset();
   path.source.reset();
-  path.backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
-  path.dial_at = now + path.backoff.next(random_);
+  Backoff& backoff = why.lasting ? path.lasting : path.backoff;
+  backoff.set_cap(why.lasting ? lasting_cap : up_count() > 0 ? Duration(30s) : Duration(15s));
+  path.dial_at = now + backoff.next(random_);
   path.told = path.proving = path.rests = false;
   path.status.next_dial = path.dial_at;
 }
@@ -118,9 +121,11 @@ void PathEngine::schedule(Path& path, const PathBreak& why, MonoTime now) {
 void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
+  const bool stood = any_stands();
   schedule(*path, why, now);
   settle_offers(now);
   settle_drained(now);
+  if (stood) { hasten(now, &key); }  // It was a proof.
 }
 
 void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source) {
@@ -138,17 +143,41 @@ void PathEngine::on_welcome(const PathKey& key, MonoTime now, std::optional<IpAd
   settle_drained(now);
 }
 
-/// The Console is back: what only waits for it need not wait for its back-off.
+/// Nothing is put off by it.
+void PathEngine::bring_forward(Path& path, Duration within, MonoTime now) {
+  const auto jitter =
+      static_cast<Duration::rep>(random_.unit() * static_cast<double>(within.count()));
+  path.dial_at = std::min(path.dial_at.value_or(MonoTime::max()), now + Duration(jitter));
+  path.status.next_dial = path.dial_at;
+}
+
+/// The Console is back: what only waits for it need not wait for its back-off. But a path that fell
+/// as soon as it was up may do so again.
 void PathEngine::hurry(MonoTime now) {
   for (auto& [key, path] : paths_) {
     const bool its = path.status.broken == Step::tcp || path.status.broken == Step::proxy ||
                      path.status.broken == Step::console;
     const bool lasting = path.status.last_failure && path.status.last_failure->lasting;
-    if (!path.dial_at || !its || lasting || path.told) { continue; }
-    const auto jitter =
-        static_cast<Duration::rep>(random_.unit() * static_cast<double>(hurry_spread.count()));
-    path.dial_at = std::min(*path.dial_at, now + Duration(jitter));
-    path.status.next_dial = path.dial_at;
+    if (!path.dial_at || !its || lasting || path.told || path.brief) { continue; }
+    bring_forward(path, hurry_spread, now);
+  }
+}
+
+bool PathEngine::any_stands() const {
+  return std::ranges::any_of(paths_, [](const auto& item) { return item.second.stands(); });
+}
+
+/// For callers that took the last path: what the others drew while it lived is too long now. Not
+/// so for `lost` itself, nor for a port or a path that flaps: their back-off is what bounds them. A
+/// Console that takes each connection and drops it would see all paths return in turn, for ever.
+/// And what the Console said stands.
+void PathEngine::hasten(MonoTime now, const PathKey* lost) {
+  if (any_stands()) { return; }
+  for (auto& [key, path] : paths_) {
+    const bool bounded = path.told || path.brief || path.status.broken == Step::carrier;
+    if (!path.dial_at || bounded || (lost != nullptr && key == *lost)) { continue; }
+    const bool lasting = path.status.last_failure && path.status.last_failure->lasting;
+    bring_forward(path, lasting ? hasten_lasting : hurry_spread, now);
   }
 }
 
@@ -162,7 +191,7 @@ void PathEngine::dial_anew(Path& path, std::string_view why, MonoTime now) {
   const PathBreak reason{.step = Step::none, .text = std::string(why)};
   actions_.push_back({PathAction::Kind::close, path.status.key, reason});
   path.up_since.reset();
-  path.backoff.reset();  // A failed proof is tried again soon, whatever the last outage had grown.
+  path.forgive();  // A failed proof is tried again soon, whatever the last outage had grown.
   tell(path, {Step::tcp, reason.text});
   dial(path, now);
   path.proving = true;
@@ -172,7 +201,7 @@ void PathEngine::on_clock_set(MonoTime now) {
   for (auto& [key, path] : paths_) {
     const bool by_dates = path.status.broken == Step::clock || path.status.broken == Step::tls;
     if (!path.dial_at || !by_dates) { continue; }
-    path.backoff.reset();
+    path.forgive();
     dial(path, now);
   }
 }
@@ -180,16 +209,18 @@ void PathEngine::on_clock_set(MonoTime now) {
 void PathEngine::on_closed(const PathKey& key, const PathBreak& why, MonoTime now) {
   Path* path = find(key);
   if (path == nullptr) { return; }
+  const bool stood = any_stands();
   path->leaving = false;
-  if (path->status.state != PathState::up) {
-    settle_offers(now);
-    settle_drained(now);
-    return;
+  // It waits for the moment that the Console gave it: others do not go around that.
+  const bool told = path->told && path->dial_at;
+  if (path->status.state == PathState::up) {
+    path->brief = true;
+    if (path->up_since && now - *path->up_since >= stable_after) { path->forgive(); }
+    schedule(*path, why, now);
   }
-  if (path->up_since && now - *path->up_since >= stable_after) { path->backoff.reset(); }
-  schedule(*path, why, now);
   settle_offers(now);
   settle_drained(now);
+  if (stood && !told) { hasten(now, &key); }
 }
 
 void PathEngine::on_retry_later(const PathKey& key, Duration after, Duration spread, MonoTime now) {

@@ -65,7 +65,7 @@ enum class PathState : std::uint8_t { down, waiting, dialing, up };
 struct PathBreak {
   Step step = Step::tcp;
   std::string text;       ///< For people, names the thing and the value.
-  bool lasting = false;   ///< Identity problems: retry at most every 5 min.
+  bool lasting = false;   ///< Identity problems: retry more and more seldom, at last every 5 min.
   bool answered = false;  ///< The Console itself said no, over verified TLS.
   bool refused = false;   ///< A TCP refusal: the Console's, or a firewall's on the way.
 };
@@ -106,6 +106,8 @@ class PathEngine {
   static constexpr unsigned immediate_burst = 6;
   /// After the first WELCOME of an outage the other paths dial within it.
   static constexpr Duration hurry_spread = std::chrono::milliseconds(500);
+  /// When the last path is lost the others dial within hurry_spread; what fails for good, in this.
+  static constexpr Duration hasten_lasting = std::chrono::seconds(15);
   static constexpr Duration immediate_refill = std::chrono::seconds(2);
 
   /// Endpoints 0..endpoint_count-1, until set_endpoints.
@@ -159,15 +161,22 @@ class PathEngine {
   struct Path {
     PathStatus status;
     Backoff backoff;
+    Backoff lasting;  ///< Of lasting failures: what failed otherwise before says nothing of them.
     std::optional<MonoTime> dial_at;
     std::optional<MonoTime> up_since;
     std::optional<IpAddress> source;  ///< Of a path that is up.
     bool told = false;     ///< The Console said when: a whole fleet comes back spread as it wants.
     bool proving = false;  ///< It was up and is dialled anew on purpose: not lost so far.
     bool leaving = false;  ///< It was up when the Console told: it goes on until the next one is.
+    bool brief = false;    ///< It fell before stable_after: its back-off alone bounds it.
     bool rests = false;    ///< One of the host's own, let go for one that the Console offered.
     /// There is a connection, be it one that is to be replaced.
     bool stands() const { return status.state == PathState::up || leaving || proving; }
+    void forgive() {
+      backoff.reset();
+      lasting.reset();
+      brief = false;
+    }
   };
   struct Port {
     PortFacts facts;
@@ -177,7 +186,10 @@ class PathEngine {
   };
 
   static bool usable(const Port& port);
+  void bring_forward(Path& path, Duration within, MonoTime now);
   void hurry(MonoTime now);
+  bool any_stands() const;
+  void hasten(MonoTime now, const PathKey* lost = nullptr);
   static PathBreak blocker(const Port& port);
   bool carried() const;
   void settle_drained(MonoTime now);

@@ -60,9 +60,7 @@ void PathEngine::return_rested(MonoTime now) {
   for (auto& [key, path] : paths_) {
     if (!path.rests || !path.dial_at || carried_on(key.port)) { continue; }
     path.rests = path.told = false;
-    const auto jitter =
-        static_cast<Duration::rep>(random_.unit() * static_cast<double>(hurry_spread.count()));
-    path.dial_at = path.status.next_dial = std::min(*path.dial_at, now + Duration(jitter));
+    bring_forward(path, hurry_spread, now);
   }
 }
 

@@ -68,6 +68,7 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
   if (!known) { port.facts = facts; }
   if (known && before == facts) { return; }
 
+  const bool stood = any_stands();
   for (const std::size_t e : endpoints_) {
     if (!known) { add_path(port, e, now); }
   }
@@ -78,6 +79,7 @@ void PathEngine::set_port(const PortFacts& facts, MonoTime now) {
     close_all(facts.port, blocker(port), now);
   }
   settle_drained(now);
+  if (stood) { hasten(now); }
 }
 
 /// `before`: the facts by which it was used so far; nullptr: it was not.
@@ -122,10 +124,12 @@ void PathEngine::leave_sources(MonoTime now) {
 void PathEngine::remove_port(const std::string& port, MonoTime now) {
   const auto found = ports_.find(port);
   if (found == ports_.end()) { return; }
+  const bool stood = any_stands();
   close_all(port, {Step::carrier, found->second.facts.name + " is gone"}, now);
   std::erase_if(paths_, [&](const auto& item) { return item.first.port == port; });
   ports_.erase(found);
   settle_drained(now);
+  if (stood) { hasten(now); }
 }
 
 bool PathEngine::take_token(Port& port, MonoTime now) {
@@ -149,7 +153,7 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
     const PathState state = path.status.state;
     if (state == PathState::up || (state == PathState::dialing && !free)) { continue; }
     if (free) {
-      path.backoff.reset();
+      path.forgive();
       dial(path, now);
     } else {
       path.status.state = PathState::waiting;

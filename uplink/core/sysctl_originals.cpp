@@ -90,6 +90,13 @@ std::vector<netmodel::Sysctl> SysctlOriginals::no_longer_wanted(
   return out;
 }
 
+void SysctlOriginals::forget_gone(const netmodel::ObservedState& observed) {
+  std::erase_if(known_, [&](const auto& item) {
+    const std::string_view link = link_of(item.first);
+    return !link.empty() && observed.find_link(link) == nullptr;
+  });
+}
+
 std::vector<std::string> SysctlOriginals::paths() const {
   std::vector<std::string> out;
   out.reserve(known_.size());

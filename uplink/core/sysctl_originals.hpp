@@ -35,7 +35,12 @@ class SysctlOriginals {
   std::vector<netmodel::Sysctl> no_longer_wanted(const std::vector<netmodel::Sysctl>& wanted,
                                                  const std::vector<netmodel::Sysctl>& now) const;
 
+  /// A link that is gone takes its values with it; one of that name that comes later has its own.
+  void forget_gone(const netmodel::ObservedState& observed);
+
   std::vector<std::string> paths() const;
+  /// We have changed it, and not given it back.
+  bool knows(const std::string& path) const { return known_.contains(path); }
   bool empty() const { return known_.empty(); }
 
  private:

@@ -55,7 +55,7 @@ void Commands::recover(std::vector<store::CommandRecord> unfinished) {
       const std::int64_t number = number_in_undo(record.undo);
       highest_ = std::max(highest_, number);
       enqueue({record.id, record.payload, record.state != CommandState::stored, record.undo,
-               record.command_class == local_class, number, record.sha256});
+               record.command_class == local_class, number, digest_of(record.payload)});
     }
   }
 }

@@ -28,6 +28,10 @@ namespace edge::uplink {
 /// `{"revision","cause","time","bytes"}`
 boost::json::object to_json(const store::RevisionSummary& revision);
 
+/// Of what a command asks for, whatever the order of its members. A text that is no object: of the
+/// text.
+store::Sha256 digest_of(std::string_view payload);
+
 /// Role: the one executor of commands, from the Console and from uplinkctl alike.
 ///
 /// What makes it exactly once: the payload is on disk before "stored" is said; model operations are

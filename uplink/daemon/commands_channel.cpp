@@ -19,17 +19,43 @@ namespace {
 constexpr std::string_view id_reuse_text =
     "id_reuse: this id was used for another command; its result stands";
 
+/// With the members of each object by name: their order says nothing (RFC 8259 section 4), and a
+/// Console that was started again may write another. Depth: as the parser allows.
+json::value in_order(const json::value& value) {
+  if (const json::array* array = value.if_array()) {
+    json::array out;
+    out.reserve(array->size());
+    for (const json::value& item : *array) { out.push_back(in_order(item)); }
+    return out;
+  }
+  const json::object* object = value.if_object();
+  if (object == nullptr) { return value; }
+  std::vector<std::string_view> names;
+  for (const auto& member : *object) { names.push_back(member.key()); }
+  std::ranges::sort(names);
+  json::object out;
+  for (const std::string_view name : names) { out[name] = in_order(object->at(name)); }
+  return out;
+}
+
 /// What makes two commands the same: everything but how they were sent.
-store::Sha256 digest_of(const json::object& message) {
+store::Sha256 essence_of(const json::object& message) {
   json::object essence;
   for (const char* key : {"operations", "deadline", "confirm_within_s", "dry_run", "revision",
                           "force", "accept_regression", "confirm"}) {
-    if (const auto* value = message.if_contains(key)) { essence[key] = *value; }
+    if (const auto* value = message.if_contains(key)) { essence[key] = in_order(*value); }
   }
   return store::sha256(json::serialize(essence));
 }
 
 }  // namespace
+
+store::Sha256 digest_of(std::string_view payload) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(payload, ec, {}, {.max_depth = 32});
+  const json::object* message = ec ? nullptr : parsed.if_object();
+  return message == nullptr ? store::sha256(payload) : essence_of(*message);
+}
 
 void Commands::on_message(std::string_view text) {
   boost::system::error_code ec;
@@ -70,7 +96,7 @@ void Commands::receive(std::string id, std::string payload, const json::object& 
     return;
   }
   const bool local = local_.contains(id);
-  const store::Sha256 digest = digest_of(message);
+  const store::Sha256 digest = essence_of(message);
   // It is on disk and will be run: neither a limit nor a disk that fails has a say in that now.
   if (const auto waiting = queued_.find(id); waiting != queued_.end()) {
     if (waiting->second != digest) { return refuse_receipt(id, id_reuse_text); }
@@ -94,12 +120,15 @@ void Commands::receive(std::string id, std::string payload, const json::object& 
 /// held up by it: to be asked again later it would be run behind what came after it.
 void Commands::ask_journal(store::IncomingCommand command) {
   const bool full = queue_.size() + arriving_.size() > queue_max;
-  auto ask = [command, full, now = wall_now()](store::Store& s) -> Result<store::ReceiveOutcome> {
+  auto ask = [command, full,
+              now = wall_now()](store::Store& s) mutable -> Result<store::ReceiveOutcome> {
     EDGE_ASSIGN(const auto known, s.command(command.id));
     if (!known && full) {
       return fail(Errc::no_space,
                   fmt::format("{} commands are waiting; send it again later", queue_max));
     }
+    // The digest beside it may be one of an older program, which was made otherwise.
+    if (known && digest_of(known->payload) == command.sha256) { command.sha256 = known->sha256; }
     return s.receive(command, now);
   };
   store_.run(std::move(ask), [this, command](const Result<store::ReceiveOutcome>& outcome) {

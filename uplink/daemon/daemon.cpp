@@ -236,7 +236,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
           [this](tunnel::Channel c, std::string_view text) { return tunnel_.send(c, text); },
           [this] { return snapshot_view(views()); }),
       watch_timer_(io),
-      retry_timer_(io) {
+      retry_timer_(io),
+      ready_(io) {
   if (const passwd* owner = ::getpwnam(config_.taps.owner.c_str()); owner != nullptr) {
     tap_owner_uid_ = owner->pw_uid;
   } else {

@@ -23,6 +23,7 @@
 #include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/kernel_worker.hpp"
 #include "uplink/daemon/memory.hpp"
+#include "uplink/daemon/notify.hpp"
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
@@ -157,6 +158,7 @@ class Daemon {
   std::vector<std::weak_ptr<ControlClient>> event_followers_;
   boost::asio::steady_timer watch_timer_;
   boost::asio::steady_timer retry_timer_;
+  ReadyNote ready_;
   std::function<void()> restart_;
   bool watch_armed_ = false;
   std::vector<std::string> notes_told_;

@@ -9,7 +9,6 @@
 #include "uplink/core/takeover.hpp"
 #include "uplink/daemon/daemon.hpp"
 #include "uplink/daemon/machine.hpp"
-#include "uplink/daemon/notify.hpp"
 
 namespace edge::uplink {
 
@@ -92,7 +91,8 @@ void Daemon::on_turn(const TurnResult& turn) {
     tell_released(turn);
     if (turn.verified) { sysctl_watch_.expect(turn.observed.sysctls); }
     ports_.on_dump(turn.observed, reconciler_.model());
-    if (turn.verified) { failover_.seated(ports_, reconciler_.model()); }
+    // Of a turn that began with another model the guests are still where they were.
+    if (turn.verified && turn.of_present_model) { failover_.seated(ports_, reconciler_.model()); }
   }
   services_.apply(turn.rendered.services);
   resolvers_.apply(turn.rendered.resolvers);
@@ -126,7 +126,7 @@ void Daemon::on_turn(const TurnResult& turn) {
     const bool refused = !turn.errors.empty() || !turn.conflicts.empty();
     if (!refused || !has_undo(memory_.unfinished)) { tunnel_.release(); }
     commands_.recover(std::move(memory_.unfinished));
-    notify_systemd("READY=1");
+    ready_.say();
   }
   changed();
 }

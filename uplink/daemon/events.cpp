@@ -10,8 +10,6 @@
 
 namespace edge::uplink {
 
-namespace {
-
 /// An event that its bearer does not take would hold up all that come behind it.
 std::string event_text(const boost::json::object& data) {
   std::string text = boost::json::serialize(data);
@@ -37,8 +35,6 @@ std::string event_text(const boost::json::object& data) {
   if (!left_out.empty()) { out["left_out"] = std::move(left_out); }
   return boost::json::serialize(out);
 }
-
-}  // namespace
 
 void EventLog::add(std::string_view kind, boost::json::object data) {
   store::EventRecord event{0, wall_now(), std::string(kind), event_text(data)};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -59,6 +60,9 @@ class EventLog {
   bool storing_ = false;
   bool stuck_ = false;  ///< The last batch was not taken: retry() says when to try again.
 };
+
+/// An event's data as it is stored, cut as EventLog::add says.
+std::string event_text(const boost::json::object& data);
 
 boost::json::object to_json(const store::EventRecord& event);
 

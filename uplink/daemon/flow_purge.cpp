@@ -12,6 +12,12 @@ namespace {
 constexpr int rest_factor = 9;
 constexpr std::chrono::milliseconds rest_max{500};
 
+/// What could not be removed ends by itself, after its timeout.
+unsigned told(const Result<unsigned>& removed) {
+  if (!removed) { spdlog::warn("conntrack.not_removed reason=\"{}\"", removed.error().what); }
+  return removed.value_or(0);
+}
+
 }  // namespace
 
 void FlowPurge::on_rules(const netmodel::NftState& rules) {
@@ -42,10 +48,10 @@ void FlowPurge::run() {
       [wanted = std::exchange(wanted_, {})](ConntrackBox& box) -> Result<unsigned> {
         unsigned removed = 0;
         for (const auto& address : wanted.addresses) {
-          removed += box.conntrack->remove_for_address(address).value_or(0);
+          removed += told(box.conntrack->remove_for_address(address));
         }
         for (const auto& [uplink, publications] : wanted.publications) {
-          removed += box.conntrack->remove_for_publications(publications, uplink).value_or(0);
+          removed += told(box.conntrack->remove_for_publications(publications, uplink));
         }
         return removed;
       },

@@ -2,11 +2,15 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -14,23 +18,64 @@
 
 namespace edge::uplink {
 
-void notify_systemd(std::string_view state) {
+namespace {
+
+/// Nothing: it is not there or no number.
+std::optional<std::int64_t> number_in_environment(const char* name) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) { return std::nullopt; }
+  const std::string_view digits(text);
+  std::int64_t value = 0;
+  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (ec != std::errc{} || end != digits.data() + digits.size()) { return std::nullopt; }
+  return value;
+}
+
+}  // namespace
+
+Watchdog::Watchdog(boost::asio::io_context& io) : timer_(io) {
+  const auto allowed = number_in_environment("WATCHDOG_USEC");
+  const auto whose = number_in_environment("WATCHDOG_PID");
+  if (!allowed || *allowed <= 0 || (whose && *whose != ::getpid())) { return; }
+  every_ = std::chrono::microseconds(*allowed) / 2;
+  say();
+}
+
+void Watchdog::say() {
+  notify_systemd("WATCHDOG=1");
+  timer_.expires_after(every_);
+  timer_.async_wait([this](boost::system::error_code ec) {
+    if (!ec) { say(); }
+  });
+}
+
+void ReadyNote::say() {
+  if (notify_systemd("READY=1")) { return; }
+  constexpr std::chrono::milliseconds again{100};
+  timer_.expires_after(again);
+  timer_.async_wait([this](boost::system::error_code ec) {
+    if (!ec) { say(); }
+  });
+}
+
+bool notify_systemd(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path == nullptr || (path[0] != '/' && path[0] != '@') ||
       std::strlen(path) >= sizeof(address.sun_path)) {
-    return;
+    return true;
   }
   const std::size_t length = std::strlen(path);
   std::memcpy(address.sun_path, path, length);
   if (path[0] == '@') { address.sun_path[0] = '\0'; }  // Abstract socket.
   const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) { return; }
+  if (!fd) { return true; }
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  // A lost note is systemd's start timeout, which it reports itself.
-  [[maybe_unused]] const auto sent = ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
-                                              reinterpret_cast<const sockaddr*>(&address), size);
+  const auto sent = ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&address), size);
+  // Lost otherwise: that is systemd's start timeout, which it reports itself.
+  return sent >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 std::string reloading_state() {

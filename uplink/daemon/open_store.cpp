@@ -86,7 +86,7 @@ Result<std::int64_t> say_lost(store::Store& store, const Loss& loss, std::string
                    ? "the model is whole; what was run last is not known: look, and send it again"
                    : "send model.replace: names of groups, publications and VMs, DHCP ranges and "
                      "resolvers are not in the kernel"}};
-  const std::string text = json::serialize(data);
+  const std::string text = event_text(data);
   spdlog::error("event store.lost {}", text);
   return store.add_event(wall_now(), "store.lost", text);
 }

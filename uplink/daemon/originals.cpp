@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include <spdlog/spdlog.h>
 
@@ -18,17 +19,28 @@ namespace {
 
 constexpr std::size_t originals_bytes_max = 1 << 20;
 
-/// Of every link, where IPv6 forwarding begins with what is wanted; else of none.
-std::vector<std::string> accept_ra_paths(const std::vector<std::string>& wanted) {
+/// Of every link but those of `wanted`, where it wants IPv6 forwarding and the machine had none
+/// before us.
+std::vector<std::string> accept_ra_paths(const netmodel::DesiredState& wanted,
+                                         const SysctlOriginals& originals) {
   const std::string forwarding(netmodel::ipv6_forwarding_path);
-  if (std::ranges::find(wanted, forwarding) == wanted.end()) { return {}; }
+  if (std::ranges::find(wanted.sysctls, forwarding, &netmodel::Sysctl::path) ==
+      wanted.sysctls.end()) {
+    return {};
+  }
   const auto present = netmodel::read_sysctl(forwarding);
-  if (!present || !present->has_value() || **present == "1") { return {}; }
+  const bool of_machine = present && present->has_value() && **present == "1";
+  if (!present || !present->has_value() || (of_machine && !originals.knows(forwarding))) {
+    return {};
+  }
+  std::set<std::string_view> names;
+  for (const netmodel::Link& link : wanted.links) { names.insert(link.name); }
   std::vector<std::string> out;
   std::error_code ec;  // A folder that cannot be read is as an empty one.
   std::filesystem::directory_iterator link("/proc/sys/net/ipv6/conf", ec);
   for (; !ec && link != std::filesystem::directory_iterator(); link.increment(ec)) {
-    out.push_back(netmodel::accept_ra_path(link->path().filename().native()));
+    const std::string name = link->path().filename();
+    if (!names.contains(name)) { out.push_back(netmodel::accept_ra_path(name)); }
   }
   return out;
 }
@@ -53,6 +65,7 @@ void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedS
     news = originals_.remember(set->sysctl.path, present->value, set->sysctl.value) || news;
   }
   if (!news) { return; }
+  originals_.forget_gone(observed);
   if (const auto kept = dhcp::write_file(path_, originals_.to_json(), 0600); !kept) {
     spdlog::warn("originals.not_kept what=\"{}\"", kept.error().what);
   }
@@ -65,8 +78,9 @@ void OriginalsFile::give_back(netmodel::DesiredState& wanted,
   }
 }
 
-std::vector<std::string> OriginalsFile::paths_beside(std::vector<std::string> paths) const {
-  for (auto& path : accept_ra_paths(paths)) { paths.push_back(std::move(path)); }
+std::vector<std::string> OriginalsFile::paths_beside(const netmodel::DesiredState& wanted) const {
+  std::vector<std::string> paths = netmodel::sysctl_paths(wanted);
+  for (auto& path : accept_ra_paths(wanted, originals_)) { paths.push_back(std::move(path)); }
   for (auto& path : originals_.paths()) {
     if (is_machine_wide(path)) { paths.push_back(std::move(path)); }
   }

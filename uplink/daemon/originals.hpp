@@ -24,9 +24,9 @@ class OriginalsFile {
   /// Adds to the wish what we changed once and want no longer: its own value.
   /// Pre: `observed` was dumped with paths_beside().
   void give_back(netmodel::DesiredState& wanted, const netmodel::ObservedState& observed) const;
-  /// `paths`, the machine-wide ones that we have changed and, where `paths` lets IPv6 forwarding
-  /// begin, accept_ra of every link in this network namespace; each once, sorted.
-  std::vector<std::string> paths_beside(std::vector<std::string> paths) const;
+  /// Those of `wanted`, the machine-wide ones that we have changed and, where IPv6 forwarding is
+  /// our doing, accept_ra of every other link in this network namespace; each once, sorted.
+  std::vector<std::string> paths_beside(const netmodel::DesiredState& wanted) const;
 
   /// Writes back what we changed and nobody else since, then forgets it.
   /// Returns the writes as text. Errors: the first that the kernel refused.

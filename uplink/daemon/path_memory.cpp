@@ -42,15 +42,35 @@ std::set<IpAddress> PathMemory::seen() const {
   return out;
 }
 
-std::vector<IpAddress> PathMemory::addresses(const PathKey& key) const {
+std::vector<IpAddress> PathMemory::own_addresses(const PathKey& key) const {
   const auto known = addresses_.find(key);
   return known == addresses_.end() ? std::vector<IpAddress>{} : known->second;
+}
+
+std::vector<IpAddress> PathMemory::addresses(const PathKey& key) const {
+  std::vector<const std::vector<IpAddress>*> others;
+  std::size_t longest = 0;
+  for (const auto& [other, known] : addresses_) {
+    if (other.endpoint != key.endpoint || other.port == key.port) { continue; }
+    others.push_back(&known);
+    longest = std::max(longest, known.size());
+  }
+  std::vector<IpAddress> out = own_addresses(key);
+  for (std::size_t place = 0; place < longest; ++place) {  // The first of each is what answered.
+    for (const std::vector<IpAddress>* known : others) {
+      if (place >= known->size() || out.size() >= known_max) { continue; }
+      const IpAddress& address = (*known)[place];
+      if (std::ranges::find(out, address) == out.end()) { out.push_back(address); }
+    }
+  }
+  return out;
 }
 
 void PathMemory::keep_addresses(const PathKey& key, const MacAddress& mac,
                                 const std::string& endpoint, const IpAddress& answered,
                                 std::vector<IpAddress> resolved) {
-  if (resolved.empty()) { resolved = addresses(key); }  // DNS was no help: nothing is forgotten.
+  // DNS was no help: nothing is forgotten.
+  if (resolved.empty()) { resolved = own_addresses(key); }
   std::erase(resolved, answered);
   resolved.insert(resolved.begin(), answered);
   saw(key.endpoint, resolved);

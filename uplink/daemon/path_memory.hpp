@@ -24,6 +24,10 @@ class PathMemory {
   /// Reads the good addresses of a path, unless a WELCOME taught newer ones meanwhile.
   void recall_addresses(const PathKey& key, const MacAddress& mac, const std::string& endpoint);
   /// The address that answered last comes first; empty: none is known.
+  std::vector<IpAddress> own_addresses(const PathKey& key) const;
+  /// Its own, and behind them, up to known_max in all, where other ports found the same endpoint:
+  /// what answered them before what only their resolvers named.
+  static constexpr std::size_t known_max = 16;
   std::vector<IpAddress> addresses(const PathKey& key) const;
   /// The path got its WELCOME from one of the resolved addresses; none: DNS was no help.
   void keep_addresses(const PathKey& key, const MacAddress& mac, const std::string& endpoint,

@@ -123,6 +123,18 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
     if (port.present) { names.insert(port.name); }
   }
   foreign_ports_ = netmodel::foreign_ports(observed, names);
+  std::set<std::string> kept;
+  for (const auto& [key, port] : ports_) {
+    if (!port.present && foreign_ports_.contains(port.bridge)) { kept.insert(port.bridge); }
+  }
+  // A card that is here and no port any more is given back, and its bridge with it.
+  for (const ObservedLink& link : observed.links) {
+    const auto base = link.ours() ? std::nullopt : netmodel::base_mac(link);
+    if (base) { kept.erase(netmodel::port_bridge_name(*base)); }
+  }
+  if (std::exchange(kept_bridges_, std::move(kept)) != kept_bridges_) {
+    hooks_.dirty("somebody else's ports");  // The turn that saw them was planned without them.
+  }
   foreign_.clear();
   for (const auto& address : observed.addresses) {
     const ObservedLink* link = observed.find_link(address.link);

@@ -170,6 +170,7 @@ class Ports {
   std::set<std::string> left_out_;                     ///< Names told of: too many ports.
   std::vector<netmodel::TakenPrefix> foreign_;
   std::map<std::string, std::vector<std::string>> foreign_ports_;
+  std::set<std::string> kept_bridges_;  ///< For somebody else's ports; their cards are gone.
   std::string active_;
   bool stopping_ = false;
 };

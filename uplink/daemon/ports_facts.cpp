@@ -27,7 +27,7 @@ std::vector<netmodel::AdapterFacts> Ports::adapter_facts() const {
     // bridge without any card stays while somebody else's port is in it: that would not come back
     // with the card.
     const bool absent_leader =
-        !port.present && port.leads() && (port.live || foreign_ports_.contains(port.bridge));
+        !port.present && port.leads() && (port.live || kept_bridges_.contains(port.bridge));
     if (port.table == 0 || (!port.present && !absent_leader)) { continue; }
     const Port& leader = leader_of(port);
     // A lease that is not proven on the wire as it is plugged now keeps its address, not its

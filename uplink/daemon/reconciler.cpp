@@ -52,7 +52,7 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
                               const std::set<std::string>& kept) {
   const std::vector<std::string> wanted_sysctls = netmodel::sysctl_paths(rendered.state);
   const std::vector<std::string> sysctls =
-      box.originals ? box.originals->paths_beside(wanted_sysctls) : wanted_sysctls;
+      box.originals ? box.originals->paths_beside(rendered.state) : wanted_sysctls;
   TurnResult result;
   EDGE_ASSIGN(result.observed, box.kernel->dump(sysctls));
   const std::size_t wanted = rendered.state.sysctls.size();
@@ -131,6 +131,7 @@ void Reconciler::stop() {
 
 void Reconciler::set_model(netmodel::Model model) {
   model_ = std::move(model);
+  ++models_;
   if (hooks_.on_model) { hooks_.on_model(model_); }
 }
 
@@ -166,8 +167,10 @@ asio::awaitable<void> Reconciler::run() {
     dirty_ = false;
     const std::string reason = reason_;
     const MonoTime began = mono_now();
+    const std::uint64_t models = models_;
     TurnResult result = co_await turn(model_, true);
     ++turns_;
+    result.of_present_model = models == models_;
     result.reason = reason;
     result.took = std::chrono::duration_cast<std::chrono::microseconds>(mono_now() - began);
     if (!result.plan.empty()) {

@@ -37,6 +37,7 @@ struct TurnResult {
   netmodel::Consequences consequences;  ///< Of plan_only: what somebody would notice.
   netmodel::PortImpact impact;          ///< Of plan_only.
   bool verified = false;                ///< The dump after it showed the model.
+  bool of_present_model = false;        ///< No other one came while it was under way.
   std::vector<std::string> refused;     ///< Of `plan`, what the kernel did not take.
   std::vector<std::string> rest;        ///< What a plan against the dump after it still holds.
   std::shared_ptr<const Look> look;     ///< The last dump of this turn; nullptr: it failed.
@@ -157,6 +158,7 @@ class Reconciler {
   std::optional<TurnResult> last_;
   std::shared_ptr<const Look> look_;
   std::uint64_t turns_ = 0;
+  std::uint64_t models_ = 0;  ///< How often set_model() was called.
   std::uint64_t overruns_ = 0;
   store::Worker<PlanBox> planner_;  ///< The kernel thread may be waiting for rtnl.
 };

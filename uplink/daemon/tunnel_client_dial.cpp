@@ -1,4 +1,6 @@
 // From the engine's order to the Console's WELCOME: dial, HELLO, attach.
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -49,6 +51,18 @@ tunnel::DialRequest TunnelClient::request_of(const Port& port, const DialOrder& 
   for (const IpAddress& server : port.v6.dns) { request.dns_servers.push_back({server}); }
   request.binding.source6 = port.sources6.dial;
   request.last_good = memory_.addresses(key);
+  // Or DNS that fails where others have the other family would look like that.
+  std::erase_if(request.last_good, [&request](const IpAddress& address) {
+    return !request.binding.allows(address.family);
+  });
+  if (const std::size_t own = memory_.own_addresses(key).size(); own > 0) {
+    // A dial tries so many, and begins at another one each time: its own are always among them.
+    const std::size_t bound = std::max(own, tunnel::DialLimits::addresses_max);
+    if (request.last_good.size() > bound) { request.last_good.resize(bound); }
+  } else {
+    // What others have found cuts nothing off the time of its own resolvers: they end first.
+    request.limits.dns_with_last_good = request.resolve.total + std::chrono::seconds(1);
+  }
   if (const HttpUrl* proxy = config_.proxy_of(port.name)) {
     request.proxy = {.at = proxy->at, .credentials = {proxy->user, proxy->password}};
   }

@@ -34,9 +34,11 @@ PathBreak TunnelClient::identity_break(const tunnel::TlsContext& shown,
   PathBreak why = break_of(error);
   // One that works over another path is not what is wrong with this one.
   if (!error.other_identity_helps || (online() && identities_.proven(shown))) { return why; }
-  // Another one may fit: tried soon, and not when the back-off of a lasting refusal allows it.
-  why.lasting = identities_.refused(shown, error.text);
-  if (why.lasting) { why.text = must_enrol(error.text); }
+  // Another one may fit: tried soon, and not when the back-off of a lasting refusal allows it. And
+  // when none is left: a certificate that is not the Console's is no word of it about ours.
+  const bool exhausted = identities_.refused(shown, error.text);
+  why.lasting = exhausted && tunnel::is_lasting(error.cause);
+  if (exhausted) { why.text = must_enrol(error.text); }
   return why;
 }
 

@@ -243,7 +243,7 @@ TEST_F(KindsTest, ForeignLinksKeepWhatRoutersAdvertisedWhenTheFirstIpv6NetworkCo
   host.kernel.plug_adapter("eth1", test::mac("02:00:00:00:00:02"));
   accept({create("r", "routed", lan)});
   host.converge(rendered());
-  // theirs: by a program of its own, with accept_ra 0. quiet: nobody advertised anything there.
+  // theirs: by a program of its own, with accept_ra 0. quiet: nobody advertised anything so far.
   for (const char* name : {"quiet", "theirs", "wlan0"}) {
     host.kernel.add_foreign_link({.name = name, .kind = LinkKind::physical});
   }
@@ -261,7 +261,7 @@ TEST_F(KindsTest, ForeignLinksKeepWhatRoutersAdvertisedWhenTheFirstIpv6NetworkCo
   const auto plan = [&] {
     const Rendered out = rendered();
     std::vector<std::string> paths = sysctl_paths(out.state);
-    for (const char* name : {"quiet", "theirs", "wlan0", "eth0"}) {
+    for (const char* name : {"quiet", "theirs", "wlan0", "eth0", "later"}) {
       paths.push_back(accept_ra_path(name));
     }
     const ObservedState observed = host.kernel.dump(paths).value();
@@ -277,10 +277,15 @@ TEST_F(KindsTest, ForeignLinksKeepWhatRoutersAdvertisedWhenTheFirstIpv6NetworkCo
   };
   EXPECT_EQ(test::text_of(plan()), "") << "without IPv6 none of it matters";
   accept({R"({"op":"network.update","network":"r","subnet6":"2001:db8:60::/64"})"});
-  EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/wlan0/accept_ra=2",
+  EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/quiet/accept_ra=2",
+                                   "sysctl -w net/ipv6/conf/wlan0/accept_ra=2",
                                    "sysctl -w net/ipv6/conf/all/forwarding=1"));
   host.run(plan());
   EXPECT_EQ(test::text_of(plan()), "");
+  host.kernel.add_foreign_link({.name = "later", .kind = LinkKind::physical});
+  set(accept_ra_path("later"), "1");
+  EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/later/accept_ra=2"));
+  host.run(plan());
   // Forwarding ended and begins again.
   set("net/ipv6/conf/all/forwarding", "0");
   EXPECT_THAT(lines(), ElementsAre("sysctl -w net/ipv6/conf/all/forwarding=1"));

@@ -1,7 +1,10 @@
 // Revisions, adapters, leases, events and identity.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "store/io/store.hpp"
 #include "temp_folder.hpp"
@@ -143,6 +146,46 @@ TEST(StoreEvents, WhenFullTheOldestGoAndTheUnackedOnesLeaveOneMarker) {
     EXPECT_EQ(events[i].number, events[i - 1].number + 1) << "no hole after the marker";
   }
   EXPECT_EQ(events.back().number, 60);
+}
+
+/// Why: weeks of a flapping port would push out the one word about the trial that was taken back.
+TEST(StoreEvents, WhenFullTheRareOnesStayAndEachStretchBetweenThemLeavesAMarker) {
+  Store store = memory({.events_max = 1000});
+  const auto kind_of = [](std::int64_t n) { return n % 450 == 7 ? "rare" : "flap"; };
+  for (std::int64_t n = 1; n <= 5000; ++n) {
+    ASSERT_EQ(store.add_event(kNow, kind_of(n), "{}").value(), n);
+  }
+  const auto events = store.events_after(0, 2000).value();
+  EXPECT_LE(events.size(), 1000U);
+  std::int64_t next = 1;
+  std::size_t rare = 0;
+  for (const auto& event : events) {
+    if (event.kind == kEventsDropped) {
+      const auto data = boost::json::parse(event.json).as_object();
+      EXPECT_EQ(data.at("from").as_int64(), next);
+      EXPECT_EQ(data.at("to").as_int64(), event.number);
+      EXPECT_EQ(data.at("count").as_int64(), event.number - next + 1);
+    } else {
+      EXPECT_EQ(event.number, next) << "no hole that nothing stands for";
+      EXPECT_EQ(event.kind, kind_of(event.number));
+      rare += event.kind == "rare" ? 1 : 0;
+    }
+    next = event.number + 1;
+  }
+  EXPECT_EQ(next, 5001);
+  EXPECT_EQ(rare, 12U) << "all that there were";
+}
+
+TEST(StoreEvents, WhereAllAreRareTheOldestGo) {
+  Store store = memory({.events_max = 100});
+  for (int n = 1; n <= 300; ++n) {
+    ASSERT_TRUE(store.add_event(kNow, fmt::format("kind-{}", n % 97), "{}"));
+  }
+  const auto events = store.events_after(0, 1000).value();
+  EXPECT_LE(events.size(), 100U);
+  EXPECT_EQ(events.front().kind, kEventsDropped);
+  EXPECT_EQ(events.back().number, 300);
+  EXPECT_EQ(std::ranges::count(events, kEventsDropped, &EventRecord::kind), 1);
 }
 
 TEST(StoreEvents, AckedOnesGoWithoutAMarker) {

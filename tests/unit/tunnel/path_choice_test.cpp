@@ -158,6 +158,17 @@ TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherAdapterBeforeAnotherEndpoint)
   EXPECT_EQ(chooser.failback_hold("eth0", now), 60s) << "it failed once";
 }
 
+/// Why: one node of the Console that hangs would move every host to its metered adapter.
+TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherEndpointBeforeAMeteredAdapter) {
+  paths.push_back(path(kC, "eth0"));
+  b().metered = true;
+  ASSERT_EQ(choose().active, kA);
+  a().suspect = a().silent = true;
+  EXPECT_EQ(choose(), (Choice{kC, SwitchReason::lost}));
+  paths[2].suspect = paths[2].silent = true;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost})) << "but it is better than none";
+}
+
 TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherEndpointWhereThereIsNoOtherAdapter) {
   paths = {path(kA, "eth0"), path(kC, "eth0")};
   ASSERT_EQ(choose().active, kA);

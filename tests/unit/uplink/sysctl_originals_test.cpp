@@ -53,6 +53,21 @@ TEST(SysctlOriginalsTest, AMachineWideValueThatIsNotWantedAnyMoreGoesBackOnce) {
       << "given back: what is there now is the machine's own wish";
 }
 
+/// Why: a machine with containers has new links all day.
+TEST(SysctlOriginalsTest, WhatALinkHadIsForgottenWithIt) {
+  const std::string path = "net/ipv6/conf/veth7/accept_ra";
+  SysctlOriginals originals("boot-1");
+  originals.remember(path, "1", "2");
+  originals.remember(forward, "0", "1");
+  netmodel::ObservedState observed;
+  observed.links.emplace_back().link.name = "veth7";
+  originals.forget_gone(observed);
+  EXPECT_TRUE(originals.knows(path));
+  observed.links.clear();
+  originals.forget_gone(observed);
+  EXPECT_THAT(originals.paths(), ElementsAre(forward));
+}
+
 TEST(SysctlOriginalsTest, ADamagedFileIsAsNone) {
   for (const char* text :
        {"", "[]", "{", R"({"boot_id":"boot-1"})", R"({"boot_id":1,"sysctls":{}})",

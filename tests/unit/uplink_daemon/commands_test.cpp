@@ -46,6 +46,28 @@ TEST(CommandsTest, TheSameIdAgainGetsTheStoredAnswerAndNoSecondEffect) {
   EXPECT_FALSE(life.model().networks.contains("red"));
 }
 
+/// Why: a Console that was started again may write the members in another order; what it is told
+/// then would be the end of a command that was run.
+TEST(CommandsTest, TheSameCommandIsKnownWhateverTheOrderOfItsMembers) {
+  const std::string head = R"({"op":"network.create","network":"blue","kind":"nat",)"
+                           R"("subnet":"10.50.0.0/24","dhcp":)";
+  const std::string one = head + R"({"from":"10.50.0.10","to":"10.50.0.20"}})";
+  const std::string other =
+      R"({"subnet":"10.50.0.0/24","dhcp":{"to":"10.50.0.20","from":"10.50.0.10"},)"
+      R"("kind":"nat","network":"blue","op":"network.create"})";
+  const std::string another = head + R"({"from":"10.50.0.10","to":"10.50.0.21"}})";
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, one));
+  ASSERT_EQ(life.result_of(1), "done");
+  life.send(Life::command(1, other));
+  ASSERT_TRUE(life.until([&] { return life.results_of(1) == 2; }));
+  EXPECT_EQ(life.sent.back().at("state").as_string(), "done");
+  life.send(Life::command(1, another));
+  ASSERT_TRUE(life.until([&] { return life.results_of(1) == 3; }));
+  EXPECT_THAT(boost::json::serialize(life.sent.back()), HasSubstr("id_reuse"));
+}
+
 TEST(CommandsTest, KilledBeforeTheCommitItIsRunAgainAndKilledAfterItOnlyAnswered) {
   Machine machine;
   {

@@ -58,6 +58,33 @@ TEST_F(PathMemoryTest, WhatTheStoreKnowsIsHadAgainAndOneThatIsDialledMeanwhileKn
   EXPECT_EQ(memory.path_count(), 2U);
 }
 
+TEST_F(PathMemoryTest, WhereOtherPortsFoundAnEndpointIsKnownBehindAPortsOwnAndNotKeptAsIts) {
+  const auto numbered = [](std::uint32_t n) { return IpAddress::v4_from_u32(0xCB007100U + n); };
+  memory.keep_addresses({"a", 0}, mac, name(0), numbered(1), {numbered(1), numbered(2)});
+  memory.keep_addresses({"a", 1}, mac, name(1), numbered(9), {numbered(9)});
+  EXPECT_EQ(memory.addresses({"b", 0}), (std::vector{numbered(1), numbered(2)}));
+  EXPECT_TRUE(memory.own_addresses({"b", 0}).empty());
+  memory.keep_addresses({"c", 0}, mac, name(0), numbered(3), {numbered(3), numbered(2)});
+  EXPECT_EQ(memory.addresses({"b", 0}), (std::vector{numbered(1), numbered(3), numbered(2)}))
+      << "what answered goes first";
+  memory.keep_addresses({"b", 0}, mac, name(0), numbered(2), {});  // DNS was no help.
+  EXPECT_EQ(memory.own_addresses({"b", 0}), std::vector{numbered(2)});
+  EXPECT_EQ(memory.addresses({"b", 0}), (std::vector{numbered(2), numbered(1), numbered(3)}));
+  memory.forget_addresses([](const PathKey& key) { return key.endpoint == 0; });
+  EXPECT_TRUE(memory.addresses({"b", 0}).empty());
+}
+
+TEST_F(PathMemoryTest, WhatManyPortsFoundIsBounded) {
+  for (std::uint32_t n = 0; n < 30; ++n) {
+    const IpAddress found = IpAddress::v4_from_u32(0xCB007100U + n);
+    memory.keep_addresses({fmt::format("p{}", n), 0}, mac, name(0), found, {found});
+  }
+  const auto known = memory.addresses({"p29", 0});
+  EXPECT_EQ(known.size(), PathMemory::known_max);
+  EXPECT_EQ(known.front(), IpAddress::v4_from_u32(0xCB007100U + 29));
+  EXPECT_EQ(memory.addresses({"new", 0}).size(), PathMemory::known_max);
+}
+
 TEST_F(PathMemoryTest, AddressesOfANameThatAnswersByTurnsAreHeldWhileItIsInForce) {
   const IpAddress other = parse_ip("203.0.113.11").value();
   for (const IpAddress& answered : {address, other, address}) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "netmodel/core/names.hpp"
 #include "uplink/daemon/clock.hpp"
 
 namespace edge::uplink {
@@ -53,6 +54,7 @@ class PortsTest : public testing::Test {
   store::StoreWorker worker{io, open()};
   EventLog log{worker};
   std::vector<store::EventRecord> events;
+  int dirty = 0;
   const Config config = [] {
     Config out;
     out.adapters.match = {"card*"};
@@ -62,7 +64,7 @@ class PortsTest : public testing::Test {
               config,
               worker,
               log,
-              {.dirty = [](const std::string&) {},
+              {.dirty = [this](const std::string&) { ++dirty; },
                .changed = [](const Port&) {},
                .gone = [](const Port&) {},
                .carrier_lost = [](const Port&) {},
@@ -99,6 +101,35 @@ TEST_F(PortsTest, ACardThatSaysNothingOfItselfIsKnownByTheAddressOfItsFirstSight
   ASSERT_NE(port, nullptr);
   EXPECT_EQ(port->base_mac, mac_of(7));
   EXPECT_EQ(port->table, netmodel::table_first + 3);
+}
+
+/// Why: it would keep its own bridge and never be given back, until a purge.
+TEST_F(PortsTest, ACardThatIsNoPortAnyMoreIsNobodyElsesPortOfItsBridge) {
+  ports.remember({{.base_mac = mac_of(7), .number = 3, .last_name = "nic"}}, {}, "");
+  netmodel::ObservedLink bridge;
+  bridge.link.name = netmodel::port_bridge_name(mac_of(7));
+  bridge.link.kind = netmodel::LinkKind::bridge;
+  bridge.link.alias = netmodel::port_alias(mac_of(7));
+  netmodel::ObservedLink guest = card(5, mac_of(5));
+  guest.link.name = "vnet0";
+  netmodel::ObservedLink given_up = card(7, mac_of(7));
+  given_up.link.name = "nic";
+  given_up.link.master = guest.link.master = bridge.link.name;
+  seen.links = {bridge, given_up};
+  ports.on_dump(seen, model);
+  EXPECT_TRUE(ports.adapter_facts().empty());
+  seen.links = {bridge, given_up, guest};
+  ports.on_dump(seen, model);
+  EXPECT_TRUE(ports.adapter_facts().empty()) << "also not for another one's sake";
+  EXPECT_EQ(dirty, 0);
+  seen.links = {bridge, guest};  // The card is pulled out.
+  ports.on_dump(seen, model);
+  EXPECT_EQ(ports.adapter_facts().size(), 1U);
+  EXPECT_EQ(dirty, 1) << "this turn was planned without it";
+  seen.links = {bridge};
+  ports.on_dump(seen, model);
+  EXPECT_TRUE(ports.adapter_facts().empty());
+  EXPECT_EQ(dirty, 2);
 }
 
 TEST_F(PortsTest, ACardWithAPermanentAddressIsNeverTakenForAnother) {

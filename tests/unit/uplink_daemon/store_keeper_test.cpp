@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
@@ -232,6 +233,28 @@ TEST_F(StoreKeeperTest, WhatAnOldCopyOfTheStoreHadNotFinishedIsEndedAndNeverRun)
     EXPECT_THAT(command.result, testing::HasSubstr("store_lost"));
     EXPECT_EQ(json::parse(command.result).at("id").as_string(), command.id);
   }
+}
+
+/// Why: the Console takes no larger one, and all that come behind it would wait.
+TEST_F(StoreKeeperTest, TheEventOfALossIsOfBoundedSizeWhateverIsKept) {
+  store.reset();
+  Config config;
+  config.paths.state = config.paths.runtime = folder;
+  auto lost = store::Store::open(folder + "/uplink.db", now).value();
+  netmodel::ObservedState full;
+  for (int i = 0; i < 2000; ++i) {
+    netmodel::ObservedLink tap;
+    tap.link.name = fmt::format("t-guest{}", i);
+    tap.link.alias = fmt::format("{}interface:guest{}", netmodel::our_alias, i);
+    full.links.push_back(tap);
+  }
+  const auto start = rebuild_store(lost, config, "hv-01", full, std::nullopt);
+  ASSERT_TRUE(start) << start.error().what;
+  ASSERT_EQ(start->kept.size(), 2000U);
+  const auto newest = lost.newest_events(1).value();
+  ASSERT_EQ(newest.size(), 1U);
+  EXPECT_LE(newest[0].json.size(), EventLog::data_bytes_max);
+  EXPECT_EQ(json::parse(newest[0].json).at("rebuilt_from").as_string(), "kernel");
 }
 
 TEST_F(StoreKeeperTest, AStoreInMemoryAsksForAFreshStartWhenItsFileIsBack) {
