@@ -1,6 +1,8 @@
 """The product under test: where its programs are, the host's daemon, the Console."""
+import contextlib
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import re
@@ -133,6 +135,11 @@ class Host(Program):
     def session(self):
         return self.ctl("status")["console"].get("session")
 
+    def revision(self):
+        """Number of the model in force. Each command that is done and changes the model makes one; a trial that is taken back
+        may use one up."""
+        return self.ctl("status")["revision"]
+
     def kernel(self, *arguments):
         """`ip -j ...` in the host, parsed."""
         return json.loads(self.node.run(["ip", "-j", *arguments]) or "[]")
@@ -172,12 +179,36 @@ class Host(Program):
                 clients.setdefault(match[1], []).append(pid)
         return clients
 
+    def doubled_clients(self):
+        """{(interface, family): pids} where more than one DHCP client is alive, a stopped one and one that is being replaced
+        counted as well. A client has a PID namespace of its own: a helper that it has just forked, and that still bears its
+        title, is none."""
+        found = {}
+        for family in (4, 6):
+            for interface, pids in self.dhcp_clients(family).items():
+                homes = set()
+                for pid in pids:
+                    with contextlib.suppress(OSError):      # It has ended since.
+                        homes.add(os.stat(f"/proc/{pid}/ns/pid").st_ino)
+                if len(homes) > 1:
+                    found[interface, family] = pids
+        return found
+
     def usage(self):
         """{"fds", "threads", "rss_kib"} of the daemon now."""
         proc = pathlib.Path(f"/proc/{self.daemon.pid}")
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         return {"fds": len(os.listdir(proc / "fd")), "threads": int(status["Threads"]),
                 "rss_kib": int(status["VmRSS"].split()[0])}
+
+    def keep_little_freed(self):
+        """From the next start on. ASan keeps what was freed, up to 256 MiB: here 1 MiB, so that what grows is the daemon's."""
+        self.environment["ASAN_OPTIONS"] += ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+
+    def shows_its_memory(self):
+        """Whether rss_kib grows with what the daemon holds alone: ThreadSanitizer's shadow of it grows by itself."""
+        with open(self.programs / "uplinkd", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as program:
+            return program.find(b"__tsan_init") < 0
 
     def children(self, program):
         """Pids of running processes of this program name on the host (found by namespace)."""

@@ -135,7 +135,9 @@ class Lab(Network):
 
     def publishing(self, interface="web", base_port=20000):
         """make_operations for a CommandStream: command n publishes port base_port+n as rule r-n: one visible effect,
-        and a second execution would be refused, because the rule exists."""
+        and a second execution would be refused, because the rule exists. For check_exactly_once(): from now on every
+        revision is a command's."""
+        self._revision = self.host.revision()
         return lambda n: [self.publish(f"r-{n}", interface, port=base_port + n, to_port=1000)]
 
     def settle(self, stream, within=20):
@@ -151,8 +153,9 @@ class Lab(Network):
         self.expect(within, "every command has a final state", all_final, 0.05)
         return states
 
-    def check_exactly_once(self, stream):
-        """Every command of a publishing() stream was executed, once: all done, and the host has just these rules."""
+    def check_exactly_once(self, stream, others=0):
+        """Every command of a publishing() stream was executed, once: all done, the host has just these rules, and made one
+        revision for each and no more: what ran twice would have made two. others: commands beside them that changed the model."""
         states = self.settle(stream)
         wrong = {n: s for n, s in states.items() if s != "done"}
         self.check("every command is done", not wrong, wrong)
@@ -160,7 +163,19 @@ class Lab(Network):
         got = self.rules()
         self.check("the host has exactly the rules that were sent", got == want,
                    {"missing": sorted(want - got), "extra": sorted(got - want)})
+        made = self.host.revision() - self._revision
+        self.check("it made one revision for each", made == len(states) + others, [made, len(states), others])
         return len(states)
+
+    def check_no_growth(self, before, grown_kib, fds=4):
+        """The daemon's usage() against `before`: no thread more, at most so many descriptors and so much memory. Pre:
+        host.keep_little_freed() before its start; `before` was read when it had done once what is repeated here."""
+        self.expect(5, "no thread is left over", lambda: self.host.usage()["threads"] <= before["threads"])
+        after = self.host.usage()
+        self.check("no descriptor leaked", after["fds"] <= before["fds"] + fds, [before, after])
+        grown = after["rss_kib"] - before["rss_kib"]
+        self.figure("rss_growth", grown, "KiB")
+        self.check("memory does not grow", grown <= grown_kib or not self.host.shows_its_memory(), [before, after])
 
     def switches(self, after=0):
         """Durable events of path switches that the Console has, after event number `after`."""

@@ -1,5 +1,7 @@
 """What the demo prints: sections, and a table of ports that is redrawn on a terminal and printed once elsewhere."""
 import os
+import re
+import shutil
 import sys
 import time
 
@@ -44,8 +46,20 @@ def table_lines(host):
     return lines
 
 
+def cut(line, columns):
+    """What of a line fits into so many columns. Colours take none, and their ends stay."""
+    parts = []
+    for part in re.split("(\x1b\\[[0-9;]*m)", line):
+        if not part.startswith("\x1b"):
+            part = part[:columns]
+            columns -= len(part)
+        parts.append(part)
+    return "".join(parts)
+
+
 class Live:
-    """Shows the table while something goes on: redrawn in place on a terminal, once at the end elsewhere."""
+    """Shows the table while something goes on: redrawn in place on a terminal, once at the end elsewhere. On a terminal a
+    line is cut to its width: one that wraps takes two rows, and the next picture would begin too low."""
 
     def __init__(self, host):
         self.host, self._drawn, self._next = host, 0, 0.0
@@ -55,7 +69,8 @@ class Live:
         if not TTY or (time.monotonic() < self._next and not force):
             return
         self._next = time.monotonic() + 0.1
-        lines = table_lines(self.host)
+        columns = shutil.get_terminal_size().columns - 1
+        lines = [cut(line, columns) for line in table_lines(self.host)]
         if self._drawn:
             sys.stdout.write(f"\x1b[{self._drawn}F\x1b[J")
         sys.stdout.write("\n".join(lines) + "\n")

@@ -1,23 +1,48 @@
 """The lab's own verbs, as an engineer types them: a lab stays up, is asked, pulled, cut, lossy, healed and looked into, its programs killed,
 stopped and started; a second
 `up` of the same is no error; killed with SIGKILL it leaves nothing that the next `up` does not clear; after `down` there is
-nothing of it, and a verb without a lab says what to type."""
+nothing of it, and a verb without a lab says what to type. A `run` that is ended by Ctrl-C or SIGTERM leaves nothing at all. The
+demo's table fits into a terminal of 80 columns, and each picture takes the place of the one before."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import re
 import select
 import signal
+import struct
 import subprocess
+import sys
+import termios
 
+from lablib import pace
 from lablib.hardware import port_mac
-from lablib.network import NETNS_PREFIX, REGISTRY
+from lablib.network import NETNS_PREFIX, REGISTRY, instances
 from lablib.ns import existing, processes_in
 from lablib.product import REPOSITORY
+from lablib.runner import stray_links
 
 TOPOLOGY = "one"
 INSTANCE = f"verbs{os.getpid()}"
-TIMEOUT_S = 120
+TIMEOUT_S = 240
+INTERRUPTED = "t60_versions"        # one uplink, and it takes long enough to be in its middle
+COLUMNS = 80
+PICTURES = """                     # what the demo draws: hosts of 1, 3 and 2 ports, what is broken there in many words
+from lablib import screen
+class Host:
+    ports = 0
+    def ctl(self, _):
+        return [{"port": f"eth{n}", "carrier": n != 1, "address": "192.168.100.200/24"} for n in range(self.ports)]
+    def path(self, port):
+        good = {"state": "active", "rtt_ms": 1.5}
+        return good if port == "eth0" else {"state": "down", "broken_step": "tcp", "cause": 20 * "no "}
+live = screen.Live(Host())
+for Host.ports in (1, 3, 2):
+    live.tick(force=True)
+live.end()
+"""
 
 
 def run(lab):
@@ -118,4 +143,78 @@ def run(lab):
         nothing_left()
     finally:
         subprocess.run([REPOSITORY / "netns-lab/lab", "down", *here], capture_output=True, timeout=60)   # Where a check failed.
+    interrupted(lab, "Ctrl-C", lambda child: os.killpg(child.pid, signal.SIGINT), 130)     # A terminal's goes to all of them.
+    interrupted(lab, "SIGTERM", lambda child: child.terminate(), 143)
+    pictures(lab)
 
+
+def interrupted(lab, what, end, status):
+    """A `run` is ended in the middle of its scenario."""
+    lab.step(f"{what} to a run")
+    strays, found = stray_links(), set()
+    # setpriv: it ends with us, also where we are killed.
+    child = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", REPOSITORY / "netns-lab/lab", "run", INTERRUPTED, "--kernel",
+                              "native", "--build", str(pathlib.Path(lab.programs).parent)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True, start_new_session=True,
+                             env={**os.environ, "LAB_LOGS": str(lab.dir / "interrupted")})
+    try:
+        def its():
+            """The instance of the scenario: it belongs to a child of `lab run`."""
+            for name, facts in instances().items():
+                with contextlib.suppress(OSError):      # Another lab's, which has ended since.
+                    if pathlib.Path(f"/proc/{facts['pid']}/stat").read_text().rsplit(")", 1)[1].split()[1] == str(child.pid):
+                        found.add(name)
+            return found
+
+        lab.expect(30, "its scenario is there", its, interval=0.1)
+        [name] = found
+        lab.expect(30, "and runs the product", lambda: any("uplinkd" in pathlib.Path(f"/proc/{pid}/comm").read_text()
+                   for pid in processes_in(existing(f"{NETNS_PREFIX}{name}-"))), interval=0.1)
+        with contextlib.ExitStack() as held:    # A namespace without a name lives on with a process in it, and so we find that.
+            spaces = {os.fstat(held.enter_context(open(f"/run/netns/{space}", "rb")).fileno()).st_ino
+                      for space in existing(f"{NETNS_PREFIX}{name}-")}
+            end(child)
+            _, said = child.communicate(timeout=pace.deadline(60))
+            lab.check(f"it ends with {status}", child.returncode == status, [child.returncode, said])
+            left = [*existing(f"{NETNS_PREFIX}{name}-"), *pathlib.Path("/tmp").glob(f"ul-{name}-*"), *REGISTRY.glob(f"{name}.*"),
+                    *alive_in(spaces), *(stray_links() - strays)]
+            lab.check("no namespace, process, folder or link is left", not left, left)
+    finally:
+        child.terminate()
+        child.communicate(timeout=pace.deadline(60))
+
+
+def alive_in(spaces):
+    """Pids of the processes in the network namespaces of these inodes."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdigit() and os.stat(f"/proc/{entry}/ns/net").st_ino in spaces:
+                found.append(int(entry))
+    return found
+
+
+def pictures(lab):
+    lab.step(f"the demo's table on a terminal of {COLUMNS} columns")
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    draw = {"args": [sys.executable, "-c", PICTURES], "env": {**environment, "PYTHONPATH": str(REPOSITORY / "netns-lab")},
+            "timeout": pace.deadline(20), "check": True}
+    ours, its = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        with os.fdopen(its, "wb") as end:
+            fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, COLUMNS, 0, 0))
+            subprocess.run(stdout=end, **draw)      # What it draws fits into the terminal's buffer.
+        said = b""
+        with contextlib.suppress(OSError):          # EIO: all is read, and nobody has the other end.
+            while part := terminal.read(65536):
+                said += part
+    first, *more = re.split("\x1b\\[([0-9]+)F\x1b\\[J", said.decode())
+    drawn = [first, *more[1::2]]
+    rows = [re.sub("\x1b\\[[0-9;]*m", "", picture).splitlines() for picture in drawn]
+    lab.check("a picture per change and one at the end, coloured", [len(picture) for picture in rows] == [2, 4, 3, 3]
+              and "\x1b[" in first, rows)
+    lab.check("each goes up by as many rows as the one before has", [int(up) for up in more[::2]] == [2, 4, 3], more[::2])
+    widths = {len(row) for picture in rows for row in picture}
+    lab.check("no row wraps; one was too long", max(widths) == COLUMNS - 1, widths)
+    whole = subprocess.run(stdout=subprocess.PIPE, **draw).stdout.decode()
+    lab.check("elsewhere it is whole and plain", max(map(len, whole.splitlines())) > COLUMNS and "\x1b" not in whole, whole)

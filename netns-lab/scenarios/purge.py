@@ -1,11 +1,13 @@
 """Purge: after uplinkd --purge the kernel shows what it showed before the first start, and no child of ours runs.
-Between SIGTERM and purge the dataplane stands, and a guest still gets an address."""
+Between SIGTERM and purge the dataplane stands, and a guest still gets an address. The same of a daemon that was killed
+and had no time to end what it had started."""
 
 from lablib.ns import LabError
 
 TOPOLOGY = "two"
 SYSCTLS = ["net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv4/conf/all/src_valid_mark",
            "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables", "net/ipv6/conf/eth0/disable_ipv6"]
+CHILDREN = ("uplinkd", "dhcpcd", "dnsmasq", "uplink-dhcp-kee")       # comm has 15 characters
 
 
 def sysctls(lab):
@@ -43,14 +45,24 @@ def run(lab):
                and not set(served) & set(lab.host.children("dnsmasq")))
     lab.host.stop()
     lab.host.purge()
+    as_found(lab, before, values)
+    lab.step("it comes up again, is killed, and what it leaves is purged")
+    lab.host.start()
+    lab.expect(15, "the host is online", lab.console.online)
+    lab.wait_paths()
+    lab.expect(5, "a dnsmasq per network", lambda: len(lab.host.children("dnsmasq")) == len(served))
+    lab.host.kill()
+    lab.check("which outlive it", len(lab.host.children("dnsmasq")) == len(served), lab.host.children("dnsmasq"))
+    lab.host.purge()
+    as_found(lab, before, values)
+
+
+def as_found(lab, before, values):
+    """The kernel and the sysctls as before the first start, and no child of the daemon is alive."""
+    lab.expect(2, "no child of ours runs", lambda: not any(lab.host.children(name) for name in CHILDREN))
     after = lab.host.picture()
     for part in before:
         lab.check(f"{part} as before", after[part] == before[part],
                   {"more": [x for x in after[part] if x not in before[part]],
                    "less": [x for x in before[part] if x not in after[part]]})
     lab.check("sysctls as before", sysctls(lab) == values, [values, sysctls(lab)])
-    left = {name: lab.host.children(name) for name in ("dhcpcd", "dnsmasq", "uplinkd")}
-    lab.check("no child of ours runs", not any(left.values()), left)
-    lab.step("and it comes up again")
-    lab.host.start()
-    lab.expect(15, "the host is online", lab.console.online)

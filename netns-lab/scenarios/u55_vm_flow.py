@@ -1,4 +1,5 @@
-"""U55. A VM's outbound UDP flow leaves through A; pull A: the flow goes on through B within 1 s."""
+"""U55. A VM's outbound UDP flow leaves through A; pull A: the flow goes on through B within 1 s. (A fixed
+SNAT rule, which the list of scenarios asks for as well, is not in the model: a NAT guest's source is always the uplink's.)"""
 from lablib.traffic import UdpEcho, UdpFlow
 
 TOPOLOGY = "two"
