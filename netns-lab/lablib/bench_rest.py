@@ -179,8 +179,8 @@ def measure_idle(programs, _):
             took = time.monotonic() - start
             samples.append(spent[0] / took)     # 100 ticks a second: percent
             floor.append(spent[1] / took)
-        return [figure("idle.rss", "MiB", [rss_kib(pid) / 1024], 25),
-                figure("idle.cpu", "% of a core", samples, 1.0, f"{len(pings)} pings", floor)]
+        return [figure("idle.rss", "MB", [rss_kib(pid) * 1024 / 1e6], 25, must=True),
+                figure("idle.cpu", "% of a core", samples, 1.0, f"{len(pings)} pings", floor, must=True)]
     finally:
         lab.down()
 

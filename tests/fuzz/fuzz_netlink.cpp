@@ -13,7 +13,9 @@
 #include "netmodel/io/bridge_vlan.hpp"
 #include "netmodel/io/fdb.hpp"
 #include "netmodel/io/link_event.hpp"
+#include "netmodel/io/listeners.hpp"
 #include "netmodel/io/member_check.hpp"
+#include "netmodel/io/nft_attributes.hpp"
 
 namespace {
 
@@ -34,6 +36,19 @@ std::vector<std::byte> as_message(Bytes body, std::uint8_t selector) {
   return bytes;
 }
 
+/// As the readers of nftables and conntrack walk their messages: what nests, and how deep, the
+/// input says.
+std::size_t walk(std::span<const char> run, unsigned depth) {
+  constexpr unsigned depth_max = 8;
+  std::size_t seen = 0;
+  for_each_attribute(run, [&](const NetlinkAttribute& attribute) {
+    EDGE_ASSERT(attribute.text().size() <= attribute.payload.size());
+    seen += 1 + (attribute.u32() & 1U);
+    if (depth < depth_max) { seen += walk(attribute.payload, depth + 1); }
+  });
+  return seen;
+}
+
 void decode(Bytes bytes, LinkTable& table) {
   std::size_t events = 0;
   decode_events(bytes, table.names(), 1, [&](MonitorEvent event) {
@@ -51,6 +66,11 @@ void decode(Bytes bytes, LinkTable& table) {
     (void)decode_fdb_entry(message);
   });
   (void)decode_member_frame(bytes);
+  const std::span<const char> text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  (void)walk(text, 0);
+  for (const HostSocket& socket : parse_proc_net({text.data(), text.size()}, Transport::udp)) {
+    EDGE_ASSERT(socket.protocol == Transport::udp);
+  }
 }
 
 }  // namespace

@@ -41,9 +41,14 @@ class Figures {
                        {"value", value},
                        {"worst", value},
                        {"runs", 1}};
-    if (target) { entry["target"] = *target; }
+    const bool missed = target && value > *target;
+    if (target) {
+      entry["target"] = *target;
+      entry["missed"] = missed;
+    }
     fmt::print(stderr, "{:<34} {:>10.2f} {:<12} {:<14} {}\n", entry["figure"].as_string().c_str(),
-               value, unit, target ? fmt::format("target {}", *target) : "", note);
+               value, unit,
+               target ? fmt::format("target {}{}", *target, missed ? " MISSED" : "") : "", note);
     fmt::print("{}\n", json::serialize(entry));
     entries_.push_back(std::move(entry));
   }

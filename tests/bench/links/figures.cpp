@@ -2,12 +2,13 @@
 // of interfaces.md.
 #include "tests/bench/links/figures.hpp"
 
-#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+
+#include "tests/bench/figure_line.hpp"
 
 namespace edge::netmodel::bench {
 
@@ -27,18 +28,20 @@ double milliseconds_of(const std::function<void()>& work) {
 }
 
 void print(const std::string& figure, const std::vector<double>& ours,
-           const std::string& reference_name, const std::vector<double>& reference, double target) {
+           const std::string& reference_name, const std::vector<double>& reference,
+           double target_ratio) {
   const auto median = [](std::vector<double> values) {
     std::ranges::sort(values);
     return values[values.size() / 2];
   };
-  fmt::print(
-      "{{\"figure\": \"{}\", \"unit\": \"ms\", \"value\": {:.3f}, \"worst\": {:.3f}, \"runs\": {}, "
-      "\"reference\": {{\"name\": \"{}\", \"value\": {:.3f}}}, \"ratio\": {:.3f}, \"target\": "
-      "{}}}\n",
-      figure, median(ours), std::ranges::max(ours), ours.size(), reference_name, median(reference),
-      median(ours) / median(reference), target);
-  std::fflush(stdout);
+  print_line({.figure = figure,
+              .unit = "ms",
+              .value = median(ours),
+              .worst = std::ranges::max(ours),
+              .runs = ours.size(),
+              .reference_name = reference_name,
+              .reference = median(reference),
+              .target_ratio = target_ratio});
 }
 
 void enter_new_namespace() {

@@ -17,9 +17,10 @@ void succeed(const Result<void>& done);
 
 double milliseconds_of(const std::function<void()>& work);
 
-/// `target`: the ratio that is to be reached.
+/// `target_ratio`: of ours to the reference, to be reached.
 void print(const std::string& figure, const std::vector<double>& ours,
-           const std::string& reference_name, const std::vector<double>& reference, double target);
+           const std::string& reference_name, const std::vector<double>& reference,
+           double target_ratio);
 
 /// This process goes into a network namespace of its own, with the kernel's own sysfs.
 void enter_new_namespace();

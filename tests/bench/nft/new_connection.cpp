@@ -17,6 +17,7 @@
 #include "base/unique_fd.hpp"
 #include "netmodel/core/nft_text.hpp"
 #include "new_connection.hpp"
+#include "tests/bench/figure_line.hpp"
 
 namespace edge::netmodel {
 namespace {
@@ -115,14 +116,16 @@ void new_connections(NftKernel& nft) {
   const double few = times[sizes.front()][rounds / 2];
   for (const unsigned size : sizes) {
     const double median = times[size][rounds / 2];
-    fmt::print(
-        "{{\"figure\": \"nat.new_connection_{}\", \"unit\": \"ns\", \"value\": {:.0f}, \"worst\": "
-        "{:.0f}, \"runs\": {}, \"reference\": {{\"name\": \"10 publications\", \"value\": "
-        "{:.0f}}}, "
-        "\"ratio\": {:.2f}, \"target\": 1.2}}\n",
-        size, median, times[size].back(), rounds, few, median / few);
+    print_line({.figure = fmt::format("nat.new_connection_{}", size),
+                .unit = "ns",
+                .value = median,
+                .worst = times[size].back(),
+                .runs = rounds,
+                .reference_name = "10 publications",
+                .reference = few,
+                .target_ratio = 1.2,
+                .decimals = 0});
   }
-  std::fflush(stdout);
 }
 
 }  // namespace edge::netmodel

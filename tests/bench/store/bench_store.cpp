@@ -14,6 +14,7 @@
 #include "store/io/sha256.hpp"
 #include "store/io/store.hpp"
 #include "store/io/store_worker.hpp"
+#include "tests/bench/figure_line.hpp"
 
 namespace edge::store {
 namespace {
@@ -152,13 +153,16 @@ int main() {
   std::filesystem::remove_all(pattern);
   const double bare = median(reference);
   for (const Figure& figure : figures) {
-    const double value = median(figure.values);
-    fmt::print(
-        "{{\"figure\":\"{}\",\"unit\":\"commands/s\",\"value\":{:.0f},\"worst\":{:.0f},\"runs\":{},"
-        "\"reference\":{{\"name\":\"sqlite-wal-full-commit\",\"value\":{:.0f}}},\"ratio\":{:.2f},"
-        "\"target\":{:.0f}}}\n",
-        figure.name, value, *std::ranges::min_element(figure.values), kRuns, bare, value / bare,
-        figure.target_ratio * bare);
+    edge::print_line({.figure = figure.name,
+                      .unit = "commands/s",
+                      .value = median(figure.values),
+                      .worst = std::ranges::min(figure.values),
+                      .runs = kRuns,
+                      .reference_name = "sqlite-wal-full-commit",
+                      .reference = bare,
+                      .target_ratio = figure.target_ratio,
+                      .better = edge::Better::more,
+                      .decimals = 0});
   }
   return 0;
 }
