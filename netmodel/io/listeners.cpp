@@ -180,7 +180,8 @@ std::vector<ReservedPort> reserved_ports(std::span<const HostSocket> sockets,
   return out;
 }
 
-void ListenerReader::name_programs(std::span<const HostSocket> sockets) {
+void ListenerReader::name_programs(std::span<const HostSocket> sockets,
+                                   const std::function<void()>& breathe) {
   own_.clear();
   for_each_socket("self", [&](std::uint64_t inode) { own_.push_back(inode); });
   std::ranges::sort(own_);
@@ -201,6 +202,7 @@ void ListenerReader::name_programs(std::span<const HostSocket> sockets) {
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     const std::string process = entry->d_name;
     if (!number<unsigned>(process, 10)) { continue; }
+    breathe();
     for_each_socket(process, [&](std::uint64_t inode) {
       const auto wanted = programs_.find(inode);
       if (wanted != programs_.end()) { wanted->second = program_of(process); }
@@ -225,7 +227,8 @@ std::vector<std::uint64_t> SocketAges::lasting(std::span<const HostSocket> socke
 }
 
 Result<std::vector<ReservedPort>> ListenerReader::read(std::vector<IpAddress> uplink_addresses,
-                                                       MonoTime now) {
+                                                       MonoTime now,
+                                                       const std::function<void()>& breathe) {
   std::vector<HostSocket> sockets;
   for (const auto& [path, protocol] : {std::tuple("/proc/thread-self/net/tcp", Transport::tcp),
                                        std::tuple("/proc/thread-self/net/tcp6", Transport::tcp),
@@ -234,7 +237,7 @@ Result<std::vector<ReservedPort>> ListenerReader::read(std::vector<IpAddress> up
     EDGE_ASSIGN(const std::string text, read_table(path));
     std::ranges::copy(parse_proc_net(text, protocol), std::back_inserter(sockets));
   }
-  name_programs(sockets);
+  name_programs(sockets, breathe);
   return reserved_ports(sockets, {std::move(uplink_addresses), read_ephemeral(), programs_, own_,
                                   ages_.lasting(sockets, now)});
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -71,11 +72,14 @@ class SocketAges {
 /// Time: 0.1 ms on a quiet host; a walk of /proc some ms. Threads: any one at a time.
 class ListenerReader {
  public:
+  /// `breathe` is called between two processes of a walk of /proc, some 0.05 ms apart.
   /// Errors: those of /proc; a table that does not exist (no IPv6) is empty.
-  Result<std::vector<ReservedPort>> read(std::vector<IpAddress> uplink_addresses, MonoTime now);
+  Result<std::vector<ReservedPort>> read(
+      std::vector<IpAddress> uplink_addresses, MonoTime now,
+      const std::function<void()>& breathe = [] {});
 
  private:
-  void name_programs(std::span<const HostSocket> sockets);
+  void name_programs(std::span<const HostSocket> sockets, const std::function<void()>& breathe);
 
   SocketAges ages_;
   std::map<std::uint64_t, std::string> programs_;

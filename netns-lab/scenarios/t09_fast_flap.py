@@ -9,7 +9,7 @@ from lablib.traffic import CommandStream
 TOPOLOGY = "two"
 UNDER_COMMANDS_S, ALONE_S = 12, 6
 GROWN_KIB = 4096            # seen with sanitizers: 2,000 in 300 flaps
-SETTLED_S = 40              # the back-off of a port that flaps has up to 31 s
+SETTLED_S = 15              # a port that flaps is dialled 1..2 s after it rests
 
 
 def flap(lab, seconds):

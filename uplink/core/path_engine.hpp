@@ -102,7 +102,8 @@ class PathEngine {
   static constexpr std::size_t ports_max = 128;
   static constexpr Duration lasting_cap = std::chrono::minutes(5);
   static constexpr Duration stable_after = std::chrono::seconds(60);
-  /// Immediate dials that a port's events may cause; beyond, the back-off rules (flapping cables).
+  /// Immediate dials that a port's events may cause; beyond, it has to rest for 1..2 s (flapping
+  /// cables): as long as an immediate dial takes to be earned again.
   static constexpr unsigned immediate_burst = 6;
   /// After the first WELCOME of an outage the other paths dial within it.
   static constexpr Duration hurry_spread = std::chrono::milliseconds(500);

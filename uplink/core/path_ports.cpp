@@ -157,8 +157,10 @@ void PathEngine::dial_at_once(Port& port, MonoTime now) {
       dial(path, now);
     } else {
       path.status.state = PathState::waiting;
-      tell(path, {Step::carrier, port.facts.name + " flaps: dialling with back-off"});
-      path.dial_at = now + 1s + path.backoff.next(random_);
+      tell(path, {Step::carrier, port.facts.name + " flaps: dialled once it rests"});
+      const auto jitter =
+          static_cast<Duration::rep>(random_.unit() * static_cast<double>(Duration(1s).count()));
+      path.dial_at = now + 1s + Duration(jitter);
       path.status.next_dial = path.dial_at;
     }
   }

@@ -161,7 +161,6 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                    },
                .on_change =
                    [this] {
-                     host_ports_.outdate();  // A path's connection has a port of its own.
                      changed();
                      trials_.poke();
                      identity_keeper_.on_change();

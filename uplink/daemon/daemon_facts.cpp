@@ -75,6 +75,10 @@ netmodel::ModelFacts Daemon::model_facts() {
   if (const auto listen = parse_host_port(config_.status.listen)) {
     facts.reserved_ports.push_back({netmodel::Transport::tcp, listen->port, "the status page"});
   }
+  // They change with the paths, and no command waits for another reading then.
+  for (const std::uint16_t port : tunnel_.local_ports()) {
+    facts.reserved_ports.push_back({netmodel::Transport::tcp, port, "the tunnel"});
+  }
   for (const auto& port : host_ports_.known()) {
     const bool known = std::ranges::any_of(facts.reserved_ports, [&](const auto& other) {
       return other.protocol == port.protocol && other.port == port.port;

@@ -8,6 +8,25 @@
 
 namespace edge::uplink {
 
+void HostPorts::Rests::hurry(bool somebody_waits) {
+  {
+    const std::scoped_lock lock(mutex_);
+    somebody_waits_ = somebody_waits;
+  }
+  changed_.notify_all();
+}
+
+void HostPorts::Rests::begin() { since_ = std::chrono::steady_clock::now(); }
+
+void HostPorts::Rests::breathe() {
+  if (std::chrono::steady_clock::now() - since_ < work) { return; }
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, rest, [this] { return somebody_waits_; });
+  }
+  begin();
+}
+
 bool HostPorts::older_than(std::chrono::milliseconds age) const {
   return !known_at_ || mono_now() - *known_at_ > age;
 }
@@ -19,17 +38,22 @@ void HostPorts::refresh(const std::vector<IpAddress>& uplink_addresses) {
 void HostPorts::when_usable(const std::vector<IpAddress>& uplink_addresses,
                             std::function<void()> done) {
   const bool too_old = older_than(usable);
-  if (too_old) { waiting_.push_back(std::move(done)); }
+  if (too_old) {
+    waiting_.push_back(std::move(done));
+    rests_.hurry(true);
+  }
   refresh(uplink_addresses);
   if (!too_old) { done(); }
 }
 
 void HostPorts::read(const std::vector<IpAddress>& uplink_addresses) {
   reading_ = true;
-  outdated_ = false;
   const MonoTime began = mono_now();
   worker_.run(
-      [uplink_addresses, began](Box& box) { return box.reader.read(uplink_addresses, began); },
+      [this, uplink_addresses, began](Box& box) {
+        rests_.begin();
+        return box.reader.read(uplink_addresses, began, [this] { rests_.breathe(); });
+      },
       [this, uplink_addresses, began](Result<std::vector<netmodel::ReservedPort>> done) {
         reading_ = false;
         if (done) {
@@ -38,11 +62,8 @@ void HostPorts::read(const std::vector<IpAddress>& uplink_addresses) {
           spdlog::warn("listeners.unreadable what=\"{}\" next=\"the last list counts\"",
                        done.error().what);
         }
-        if (outdated_ && !waiting_.empty()) {  // Whoever waits needs a later one.
-          read(uplink_addresses);
-          return;
-        }
-        if (!outdated_) { known_at_ = began; }
+        known_at_ = began;
+        rests_.hurry(false);
         for (auto& ready : std::exchange(waiting_, {})) { ready(); }
       });
 }

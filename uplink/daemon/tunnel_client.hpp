@@ -104,6 +104,8 @@ class TunnelClient {
 
   /// Where it has answered, or is being reached: as written, as resolved, as it was.
   std::set<IpAddress> console_addresses() const;
+  /// Of the connections that stand.
+  std::set<std::uint16_t> local_ports() const;
   /// The same, and where its own names led before, as long as they are in force. Not where names of
   /// a GOAWAY led.
   std::set<IpAddress> console_addresses_seen() const;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "tunnel/io/socket_address.hpp"
 #include "tunnel/io/tcp_gaps.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/tunnel_client.hpp"
@@ -60,6 +61,16 @@ std::set<IpAddress> TunnelClient::console_addresses() const {
     if (!connection->stream) { continue; }
     out.insert(connection->address);
     out.insert(connection->resolved.begin(), connection->resolved.end());
+  }
+  return out;
+}
+
+std::set<std::uint16_t> TunnelClient::local_ports() const {
+  std::set<std::uint16_t> out;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->stream) {
+      out.insert(tunnel::local_address(connection->stream->native_handle()).port);
+    }
   }
   return out;
 }

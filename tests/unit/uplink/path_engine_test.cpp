@@ -346,7 +346,28 @@ TEST_F(PathEngineTest, ReplugDialsAtOnceWhateverTheBackoffHadGrownTo) {
   EXPECT_EQ(kinds(), std::vector{Kind::dial});
 }
 
-TEST_F(PathEngineTest, FlappingCableGetsABurstOfDialsThenBackoff) {
+/// Why: a plug that makes contact at last, on a host with one cable.
+TEST_F(PathEngineTest, AFlappingCableThatRestsIsDialledWithinTwoSeconds) {
+  for (const Duration pace : {50ms, 700ms, 1900ms}) {
+    engine = PathEngine{1, 42};
+    for (int i = 0; i < 100; ++i) {
+      engine.set_port(dark("a"), now);
+      now += pace;
+      engine.set_port(up("a"), now);
+      if (status("a").state == PathState::dialing) {
+        engine.on_dial_failed({"a", 0}, {Step::tcp, "unreachable"}, now);
+      }
+      ASSERT_LE(*status("a").next_dial, now + 2s);
+      now += pace;
+      engine.on_deadline(now);
+      if (status("a").state == PathState::dialing) {
+        engine.on_dial_failed({"a", 0}, {Step::tcp, "unreachable"}, now);
+      }
+    }
+  }
+}
+
+TEST_F(PathEngineTest, FlappingCableGetsABurstOfDialsThenARest) {
   engine.set_port(up("a"), now);
   std::size_t dials = engine.take_actions().size();
   for (int i = 0; i < 600; ++i) {  // 10 per second for a minute.
