@@ -260,9 +260,12 @@ void Comparison::networks() {
   for (const CoveredAddress& item :
        covered_addresses(before_.model, after_.model, after_.facts.needed)) {
     if (item.owned) { owned.insert(item.needed.address); }
-    add("network.covers", item.network,
-        fmt::format("network \"{}\": its subnet {} holds {} of {}{}", item.network,
-                    to_string(item.subnet), to_string(item.needed.address), item.needed.what,
+    const std::string holder =
+        item.network.empty()
+            ? fmt::format("the host's own address {}", to_string(item.subnet))
+            : fmt::format("network \"{}\": its subnet {}", item.network, to_string(item.subnet));
+    add(item.network.empty() ? "host.covers" : "network.covers", item.network,
+        fmt::format("{} holds {} of {}{}", holder, to_string(item.needed.address), item.needed.what,
                     item.owned ? ", which becomes an address of this host: nothing else there can "
                                  "be reached any more"
                                : ""));

@@ -27,7 +27,8 @@ struct Consequence {
   /// network or VLAN), "interface.renumbers" (its network has another subnet),
   /// "interface.reopens" (a new tap).
   /// Of publications: "publication.ends", on one port or at all.
-  /// Of networks: "network.covers" (its subnet holds an address that paths need).
+  /// Of networks: "network.covers" (its subnet holds an address that paths need); "host.covers"
+  /// (its management or virtual address is one).
   /// Of the host: "host.unreachable" (no port with a lease and a link is left).
   std::string kind{};
   std::string subject{};  ///< Name of the port or group, id of the interface or rule; or empty.

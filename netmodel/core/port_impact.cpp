@@ -92,6 +92,21 @@ std::vector<CoveredAddress> covered_addresses(const Model& before, const Model& 
       }
     }
   }
+  const auto becomes_own = [&](const IpPrefix& own) {
+    for (const NeededAddress& item : needed) {
+      if (!item.is_console) { continue; }  // A router's breaks its own port, which is touched.
+      const bool broadcast =
+          own.address.family == Family::v4 && own.length < 31 &&
+          (item.address == own.network().address || item.address == own.broadcast());
+      if (item.address == own.address || broadcast) { out.push_back({"", own, item, true}); }
+    }
+  };
+  if (after.host.management && after.host.management != before.host.management) {
+    becomes_own(after.host.management->address);
+  }
+  if (const auto now = floating(after.host); now && now != floating(before.host)) {
+    becomes_own({now->address, static_cast<std::uint8_t>(8 * now->address.size_bytes())});
+  }
   return out;
 }
 

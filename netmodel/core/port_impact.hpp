@@ -16,9 +16,10 @@ struct PortImpact {
   bool empty() const { return touched.empty() && ended.empty(); }
 };
 
-/// A network with a bridge of its own that begins to hold an address that paths need.
+/// A network with a bridge of its own that begins to hold an address that paths need, or an address
+/// of the host's own that becomes one of the Console's.
 struct CoveredAddress {
-  std::string network{};
+  std::string network{};  ///< Empty: `subnet` is the management or the virtual address.
   IpPrefix subnet{};
   NeededAddress needed{};
   /// It would be the host's own, or a broadcast address of it: the kernel drops what comes from

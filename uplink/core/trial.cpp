@@ -106,16 +106,15 @@ std::optional<std::string> Trial::unreplaced(const PathSight& old,
 Trial::Away Trial::away_by(const PathSight& sight) const {
   const std::string& port = sight.key.port;
   const bool way_as_before = !terms_.affected.contains(port) || terms_.readdressed.contains(port);
-  if (sight.answered || way_as_before) { return Away::surely; }
+  if (sight.answered) { return Away::surely; }
+  if (way_as_before) { return Away::alike; }  // Or its way broke by itself, at the same time.
   return sight.refused ? Away::perhaps : Away::no;
 }
 
 /// The same where no path was up. A person at the machine does not wait for it.
 Trial::Away Trial::away_as_before(const PathSight& before, const PathSight& sight) const {
   if (!terms_.needs_confirm || !only_console_missing(before)) { return Away::no; }
-  const bool worked = before.welcomes > 0;
-  const bool surely = sight.answered || (worked && away_by(sight) == Away::surely);
-  return surely ? Away::surely : Away::alike;
+  return sight.answered ? Away::surely : Away::alike;
 }
 
 Trial::Away Trial::console_is_away(const std::vector<PathSight>& sights) const {

@@ -65,10 +65,10 @@ struct Judgement {
 /// over verified TLS; then the deadline waits until it is back. A mere refusal may be a firewall's:
 /// it puts the verdict off to the deadline, not beyond.
 ///
-/// It may be away before the change already: each path got as far as its TCP then, and does now. A
-/// path of those that worked once and is not touched shows it. Where all are touched the change may
-/// have cut the way meanwhile, so that nobody would see the Console return: that is waited for no
-/// longer than alike_max.
+/// It may be away before the change already: each path got as far as its TCP then, and does now.
+/// Where only the silence of paths says that it is away, it is waited for no longer than alike_max:
+/// the change may have cut the way of some while the others broke by themselves, and nobody would
+/// see the Console return.
 ///
 /// Time: passed in as `now`, monotonic. Threads: none.
 class Trial {
@@ -76,8 +76,8 @@ class Trial {
   /// A path that has not come back by then is lost; never more than half of confirm_within.
   static constexpr Duration settle_max = std::chrono::seconds(30);
 
-  /// So long a change is left standing that nobody has seen work, because the Console was away
-  /// before it and is after it.
+  /// So long a change is left standing that nobody has seen work, because no path hears the
+  /// Console.
   static constexpr Duration alike_max = std::chrono::hours(1);
 
   /// Where no path was up before, so long for ports to fall behind what they were.

@@ -196,7 +196,7 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   reconciler_.set_model(*last);
   std::string why = "command " + first.item.id;
   TurnResult turn = co_await reconciler_.converge(std::move(why));
-  std::vector<std::string> reasons = turn.trouble_beside(known);
+  std::vector<std::string> reasons = turn.reasons_beside(known);
   if (turn.shows_but(known)) {
     for (Decision& decision : *batch) {
       if (decision.model) { decision.plan = turn.plan; }

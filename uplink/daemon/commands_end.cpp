@@ -84,6 +84,7 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
   for (Decision& decision : *batch) {
     std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
     if (decision.dry_run || decision.state != CommandState::done) { actions.clear(); }
+    std::vector<netmodel::DrainPort> drained;
     for (const netmodel::HostAction& action : actions) {
       std::optional<std::string> why = decision.force ? std::nullopt : cuts_all(action);
       if (!why) {
@@ -91,7 +92,13 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
         if (!acted) { why = acted.error().what; }
         if (acted && !acted->empty()) { decision.observed.push_back(*acted); }
       }
+      const auto* drain = std::get_if<netmodel::DrainPort>(&action);
+      if (!why && drain != nullptr) { drained.push_back(*drain); }
       if (!why) { continue; }
+      for (netmodel::DrainPort& begun : drained) {
+        begun.duration = {};
+        co_await act(begun);
+      }
       co_await undo_for(decision, std::move(*why));
       break;
     }

@@ -18,6 +18,7 @@ namespace {
 
 /// A message is one frame; the rest is for its own words.
 constexpr std::int64_t number_max = std::int64_t{1} << 53;  ///< What each JSON reader can hold.
+constexpr std::string_view renumbered_text = "renumbered:";
 constexpr std::size_t model_bytes_max = tunnel::command_bytes_max - 4096;
 
 std::int64_t number_of(const json::object& question, std::string_view key, std::int64_t fallback) {
@@ -74,7 +75,10 @@ json::array Commands::newest_revisions() const {
 }
 
 std::int64_t Commands::revision_before() const {
-  return newest_.size() > 1 ? newest_[1].number : revision_ - 1;
+  std::size_t i = 1;  // What was renumbered is the same model again.
+  while (i < newest_.size() && newest_[i - 1].cause.starts_with(renumbered_text)) { ++i; }
+  if (i < newest_.size()) { return newest_[i].number; }
+  return newest_.size() > 1 ? newest_.back().number : revision_ - 1;
 }
 
 /// Said at the begin of a session. More than this host knows of: its store was lost, or is an old
@@ -95,7 +99,7 @@ asio::awaitable<void> Commands::renumber() {
     EDGE_ASSIGN(auto newest, s.newest_revision());
     if (!newest) { return fail(Errc::not_found, "there is no revision"); }
     newest->number = now;
-    newest->cause = fmt::format("renumbered: was {}", was);
+    newest->cause = fmt::format("{} was {}", renumbered_text, was);
     newest->time = time;
     EDGE_TRY(s.add_revision(*newest));
     return store::RevisionSummary{.number = now,

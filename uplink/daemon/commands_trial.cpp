@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
 #include "netmodel/core/difference.hpp"
@@ -170,7 +173,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   std::string why = "trial " + decision.item.id;
   TurnResult turn = co_await reconciler_.converge(std::move(why));
   decision.plan = turn.plan;
-  std::vector<std::string> reasons = turn.trouble_beside(known);
+  std::vector<std::string> reasons = turn.reasons_beside(known);
   if (!turn.shows_but(known)) {
     co_await refuse_applied(decision, before, std::move(reasons), std::move(known));
     co_return;
@@ -299,14 +302,23 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
 }
 
 /// Who else writes may hold up the proof for some turns; that alone is no reason to show less. Nor
-/// is one refusal: a kernel that was busy takes it when it is asked again.
+/// is one refusal: a kernel that was busy takes it when it is asked again. And one that cannot be
+/// read refuses nothing: it is asked until it says what stands, or no revision would be shown.
 asio::awaitable<Commands::Shown> Commands::shows(netmodel::Model model,
                                                  const std::vector<std::string>& known) {
   reconciler_.set_model(std::move(model));
   Shown shown;
+  asio::steady_timer again(io_);
+  boost::system::error_code ec;
   for (int i = 0; i < proofs_max && !stopped_; ++i) {
     std::string why = "taking back";
     const TurnResult turn = co_await reconciler_.converge(std::move(why));
+    if (!turn.seen()) {
+      --i;
+      again.expires_after(look_again);
+      co_await again.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+      continue;
+    }
     shown.refused = turn.trouble_beside(known);
     shown.proven = turn.shows_but(known);
     if (shown.proven || (!shown.refused.empty() && i > 0)) { break; }

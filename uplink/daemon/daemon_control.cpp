@@ -293,6 +293,8 @@ void Daemon::control_rollback(const json::object& args, ClientPtr client) {
 void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
   json::object terms = args;
   terms.erase("revision");  // Of the command: the one that it is made for.
+  // "The one before" is that only as long as this one is in force.
+  if (!args.contains("revision")) { terms["revision"] = commands_.revision(); }
   with_revision(number_arg(args, "revision", commands_.revision_before()), client,
                 [this, terms, client](json::value model) {
                   // An adapter that it names may be away today.

@@ -61,7 +61,10 @@ void Daemon::control_unplug(const json::object& args, std::shared_ptr<ControlCli
     const bool told = std::ranges::find(others, json::value(way.port)) != others.end();
     if (way.port_key != path_of && !told) { others.emplace_back(way.port); }
   }
-  const bool safe = up.empty() || !ways.left.empty();
+  // While no path is up nothing can be lost but the last port that could have one.
+  const bool unreachable = std::ranges::any_of(
+      found.items, [](const auto& item) { return item.kind == "host.unreachable"; });
+  const bool safe = up.empty() ? !unreachable : !ways.left.empty();
   client->answer(json::object{{"port", port->name},
                               {"safe", safe},
                               {"consequences", std::move(consequences)},

@@ -105,6 +105,17 @@ std::vector<std::string> TurnResult::trouble_beside(const std::vector<std::strin
   return out;
 }
 
+std::vector<std::string> TurnResult::reasons_beside(const std::vector<std::string>& known) const {
+  constexpr std::size_t lines_max = 8;
+  std::vector<std::string> out = trouble_beside(known);
+  if (!out.empty()) { return out; }
+  for (const std::string& line : rest) {
+    if (out.size() == lines_max) { break; }
+    out.push_back("it did not stay as it was written: " + line);
+  }
+  return out;
+}
+
 bool TurnResult::shows_but(const std::vector<std::string>& known) const {
   if (!trouble_beside(known).empty()) { return false; }
   const bool only_refused = std::ranges::all_of(rest, [this](const std::string& line) {

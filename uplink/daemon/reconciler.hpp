@@ -50,6 +50,8 @@ struct TurnResult {
   bool seen() const { return look != nullptr; }
   /// What the kernel refused and what is in the way, but for lines that are known.
   std::vector<std::string> trouble_beside(const std::vector<std::string>& known) const;
+  /// The same; where there is none, what is left to be written: somebody else undoes it each time.
+  std::vector<std::string> reasons_beside(const std::vector<std::string>& known) const;
   /// The kernel shows the model, but for trouble that is known: nothing is left to be written
   /// except what it refused just now, as before.
   bool shows_but(const std::vector<std::string>& known) const;

@@ -144,6 +144,27 @@ TEST_F(CoveredAddressTest, TheGatewayTheNetworkAndTheBroadcastAddressAreTheHosts
   EXPECT_FALSE(owned("2001:db8:2::/64", "2001:db8:2::2"));
 }
 
+/// Why: an address of the host's own is its own on every link: no path would reach the Console.
+TEST_F(CoveredAddressTest, SoAreTheManagementAndTheVirtualAddress) {
+  Model managed = Model::defaults();
+  managed.host.management = {.adapter = eth0, .address = test::prefix("203.0.113.13/28")};
+  ASSERT_EQ(found(without, managed).size(), 1U);
+  EXPECT_TRUE(found(without, managed).front().owned);
+  EXPECT_THAT(port_impact(without, managed, test::two_ports().adapters, needed).touched,
+              ElementsAre(eth0, eth1));
+  EXPECT_THAT(found(managed, managed), IsEmpty());
+  needed.front().address = test::ip("203.0.113.15");
+  EXPECT_EQ(found(without, managed).size(), 1U) << "its broadcast address";
+  needed.front().address = test::ip("203.0.113.14");
+  EXPECT_THAT(found(without, managed), IsEmpty()) << "a neighbour";
+  Model cluster = managed;
+  cluster.host.virtual_ip = needed.front().address;
+  cluster.host.cluster = {.id = 7};
+  ASSERT_EQ(found(managed, cluster).size(), 1U);
+  EXPECT_THAT(port_impact(managed, cluster, test::two_ports().adapters, needed).touched,
+              ElementsAre(eth0, eth1));
+}
+
 TEST_F(CoveredAddressTest, WhatStoodBeforeOrGoesIsNoTrial) {
   const Model with = network("203.0.113.0/24");
   Model other_dns = with;

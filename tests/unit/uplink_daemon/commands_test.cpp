@@ -162,6 +162,24 @@ TEST(CommandsTest, ADryRunRightAfterATurnAsksTheKernelOnlyWhatItHasNotSaid) {
   EXPECT_FALSE(life.heard("result", 3)->at("problems").as_array().empty());
 }
 
+/// Why: the next older revision would be shown and kept, and at last the rescue state, for a dump
+/// that found no descriptor.
+TEST(CommandsTest, AKernelThatCannotBeReadForAWhileIsNoRefusalOfWhatStood) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  for (std::uint64_t dump = 1; dump <= 13; ++dump) { machine.kernel.fail_dump(dump, EMFILE); }
+  life.send(Life::command(2, make_red));
+  EXPECT_EQ(life.result_of(2), "refused");
+  EXPECT_EQ(life.commands().revision(), 1);
+  EXPECT_TRUE(life.model().networks.contains("blue"));
+  EXPECT_TRUE(machine.has_link("n-blue"));
+  EXPECT_FALSE(machine.has_link("n-red"));
+  life.send(Life::command(3, make_red));
+  EXPECT_EQ(life.result_of(3), "done");
+}
+
 TEST(CommandsTest, ADryRunIsRefusedWhereSomebodyElsesLinkIsInTheWayOfIt) {
   Machine machine;
   machine.add_foreign_bridge("n-red");
@@ -217,6 +235,15 @@ TEST(CommandsTest, AnActionThatFailsTakesBackWhatItsCommandChanged) {
   EXPECT_FALSE(machine.has_link("n-blue"));
   EXPECT_FALSE(life.model().networks.contains("blue"));
   EXPECT_EQ(life.commands().revision(), 0);
+}
+
+TEST(CommandsTest, AnActionThatFailsEndsTheDrainThatItsCommandBegan) {
+  Machine machine;
+  Life life(machine);
+  life.act_fails = true;
+  life.send(Life::command(1, R"({"op":"path.drain","adapter":"eth0","seconds":3600},)" + blink));
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(life.drains, testing::ElementsAre(std::chrono::hours(1), std::chrono::seconds(0)));
 }
 
 TEST(CommandsTest, WhatTheDiskDoesNotTakeIsUndoneAndRunAgainWhenItDoes) {

@@ -143,9 +143,13 @@ class Life {
                          return facts;
                        },
                    .act =
-                       [this](const netmodel::HostAction&,
+                       [this](const netmodel::HostAction& action,
                               std::function<void(Result<std::string>)> done) {
                          ++actions;
+                         if (const auto* drain = std::get_if<netmodel::DrainPort>(&action)) {
+                           drains.push_back(drain->duration);
+                           return done({});
+                         }
                          if (act_fails) { return done(fail(Errc::unsupported, "no light")); }
                          done({});
                        },
@@ -294,6 +298,7 @@ class Life {
   bool online = true;
   std::optional<std::size_t> room;  ///< Messages that the tunnel still takes; nullopt: all.
   int actions = 0;
+  std::vector<std::chrono::seconds> drains;  ///< Never fails.
   bool act_fails = false;
   int undone = 0;
   int replaced = 0;

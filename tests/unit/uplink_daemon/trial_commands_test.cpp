@@ -340,6 +340,18 @@ TEST(TrialCommandsTest, NorIsThatOfAChangeThatTheKernelRefused) {
   expect_no_base_but_its_own(life, "is not kept, or was taken back");
 }
 
+TEST(TrialCommandsTest, TheRevisionBeforeARenumberedOneIsAnotherModel) {
+  Machine machine;
+  Life life(machine);
+  life.send(Life::command(1, make_blue));
+  ASSERT_EQ(life.result_of(1), "done");
+  life.send(Life::command(2, make_red));
+  ASSERT_EQ(life.result_of(2), "done");
+  life.send(R"({"type":"known","revision":57})");
+  ASSERT_TRUE(life.until([&] { return life.commands().revision() == 58; }));
+  EXPECT_EQ(life.commands().revision_before(), 1);
+}
+
 TEST(TrialCommandsTest, WhatTheConsoleSawOfALostStoreIsNotNumberedAnew) {
   Machine machine;
   {
