@@ -112,7 +112,6 @@ std::expected<End, int> run(Config config) {
     fmt::print(stderr, "uplinkd: signalfd: {}\n", std::strerror(errno));
     return std::unexpected(exit_failed);
   }
-  const edge::uplink::Watchdog watchdog(io);
   auto daemon = edge::uplink::Daemon::create(io, std::move(config));
   if (!daemon) {
     fmt::print(stderr, "uplinkd: {}\n", daemon.error().what);

@@ -96,18 +96,20 @@ Result<std::vector<Run>> runs_to_drop(Database& database, std::int64_t acked, st
 /// Those that the Console has go first. Of the others a tenth: the oldest of frequent kinds, and
 /// only where they do not suffice the oldest of all. What was there of them is in a marker.
 Result<void> drop_oldest_events(Database& database, std::int64_t rows, std::int64_t acked) {
-  const std::int64_t wanted = rows / 10 + 1;
+  std::int64_t wanted = rows / 10 + 1;
   {
     EDGE_ASSIGN(Query drop, database.query("DELETE FROM events WHERE number IN (SELECT number FROM "
                                            "events WHERE number<=?1 ORDER BY number LIMIT ?2)"));
     EDGE_TRY(drop.bind(acked, wanted).run());
   }
-  if (database.changes() > 0) { return {}; }
+  const std::int64_t freed = database.changes();
+  if (freed >= wanted) { return {}; }
+  wanted -= freed;  // Not next time: each time costs a count of all.
   EDGE_ASSIGN(const auto frequent, frequent_kinds(database, rows));
   EDGE_ASSIGN(auto runs, runs_to_drop(database, acked, wanted, &frequent));
   if (runs.empty()) { EDGE_ASSIGN(runs, runs_to_drop(database, acked, wanted, nullptr)); }
   if (runs.empty()) {  // Few rows, large ones: all but the last.
-    EDGE_ASSIGN(runs, runs_to_drop(database, acked, rows - 1, nullptr));
+    EDGE_ASSIGN(runs, runs_to_drop(database, acked, rows - freed - 1, nullptr));
   }
   for (const Run& run : runs) {
     EDGE_ASSIGN(Query drop, database.query("DELETE FROM events WHERE number>=?1 AND number<?2"));

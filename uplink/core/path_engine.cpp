@@ -123,6 +123,8 @@ void PathEngine::on_dial_failed(const PathKey& key, const PathBreak& why, MonoTi
   if (path == nullptr || path->status.state != PathState::dialing) { return; }
   const bool stood = any_stands();
   schedule(*path, why, now);
+  constexpr int attempts_to_cap = 6;  // It is down now, and no longer one that comes and goes.
+  if (path->backoff.attempts() > attempts_to_cap) { path->brief = false; }
   settle_offers(now);
   settle_drained(now);
   if (stood) { hasten(now, &key); }  // It was a proof.

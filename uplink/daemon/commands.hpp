@@ -79,7 +79,7 @@ class Commands {
   static constexpr std::size_t queue_max = 4096;
   /// So often Reconciler::converge is asked for the proof that a model is back.
   static constexpr int proofs_max = 3;
-  static constexpr std::chrono::milliseconds look_again{200};
+  static constexpr std::chrono::milliseconds look_again{200}, look_again_max{2000};
   /// Commands that wait together share one turn of the kernel and one commit; each still has its
   /// own revision and result. If the kernel refuses the whole, they are tried one by one.
   static constexpr std::size_t batch_max = 64;

@@ -309,13 +309,15 @@ asio::awaitable<Commands::Shown> Commands::shows(netmodel::Model model,
   reconciler_.set_model(std::move(model));
   Shown shown;
   asio::steady_timer again(io_);
+  std::chrono::milliseconds wait = look_again;
   boost::system::error_code ec;
   for (int i = 0; i < proofs_max && !stopped_; ++i) {
     std::string why = "taking back";
     const TurnResult turn = co_await reconciler_.converge(std::move(why));
     if (!turn.seen()) {
       --i;
-      again.expires_after(look_again);
+      again.expires_after(wait);
+      wait = std::min(2 * wait, look_again_max);
       co_await again.async_wait(asio::redirect_error(asio::use_awaitable, ec));
       continue;
     }

@@ -37,13 +37,14 @@ void HostPorts::refresh(const std::vector<IpAddress>& uplink_addresses) {
 
 void HostPorts::when_usable(const std::vector<IpAddress>& uplink_addresses,
                             std::function<void()> done) {
-  const bool too_old = older_than(usable);
-  if (too_old) {
+  if (older_than(usable)) {
     waiting_.push_back(std::move(done));
     rests_.hurry(true);
+    refresh(uplink_addresses);
+    return;
   }
   refresh(uplink_addresses);
-  if (!too_old) { done(); }
+  done();
 }
 
 void HostPorts::read(const std::vector<IpAddress>& uplink_addresses) {

@@ -31,31 +31,34 @@ std::optional<std::int64_t> number_in_environment(const char* name) {
   return value;
 }
 
-}  // namespace
-
-Watchdog::Watchdog(boost::asio::io_context& io) : timer_(io) {
+std::optional<std::int64_t> watchdog_usec() {
   const auto allowed = number_in_environment("WATCHDOG_USEC");
   const auto whose = number_in_environment("WATCHDOG_PID");
-  if (!allowed || *allowed <= 0 || (whose && *whose != ::getpid())) { return; }
-  every_ = std::chrono::microseconds(*allowed) / 2;
-  say();
+  if (!allowed || *allowed <= 0 || (whose && *whose != ::getpid())) { return std::nullopt; }
+  return allowed;
 }
 
-void Watchdog::say() {
-  notify_systemd("WATCHDOG=1");
-  timer_.expires_after(every_);
-  timer_.async_wait([this](boost::system::error_code ec) {
-    if (!ec) { say(); }
+}  // namespace
+
+void ReadyNote::after(Duration wait, void (ReadyNote::*then)()) {
+  timer_.expires_after(wait);
+  timer_.async_wait([this, then](boost::system::error_code ec) {
+    if (!ec) { (this->*then)(); }
   });
 }
 
 void ReadyNote::say() {
-  if (notify_systemd("READY=1")) { return; }
-  constexpr std::chrono::milliseconds again{100};
-  timer_.expires_after(again);
-  timer_.async_wait([this](boost::system::error_code ec) {
-    if (!ec) { say(); }
-  });
+  const auto allowed = watchdog_usec();
+  const std::string back = allowed ? fmt::format("\nWATCHDOG_USEC={}", *allowed) : "";
+  if (!notify_systemd("READY=1" + back)) {
+    return after(std::chrono::milliseconds(100), &ReadyNote::say);
+  }
+  if (allowed) { alive(); }
+}
+
+void ReadyNote::alive() {
+  notify_systemd("WATCHDOG=1");
+  after(std::chrono::microseconds(*watchdog_usec()) / 2, &ReadyNote::alive);
 }
 
 bool notify_systemd(std::string_view state) {
@@ -81,8 +84,10 @@ bool notify_systemd(std::string_view state) {
 std::string reloading_state() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
-                     now.tv_sec * 1'000'000 + now.tv_nsec / 1'000);
+  constexpr std::string_view an_hour = "\nWATCHDOG_USEC=3600000000";
+  return fmt::format("RELOADING=1\nMONOTONIC_USEC={}{}",
+                     now.tv_sec * 1'000'000 + now.tv_nsec / 1'000,
+                     watchdog_usec() ? an_hour : std::string_view());
 }
 
 }  // namespace edge::uplink

@@ -19,27 +19,20 @@ bool notify_systemd(std::string_view state);
 /// What says that a reload begins; READY=1 ends it. Source: sd_notify(3), RELOADING=1.
 std::string reloading_state();
 
-/// Says READY=1, now or as soon as the manager reads again.
+/// Says READY=1, now or as soon as the manager reads again. From then on it says WATCHDOG=1 in
+/// every half of the time that $WATCHDOG_USEC allows, as long as the loop turns: one that hangs is
+/// ended by systemd and started again. Without that variable, or when $WATCHDOG_PID is another
+/// process, it says nothing. Not before, because a start may wait for a disk, and neither in a
+/// reload, to which reloading_state() gives an hour. Source: sd_notify(3), sd_watchdog_enabled(3).
 class ReadyNote {
  public:
   explicit ReadyNote(boost::asio::io_context& io) : timer_(io) {}
   void say();
 
  private:
+  void alive();
+  void after(Duration wait, void (ReadyNote::*then)());
   boost::asio::steady_timer timer_;
-};
-
-/// Says WATCHDOG=1 at once and in every half of the time that $WATCHDOG_USEC allows, as long as the
-/// loop turns: one that hangs is ended by systemd and started again. Without that variable, or when
-/// $WATCHDOG_PID is another process, it says nothing. Source: sd_watchdog_enabled(3).
-class Watchdog {
- public:
-  explicit Watchdog(boost::asio::io_context& io);
-
- private:
-  void say();
-  boost::asio::steady_timer timer_;
-  Duration every_{};
 };
 
 }  // namespace edge::uplink

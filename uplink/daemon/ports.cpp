@@ -123,18 +123,7 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
     if (port.present) { names.insert(port.name); }
   }
   foreign_ports_ = netmodel::foreign_ports(observed, names);
-  std::set<std::string> kept;
-  for (const auto& [key, port] : ports_) {
-    if (!port.present && foreign_ports_.contains(port.bridge)) { kept.insert(port.bridge); }
-  }
-  // A card that is here and no port any more is given back, and its bridge with it.
-  for (const ObservedLink& link : observed.links) {
-    const auto base = link.ours() ? std::nullopt : netmodel::base_mac(link);
-    if (base) { kept.erase(netmodel::port_bridge_name(*base)); }
-  }
-  if (std::exchange(kept_bridges_, std::move(kept)) != kept_bridges_) {
-    hooks_.dirty("somebody else's ports");  // The turn that saw them was planned without them.
-  }
+  keep_bridges(observed);
   foreign_.clear();
   for (const auto& address : observed.addresses) {
     const ObservedLink* link = observed.find_link(address.link);
@@ -142,6 +131,31 @@ void Ports::on_dump(const ObservedState& observed, const netmodel::Model& model)
                       address.prefix.address.is_loopback() ||
                       address.prefix.address.is_link_local();
     if (!skip) { foreign_.push_back({address.prefix, "an address of \"" + address.link + "\""}); }
+  }
+}
+
+/// Also of cards that are here: one that goes may do so between two dumps.
+void Ports::keep_bridges(const ObservedState& observed) {
+  std::set<std::string> kept;
+  for (const auto& [key, port] : ports_) {
+    if (foreign_ports_.contains(port.bridge)) { kept.insert(port.bridge); }
+  }
+  // A card that is here and no port any more is given back, and its bridge with it.
+  for (const ObservedLink& link : observed.links) {
+    const auto base = link.ours() ? std::nullopt : netmodel::base_mac(link);
+    const auto port = base ? ports_.find(to_hex(*base)) : ports_.end();
+    if (port != ports_.end() && !port->second.present) { kept.erase(port->second.bridge); }
+  }
+  const auto without_card = [this](const std::set<std::string>& bridges) {
+    std::set<std::string> out;
+    for (const auto& [key, port] : ports_) {
+      if (!port.present && bridges.contains(port.bridge)) { out.insert(port.bridge); }
+    }
+    return out;
+  };
+  const std::set<std::string> before = without_card(std::exchange(kept_bridges_, std::move(kept)));
+  if (before != without_card(kept_bridges_)) {
+    hooks_.dirty("somebody else's ports");  // The turn that saw them was planned without them.
   }
 }
 

@@ -69,6 +69,8 @@ class Ports {
   void take_places(const netmodel::Model& model);
   /// Faster than a dump, for carrier and admin state of known ports.
   void on_link(const netmodel::LinkEvent& event);
+  /// What the poller has read.
+  void on_carrier(const netmodel::CarrierChange& change);
   void on_neighbour(const netmodel::NeighbourEvent& event);
   /// Which port the tunnel's active path runs over: its carrier is read more often.
   void set_active(const std::string& key);
@@ -106,6 +108,7 @@ class Ports {
   void look_at(Port& port, const netmodel::ObservedState& observed, const netmodel::Model& model);
   static bool stands(const Port& port, const dhcp::Lease& lease,
                      const netmodel::ObservedState& observed);
+  void keep_bridges(const netmodel::ObservedState& observed);
   static std::string wire_of(const Port& port, const netmodel::ObservedState& observed);
   void arm_drain_timer();
   Port* by_name(std::string_view name);
@@ -121,7 +124,6 @@ class Ports {
                  const netmodel::ObservedState& observed);
   void keep_mtus();
   void watch(Port& port);
-  void on_carrier(const netmodel::CarrierChange& change);
   void set_carrier(Port& card, bool admin_up, bool carrier, bool short_pull);
   void lose(Port& card);
 
@@ -170,7 +172,7 @@ class Ports {
   std::set<std::string> left_out_;                     ///< Names told of: too many ports.
   std::vector<netmodel::TakenPrefix> foreign_;
   std::map<std::string, std::vector<std::string>> foreign_ports_;
-  std::set<std::string> kept_bridges_;  ///< For somebody else's ports; their cards are gone.
+  std::set<std::string> kept_bridges_;  ///< For somebody else's ports, when their card goes.
   std::string active_;
   bool stopping_ = false;
 };

@@ -47,6 +47,14 @@ Result<TurnResult> look_turn(const Look& look, Rendered rendered,
   return result;
 }
 
+/// A link of somebody else's that went between the look and the write, with its setting.
+bool is_gone(const netmodel::Operation& operation, const Error& error, const Rendered& rendered) {
+  const auto* set = std::get_if<netmodel::SetSysctl>(&operation);
+  return set != nullptr && error.code == Errc::not_found &&
+         std::ranges::find(rendered.state.sysctls, set->sysctl.path, &netmodel::Sysctl::path) ==
+             rendered.state.sysctls.end();
+}
+
 /// Runs on the kernel thread.
 Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
                               const std::set<std::string>& kept) {
@@ -70,7 +78,8 @@ Result<TurnResult> write_turn(KernelBox& box, Rendered rendered, bool write,
   for (const netmodel::Operation& operation : planned.plan) {
     result.plan.push_back(netmodel::to_text(operation));
     if (!write) { continue; }
-    if (auto applied = box.kernel->apply(operation); !applied) {
+    const auto applied = box.kernel->apply(operation);
+    if (!applied && !is_gone(operation, applied.error(), rendered)) {
       result.errors.push_back(applied.error().what);
       result.refused.push_back(result.plan.back());
     }

@@ -69,6 +69,7 @@ class PortsTest : public testing::Test {
                .gone = [](const Port&) {},
                .carrier_lost = [](const Port&) {},
                .bond_moved = [](const Port&, const std::string&, const std::string&) {},
+               .wire_changed = [](const Port&) {},
                .address_lost = [](const Port&, const IpAddress&) {}}};
   netmodel::ObservedState seen;
   netmodel::Model model;
@@ -130,6 +131,32 @@ TEST_F(PortsTest, ACardThatIsNoPortAnyMoreIsNobodyElsesPortOfItsBridge) {
   ports.on_dump(seen, model);
   EXPECT_TRUE(ports.adapter_facts().empty());
   EXPECT_EQ(dirty, 2);
+}
+
+/// Why: the turn after it would take the bridge away, and what is in it.
+TEST_F(PortsTest, ACardThatGoesBetweenTwoDumpsLeavesSomebodyElsesPortItsBridge) {
+  ports.remember({{.base_mac = mac_of(7), .number = 3, .last_name = "card7"}}, {}, "");
+  netmodel::ObservedLink bridge;
+  bridge.link.name = netmodel::port_bridge_name(mac_of(7));
+  bridge.link.kind = netmodel::LinkKind::bridge;
+  bridge.link.alias = netmodel::port_alias(mac_of(7));
+  netmodel::ObservedLink mine = card(7, mac_of(7));
+  netmodel::ObservedLink guest = card(5, mac_of(5));
+  guest.link.name = "vnet0";
+  mine.link.master = guest.link.master = bridge.link.name;
+  seen.links = {bridge, mine, guest};
+  ports.on_dump(seen, model);
+  ASSERT_EQ(present(), 1U);
+  netmodel::CarrierChange gone{.link = "card7", .index = mine.index};
+  gone.gone = true;
+  ports.on_carrier(gone);
+  ASSERT_EQ(present(), 0U);
+  ASSERT_EQ(ports.adapter_facts().size(), 1U);
+  const int asked = dirty;
+  seen.links = {bridge, guest};
+  ports.on_dump(seen, model);
+  EXPECT_EQ(ports.adapter_facts().size(), 1U);
+  EXPECT_EQ(dirty, asked);
 }
 
 TEST_F(PortsTest, ACardWithAPermanentAddressIsNeverTakenForAnother) {
