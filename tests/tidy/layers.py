@@ -12,8 +12,8 @@ ROOTS = ("uplink/main.cpp", "uplink/daemon/", "uplink/ctl/", "console/", "tests/
 
 # What the core may not touch: a core that reads a clock or a socket cannot be driven by the simulation.
 IMPURE = [
-    (r'#\s*include\s*<(boost/asio|boost/beast|netlink|libnftnl|libmnl|openssl|sqlite3|spdlog)', "does I/O"),
-    (r'#\s*include\s*<(sys/|unistd|fcntl|poll|signal|thread|mutex|condition_variable|future|filesystem|fstream)',
+    (r'#\s*include\s*<(boost/asio|boost/beast|netlink|libnftnl|libmnl|openssl|sqlite3|spdlog|ares|iostream)', "does I/O"),
+    (r'#\s*include\s*<(sys/|unistd|fcntl|poll|signal|pthread|thread|mutex|condition_variable|semaphore|future|filesystem|fstream)',
      "touches the system"),
     (r'(steady|system|high_resolution)_clock::now|clock_gettime|gettimeofday|\btime\(nullptr\)|\btime\(NULL\)',
      "reads a clock: time is a parameter"),
@@ -91,8 +91,30 @@ def check_event_kinds(problems):
                     problems.append(f"{path}: event {kind} is not in the table of tunnel/PROTOCOL.md, section 11")
 
 
+# A check that finds nothing may be a check that looks at nothing: each of these has to be found.
+BROKEN = [("base/x.cpp", '#include "store/core/records.hpp"'), ("tunnel/core/x.cpp", '#include "tunnel/io/dialer.hpp"'),
+          ("tunnel/core/x.cpp", '#include "uplink/daemon/daemon.hpp"'), ("dhcp/io/x.cpp", '#include "store/io/store.hpp"'),
+          ("store/core/x.cpp", "#include <mutex>"), ("uplink/core/x.cpp", "#include <boost/asio/io_context.hpp>"),
+          ("base/x.cpp", "const auto now = std::chrono::steady_clock::now();"), ("netmodel/core/x.cpp", 'std::getenv("HOME");'),
+          ("dhcp/core/x.cpp", "std::random_device seed;"), ("store/core/x.cpp", '#include "base/unique_fd.hpp"'),
+          ("uplink/io/x.hpp", "#pragma once")]
+SOUND = [("uplink/core/x.cpp", '#include "netmodel/core/model.hpp"'), ("uplink/daemon/x.cpp", '#include "store/io/store.hpp"'),
+         ("store/io/x.cpp", "#include <mutex>"), ("base/x.cpp", "// std::chrono::steady_clock::now() is the caller's")]
+
+
+def check_checks(problems):
+    for sound, list_of in ((False, BROKEN), (True, SOUND)):
+        for path, text in list_of:
+            found = []
+            for check in (check_includes, check_core, check_purpose):
+                check(path, text, found)
+            if bool(found) == sound:
+                problems.append(f"tests/tidy/layers.py: {text!r} in {path}: {'found, and is sound' if sound else 'not found'}")
+
+
 def main():
     problems = []
+    check_checks(problems)
     check_event_kinds(problems)
     checked = 0
     for path in files("*.cpp", "*.hpp"):
