@@ -1,10 +1,8 @@
-"""The daemon is killed at every point on the way of a network that is made, or deleted, as in crash_points. On demand: two
-minutes; in every run the same way is gone with a fake kernel (unit CrashPointsTest)."""
+"""The daemon is killed at every point on the way of a network that is made, or deleted, as in crash_points."""
 from lablib.crashpoints import CrashPoints
 from lablib.runner import load
 
 TOPOLOGY = "one"
-ON_DEMAND = True
 TIMEOUT_S = 900
 
 
