@@ -1,6 +1,7 @@
 // Operations on networks.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -147,10 +148,9 @@ void Applier::on(const NetworkDelete& op) {
 /// changed are check_gateway()'s.
 void Applier::check_published_addresses() {
   const std::vector<NamedSubnet> after = named_subnets(model_, facts_);
+  const std::set<NamedSubnet> kept(after.begin(), after.end());
   std::vector<NamedSubnet> gone = named_subnets(before_, facts_);
-  std::erase_if(gone, [&](const NamedSubnet& subnet) {
-    return std::ranges::find(after, subnet) != after.end();
-  });
+  std::erase_if(gone, [&](const NamedSubnet& subnet) { return kept.contains(subnet); });
   if (gone.empty()) { return; }
   std::map<std::string, std::vector<std::string>> published;  // By network.
   for (const auto& [id, rule] : model_.gateway) {

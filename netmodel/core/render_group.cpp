@@ -1,6 +1,7 @@
 // The links of a port: adapters, their bond, the bridge, the management VLAN, and the VLANs of
 // each.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -63,7 +64,7 @@ void GroupRenderer::mtu_note() {
 std::vector<BridgeVlan> GroupRenderer::uplink_vlans() const {
   std::vector<BridgeVlan> vlans = access_vlan(native_vlan);
   for (const std::uint16_t id : scene_.tagged) { vlans.push_back({.first = id, .last = id}); }
-  return joined(vlans);
+  return joined(std::move(vlans));
 }
 
 /// Of the bridge itself: what the host takes part in.
@@ -72,7 +73,7 @@ std::vector<BridgeVlan> GroupRenderer::own_vlans() const {
   if (has_management()) {
     vlans.push_back({.first = *group_->management_vlan, .last = *group_->management_vlan});
   }
-  return joined(vlans);
+  return joined(std::move(vlans));
 }
 
 void GroupRenderer::adapters() {

@@ -125,15 +125,23 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
   std::map<MacAddress, std::string> macs;
   std::map<IpAddress, std::string> addresses;
   std::map<std::string, std::string> names;
-  std::map<MacAddress, std::string> bridges;
+  std::map<MacAddress, std::string> bridges, taps;
   for (const auto& [id, network] : model.networks) {
     bridges.emplace(generated_mac(facts.host_id, "network", id), id);
+  }
+  for (const auto& [id, interface] : model.interfaces) {
+    taps.emplace(tap_host_mac(interface.mac), id);
   }
   for (const auto& [id, interface] : model.interfaces) {
     if (const auto bridge = bridges.find(interface.mac); bridge != bridges.end()) {
       findings.add(Subject::interface, id, "mac",
                    fmt::format("mac {} is that of the bridge of network \"{}\"",
                                to_string(interface.mac), bridge->second));
+    }
+    if (const auto tap = taps.find(interface.mac); tap != taps.end()) {
+      findings.add(Subject::interface, id, "mac",
+                   fmt::format("mac {} is that of the host's end of interface \"{}\"",
+                               to_string(interface.mac), tap->second));
     }
     check_mac(id, interface, facts, macs, findings);
     const auto [taken, fresh] = names.emplace(tap_name(id), id);

@@ -13,7 +13,7 @@ inline constexpr std::uint16_t vlan_id_last = 4094;
 
 /// The canonical form of Link::vlans: sorted, disjoint, neighbours with the same flags joined.
 /// Where ranges overlap, the later one in the list counts. Ids outside 1..4094 are left out.
-std::vector<BridgeVlan> joined(std::span<const BridgeVlan> vlans);
+std::vector<BridgeVlan> joined(std::vector<BridgeVlan> vlans);
 
 /// What a port has after `bridge vlan add` of each: new flags replace old ones, and a new pvid
 /// takes that mark off the old one. Canonical. Source: __vlan_add_flags(), net/bridge/br_vlan.c.

@@ -113,14 +113,15 @@ std::optional<DecodedVlans> decode_vlans(const MessageView& message) {
                              .untagged = (info.flags & BRIDGE_VLAN_INFO_UNTAGGED) != 0});
     range_begin.reset();
   };
-  for_each_attribute(attributes_after(message.payload, sizeof(ifinfomsg)),
-                     [&](std::uint16_t type, Bytes value) {
-                       if (type != IFLA_AF_SPEC) { return; }
-                       for_each_attribute(value, [&](std::uint16_t inner, Bytes bytes) {
-                         if (inner != IFLA_BRIDGE_VLAN_INFO) { return; }
-                         if (const auto info = read_as<bridge_vlan_info>(bytes)) { on_info(*info); }
-                       });
-                     });
+  for_each_attribute(
+      attributes_after(message.payload, sizeof(ifinfomsg)), [&](std::uint16_t type, Bytes value) {
+        if (type != IFLA_AF_SPEC) { return; }
+        decoded.vlans.reserve(value.size() / NLA_ALIGN(NLA_HDRLEN + sizeof(bridge_vlan_info)));
+        for_each_attribute(value, [&](std::uint16_t inner, Bytes bytes) {
+          if (inner != IFLA_BRIDGE_VLAN_INFO) { return; }
+          if (const auto info = read_as<bridge_vlan_info>(bytes)) { on_info(*info); }
+        });
+      });
   if (decoded.vlans.empty()) { return std::nullopt; }
   return decoded;
 }

@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,11 @@ namespace {
 /// Which parts of a tuple a dump compares. Source: net/netfilter/nf_internals.h (in no uapi
 /// header).
 constexpr std::uint32_t compare_ip_destination = 1U << 1;
+
+/// A dump walks the table in one go on its CPU, and whoever was to run there waits for it: 9 ms for
+/// 262,144 buckets on 6.18 without preemption; two in a row stood in the way of every second
+/// command after a pulled cable. So a dump is followed by a break as long as itself.
+constexpr std::chrono::milliseconds break_max{50};
 
 enum class Direction { original, reply };
 
@@ -153,16 +160,23 @@ Service service_of(const Flow& flow) {
 
 struct ConntrackKernel::Impl {
   explicit Impl(NetfilterSocket opened) : socket(std::move(opened)) {}
+  using Clock = std::chrono::steady_clock;
+
   NetfilterSocket socket;
+  Clock::time_point break_ends;
 
   /// The flows of a dump that `wanted` takes.
   template <class Wanted>
   Result<std::vector<Flow>> dump(Request& request, Wanted wanted) {
     std::vector<Flow> flows;
+    std::this_thread::sleep_until(break_ends);
+    const Clock::time_point began = Clock::now();
     const auto done = socket.exchange(*request.header(), [&](const nlmsghdr& header) {
       Flow flow = parse_flow(header);
       if (wanted(flow)) { flows.push_back(std::move(flow)); }
     });
+    const Clock::time_point ended = Clock::now();
+    break_ends = ended + std::min<Clock::duration>(ended - began, break_max);
     // The table changes all the time; a torn dump may show a flow twice, which a second delete
     // answers with ENOENT.
     if (!done && done.error().os_errno != EINTR) { return fail_in("read conntrack", done.error()); }

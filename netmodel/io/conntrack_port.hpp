@@ -8,7 +8,8 @@
 
 namespace edge::netmodel {
 
-/// Real: ConntrackKernel. Time: calls block for one filtered dump. Threads: none; one caller.
+/// Real: ConntrackKernel. Time: calls block for two filtered dumps or more, with a break
+/// after each. Threads: none; one caller.
 class ConntrackPort {
  public:
   ConntrackPort() = default;

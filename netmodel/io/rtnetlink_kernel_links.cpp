@@ -77,11 +77,15 @@ Result<void> RtnetlinkKernel::dump_vlans(std::vector<ObservedLink>& links) {
   std::map<std::uint32_t, std::vector<BridgeVlan>> by_index;
   for (DecodedVlans& one : dumped) {
     std::vector<BridgeVlan>& all = by_index[one.link_index];
-    all.insert(all.end(), one.vlans.begin(), one.vlans.end());
+    if (all.empty()) {
+      all = std::move(one.vlans);
+    } else {
+      all.insert(all.end(), one.vlans.begin(), one.vlans.end());
+    }
   }
   for (ObservedLink& link : links) {
     if (filtering.contains(link.link.name) || filtering.contains(link.link.master)) {
-      link.link.vlans = joined(by_index[link.index.value]);
+      link.link.vlans = joined(std::move(by_index[link.index.value]));
     }
   }
   return {};

@@ -52,6 +52,10 @@ TEST_F(ApplyTest, AMacAddressIsUnicastAndUnique) {
   EXPECT_THAT(
       refuse({attach("i", "52:00:00:00:00:05"), attach("j", "52:00:00:00:00:05")}),
       ElementsAre("interface \"j\": mac 52:00:00:00:00:05 is used by interface \"i\" already"));
+  // The tap of "i" has fe:00:00:00:00:05: a bridge would keep the guest's frames for the host.
+  EXPECT_THAT(refuse({attach("i", "52:00:00:00:00:05"), attach("j", "fe:00:00:00:00:05")}),
+              ElementsAre("interface \"j\": mac fe:00:00:00:00:05 is that of the host's end of "
+                          "interface \"i\""));
 }
 
 TEST_F(ApplyTest, GuestsGetAStableAddressOutOfTheDhcpRange) {

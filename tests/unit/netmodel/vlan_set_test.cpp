@@ -26,6 +26,23 @@ TEST(VlanSetTest, IdsOutsideTheRangeAreLeftOut) {
   EXPECT_TRUE(joined(Vlans{tagged(9, 8)}).empty());
 }
 
+/// What is canonical is passed through as it is; each case is one step beside that.
+TEST(VlanSetTest, JoinedLeavesOnlyWhatIsCanonicalAsItIs) {
+  BridgeVlan pvids = tagged(5, 6);
+  pvids.pvid = true;
+  BridgeVlan fifth = tagged(5, 5), sixth = tagged(6, 6);
+  sixth.pvid = true;
+  const Vlans good{native(1), tagged(2, 3), tagged(5, 5), tagged(4094, 4094)};
+  EXPECT_EQ(joined(good), good);
+  EXPECT_EQ(joined(Vlans{tagged(2, 3), tagged(4, 4)}), (Vlans{tagged(2, 4)}));
+  EXPECT_EQ(joined(Vlans{tagged(2, 4), tagged(4, 5)}), (Vlans{tagged(2, 5)}));
+  EXPECT_EQ(joined(Vlans{tagged(7, 7), tagged(2, 2)}), (Vlans{tagged(2, 2), tagged(7, 7)}));
+  EXPECT_EQ(joined(Vlans{pvids}), (Vlans{fifth, sixth})) << "only one can be the pvid";
+  BridgeVlan first = tagged(1, 1);
+  first.untagged = true;
+  EXPECT_EQ(joined(Vlans{native(1), native(9)}), (Vlans{first, native(9)}));
+}
+
 TEST(VlanSetTest, NewPvidTakesTheMarkOffTheOldOneWhichStays) {
   BridgeVlan old = native(1);
   old.pvid = false;
