@@ -1,4 +1,5 @@
 """`bench failover`: the product and what a site can do without it, under the same faults, in one lab run, one table."""
+import shutil
 import statistics
 import subprocess
 import time
@@ -40,6 +41,8 @@ class Contest:
         return self.entries()
 
     def _prepare(self):
+        if not shutil.which("stunnel4"):
+            raise NotMet("stunnel4 is not installed, one of the contestants: tests/install-packages --bench brings it")
         lab = self.lab
         lab.prepare()
         lab.host.settings["tunnel"]["streams_allow"] = ["127.0.0.1:9022"]
@@ -144,6 +147,7 @@ class Contest:
         return "\n".join(lines)
 
 
+@bench_gaps.stores_in_memory()
 def measure(programs, runs):
     contest = Contest(programs, runs)
     entries = contest.run()

@@ -33,7 +33,7 @@ def run(lab):
     last = FIRST + COUNT - 1
     per_bridge = bridges_ms(lab) / BRIDGES
     raw = raw_ms(lab, FIRST, last)
-    made = command_ms(lab, [network(vlan) for vlan in range(FIRST, last + 1)])
+    made = statistics.median(made_anew_ms(lab, last))
     lab.check("the adapter carries them all", carried(lab) >= {FIRST, last}, carried(lab))
     lab.figure("thousand.create", made)
     lab.figure("thousand.create_raw", raw)
@@ -69,6 +69,17 @@ def run(lab):
     lab.check("they are gone", last not in carried(lab), carried(lab))
     lab.check(f"nobody waited for longer than {HOLD_MS} ms", busy["worst_ms"] <= 1000 * lab.limit(HOLD_MS / 1000), busy)
     lab.check("the tunnel carried on", lab.host.active_port() == "eth0")
+
+
+def made_anew_ms(lab, last):
+    """Made, deleted, made again, RUNS times as the reference: code that runs for the first time is translated under emulation,
+    which takes as long as all the rest. They are there at the end."""
+    times = []
+    for again in range(RUNS):
+        if again:
+            command_ms(lab, [{"op": "network.delete", "network": f"v{vlan}"} for vlan in range(FIRST, last + 1)])
+        times.append(command_ms(lab, [network(vlan) for vlan in range(FIRST, last + 1)]))
+    return times
 
 
 def command_ms(lab, operations):

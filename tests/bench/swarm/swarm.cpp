@@ -55,7 +55,7 @@ Swarm::Swarm(ConsoleProcess& console, SwarmOptions options)
     host.id = host_id(i);
     host.number = i;
     host.endpoint = {"127.0.0.1", console_.tunnel_port()};
-    host.paths = options_.paths;
+    host.paths = i < options_.single ? 1 : options_.paths;
     host.seed = options_.seed + i;
     auto tls = console_.host_tls(host.id);
     hosts_.push_back(std::make_unique<SwarmHost>(io_, counts_, std::move(host), std::move(tls)));

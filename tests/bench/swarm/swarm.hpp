@@ -29,6 +29,7 @@ ArrivalRate rate_of(const std::vector<MonoTime>& welcomes, MonoTime since);
 struct SwarmOptions {
   unsigned hosts = 50;
   unsigned paths = 2;
+  unsigned single = 0;     ///< So many of the hosts have one path only.
   double hosts_per_s = 0;  ///< First dials spread over time; 0: all at once.
   std::uint64_t seed = 1;
 };
