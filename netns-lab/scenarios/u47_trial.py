@@ -1,6 +1,7 @@
 """U45 U47 T37 T39 T40. The life of a trial: kept after a fresh WELCOME and the Console's confirmation, which has 120 s unless
 the command says otherwise; a tunnel that fails over meanwhile does not void it; a Console that goes away takes nothing back; a
-daemon that is killed in it comes back at the revision from before, and so does one that nobody confirmed."""
+daemon that is killed in it comes back at the revision from before, and so does one that nobody confirmed; one that is stopped
+goes back before it ends."""
 import json
 import sqlite3
 import time
@@ -79,6 +80,16 @@ def run(lab):
     lab.host.start()
     lab.expect(10, "it is taken back", lambda: state(lab, id) == "rolled_back")
     lab.check("the kernel shows the one before", mtu(lab, "eth0") == 3000)
+    lab.wait_paths()
+
+    lab.step("stopped in the trial: taken back before the daemon goes")
+    id = begin(lab, larger(5000), confirm_within_s=60)
+    lab.check("the kernel shows it", mtu(lab, "eth0") == 5000)
+    lab.host.stop()
+    lab.check("without a daemon the kernel shows the one before", mtu(lab, "eth0") == 3000, mtu(lab, "eth0"))
+    lab.host.start()
+    lab.expect(10, "the Console hears of it", lambda: state(lab, id) == "rolled_back")
+    lab.check("and why", "stopped" in json.dumps(lab.console.command_state(id)), lab.console.command_state(id))
     lab.wait_paths()
 
     lab.step("U47: the Console goes away in the trial")

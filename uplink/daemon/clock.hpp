@@ -21,6 +21,12 @@ inline std::chrono::steady_clock::time_point to_steady(MonoTime t) {
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(t.time_since_epoch()));
 }
 
+/// How long it is until then, in whole seconds, rounded up; 0: nothing is set, or it is over.
+inline std::chrono::seconds seconds_until(const std::optional<MonoTime>& then, MonoTime now) {
+  if (!then || *then <= now) { return std::chrono::seconds(0); }
+  return std::chrono::ceil<std::chrono::seconds>(*then - now);
+}
+
 /// CLOCK_REALTIME as it is; right or wrong.
 inline WallTime system_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());

@@ -1,6 +1,7 @@
 #include "uplink/daemon/commands.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
@@ -68,6 +69,16 @@ bool Commands::abort_trial(std::string why, std::function<void(json::object)> do
   return true;
 }
 
+void Commands::wind_down(std::string why, std::function<void()> done) {
+  closing_ = true;
+  disk_timer_.cancel();
+  if (!under_way_) { return done(); }
+  wound_down_ = std::move(done);
+  if (!trying()) { return; }
+  spdlog::warn("trial.abort command={} reason=\"{}\"", trying_, why);
+  trials_.abort(std::move(why));
+}
+
 void Commands::enqueue(Item item) {
   if (!queued_.emplace(item.id, item.digest).second) { return; }
   queue_.push_back(std::move(item));
@@ -75,7 +86,7 @@ void Commands::enqueue(Item item) {
 }
 
 void Commands::wake() {
-  if (running_ || stopped_) { return; }
+  if (running_ || !goes_on()) { return; }
   running_ = true;
   asio::co_spawn(io_, run(), [](const std::exception_ptr& error) {
     if (error) { std::rethrow_exception(error); }
@@ -83,12 +94,14 @@ void Commands::wake() {
 }
 
 asio::awaitable<void> Commands::run() {
-  while ((!queue_.empty() || console_top_ > revision_) && !stopped_) {
+  while ((!queue_.empty() || console_top_ > revision_) && goes_on()) {
+    under_way_ = false;
     if (console_top_ > revision_) {
       co_await renumber();
       continue;
     }
     co_await refresh_facts();
+    co_await look_up_revisions();
     if (stopped_) { break; }
     if (queue_.empty()) { continue; }  // The last one was ended meanwhile.
     auto batch = std::make_shared<Batch>(take_batch(singly_ > 0 ? 1 : batch_max));
@@ -110,6 +123,8 @@ asio::awaitable<void> Commands::run() {
     if (singly_ > 0) { --singly_; }
   }
   running_ = false;
+  under_way_ = false;
+  if (const auto done = std::exchange(wound_down_, nullptr)) { done(); }
 }
 
 void Commands::foretell(Decision& decision, const TurnResult& planned) const {
@@ -142,6 +157,7 @@ asio::awaitable<bool> Commands::dry_run(Decision& decision) {
 }
 
 asio::awaitable<bool> Commands::begin(std::shared_ptr<Batch> batch, std::string undo) {
+  under_way_ = std::ranges::any_of(*batch, &Decision::touches_kernel);
   std::vector<std::string> begun;
   for (const Decision& decision : *batch) {
     if (decision.touches_kernel() && !decision.item.began) { begun.push_back(decision.item.id); }

@@ -15,6 +15,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 #include "netmodel/core/apply_operations.hpp"
 #include "store/io/store_worker.hpp"
@@ -52,6 +53,9 @@ class Commands {
     /// Does an action and says once how it went, perhaps before it returns: what was seen of it,
     /// or "".
     std::function<void(const netmodel::HostAction&, std::function<void(Result<std::string>)>)> act;
+    /// Until when the port that an adapter belongs to is drained; nullopt: it is not. Not set: no
+    /// port ever is.
+    std::function<std::optional<MonoTime>(const MacAddress&)> drained_until{};
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `send_period`.
     std::function<Result<void>(std::string_view)> send;
     /// What a person should know about a change before it is made; called once, perhaps at once.
@@ -113,6 +117,11 @@ class Commands {
   /// wants to keep what the Console tried ends it and applies it himself.
   bool abort_trial(std::string why, std::function<void(boost::json::object)> done);
 
+  /// Before stop(): takes up nothing more, has the trial that is under way taken back for `why`,
+  /// and calls `done` once what is begun is ended; at once where nothing is. stop() need not wait
+  /// for it: the next start ends what is left.
+  void wind_down(std::string why, std::function<void()> done);
+
   /// Tells the Console again which command waits for its confirm.
   void say_confirming();
 
@@ -134,6 +143,7 @@ class Commands {
   std::size_t pending() const { return queue_.size(); }
   void stop() {
     stopped_ = true;
+    wound_down_ = nullptr;
     retry_timer_.cancel();
     disk_timer_.cancel();
   }
@@ -148,6 +158,15 @@ class Commands {
     std::int64_t number = 0;  ///< Of the revision that it makes, from the first try on.
     store::Sha256 digest{};   ///< Of what it asks for.
     bool aborted = false;     ///< Before its turn came.
+    // Of a person at the machine, who may name a revision in place of a model (model.replace).
+    bool looked_up = false;                                ///< Whether it does.
+    std::shared_ptr<const boost::json::value> resolved{};  ///< Set: `payload` with that model.
+    std::string unresolved{};                              ///< Not empty: why there is none.
+  };
+  /// A drain that a command changed, and until when the port was drained before it.
+  struct Drained {
+    netmodel::DrainPort drain;
+    std::optional<MonoTime> before;
   };
   /// What will be answered, and what has to be done before that.
   struct Decision {
@@ -177,6 +196,7 @@ class Commands {
     std::shared_ptr<const netmodel::Model> former;
     std::vector<netmodel::HostAction> actions;
     std::vector<std::string> observed{};  ///< What was seen of the actions.
+    std::vector<Drained> drained{};       ///< In the order in which it did so.
     bool replaces = false;                ///< It says what the whole network is: model.replace.
     bool changes_model() const { return state == store::CommandState::done && model && !dry_run; }
     bool touches_kernel() const {
@@ -199,6 +219,8 @@ class Commands {
   boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
                                                           netmodel::Model after);
   boost::asio::awaitable<void> refresh_facts();
+  /// Neither stop() nor wind_down() was called.
+  bool goes_on() const { return !stopped_ && !closing_; }
   boost::asio::awaitable<Result<std::string>> act(netmodel::HostAction action);
 
   // commands_channel.cpp
@@ -227,6 +249,11 @@ class Commands {
   bool send_again(const std::string& id, const std::string& result_json);
 
   // commands_history.cpp
+  /// Reads for those that wait the revisions which they name in place of a model. They never were
+  /// in a message: what bounds a command's size does not bound them.
+  boost::asio::awaitable<void> look_up_revisions();
+  static void look_up(Item& item, std::int64_t number,
+                      const Result<std::optional<store::Revision>>& kept);
   void answer_history(const std::string& id, const boost::json::object& question);
   void on_console_knows(const boost::json::object& message);
   boost::asio::awaitable<void> renumber();
@@ -261,6 +288,8 @@ class Commands {
       std::shared_ptr<const netmodel::Model> former);
   boost::asio::awaitable<void> show_stored(std::shared_ptr<const netmodel::Model> former);
   boost::asio::awaitable<void> undo_for(Decision& decision, std::string why);
+  /// Ports are drained as they were before it.
+  boost::asio::awaitable<void> undrain(Decision& decision);
   boost::asio::awaitable<void> disk_healed();
   void tell_unstored(const std::vector<End>& ends, const Error& error);
   boost::asio::awaitable<Ends> shorter_ends(std::shared_ptr<Batch> batch, std::string why);
@@ -276,6 +305,8 @@ class Commands {
   boost::asio::awaitable<void> try_out(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<void> undo(Decision& decision);
   boost::asio::awaitable<void> begin_trial(std::shared_ptr<Batch> batch);
+  /// Plans it against the kernel and the facts of now, and foretells by that.
+  boost::asio::awaitable<TurnResult> foresee(Decision& decision);
   boost::asio::awaitable<void> judge(Decision& decision, TrialTerms terms);
   /// It was applied and does not stay. Pre: decision.before.
   boost::asio::awaitable<void> take_back(Decision& decision, std::vector<std::string> reasons);
@@ -297,6 +328,8 @@ class Commands {
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
   /// Nothing is left to reach the Console over, and nothing of it comes back by itself.
   static bool certainly_cuts(const Decision& decision, const TurnResult& planned);
+  /// True: it does, nobody said "force", and it is refused.
+  static bool refuse_certain_cut(Decision& decision, const TurnResult& planned);
   /// Why an action may not be done: there is no other path to go to. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;
 
@@ -322,8 +355,11 @@ class Commands {
   boost::asio::steady_timer disk_timer_;
   std::size_t singly_ = 0;  ///< Commands of a refused batch that still go one by one.
   bool running_ = false;
+  bool under_way_ = false;  ///< What runs is begun on disk; its end is not stored.
+  bool closing_ = false;    ///< wind_down() was called.
   bool stopped_ = false;
-  bool resend_ = false;  ///< retry_timer_ runs.
+  std::function<void()> wound_down_;  ///< Called when nothing runs any more.
+  bool resend_ = false;               ///< retry_timer_ runs.
   // Results that go out again in this session. What the tunnel took once it keeps until the
   // Console has it, so each is given to it once.
   bool behind_ = false;             ///< The journal is not through.

@@ -91,7 +91,13 @@ Commands::Decision Commands::decide(Item item, const netmodel::Model& base,
     refuse(out, std::string(aborted_text));
     return out;
   }
-  const auto parsed = netmodel::parse_command(out.item.payload);
+  if (!out.item.unresolved.empty()) {
+    std::string why = out.item.unresolved;
+    refuse(out, std::move(why));
+    return out;
+  }
+  const auto parsed = out.item.resolved ? netmodel::parse_command_value(*out.item.resolved)
+                                        : netmodel::parse_command(out.item.payload);
   if (!parsed) {
     out.state = CommandState::refused;
     netmodel::Problems problems = parsed.error();

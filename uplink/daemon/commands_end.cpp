@@ -1,6 +1,7 @@
 // Commands: how they end. A result is on disk before it is said. What the disk does not take is not
 // left standing, and tried again.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -84,21 +85,19 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
   for (Decision& decision : *batch) {
     std::vector<netmodel::HostAction> actions = std::exchange(decision.actions, {});
     if (decision.dry_run || decision.state != CommandState::done) { actions.clear(); }
-    std::vector<netmodel::DrainPort> drained;
     for (const netmodel::HostAction& action : actions) {
       std::optional<std::string> why = decision.force ? std::nullopt : cuts_all(action);
+      const auto* drain = std::get_if<netmodel::DrainPort>(&action);
+      if (!why && drain != nullptr) {
+        decision.drained.push_back(
+            {*drain, hooks_.drained_until ? hooks_.drained_until(drain->adapter) : std::nullopt});
+      }
       if (!why) {
         const Result<std::string> acted = co_await act(action);
         if (!acted) { why = acted.error().what; }
         if (acted && !acted->empty()) { decision.observed.push_back(*acted); }
       }
-      const auto* drain = std::get_if<netmodel::DrainPort>(&action);
-      if (!why && drain != nullptr) { drained.push_back(*drain); }
       if (!why) { continue; }
-      for (netmodel::DrainPort& begun : drained) {
-        begun.duration = {};
-        co_await act(begun);
-      }
       co_await undo_for(decision, std::move(*why));
       break;
     }
@@ -124,9 +123,20 @@ asio::awaitable<Commands::Ends> Commands::ends_of(std::shared_ptr<Batch> batch) 
   co_return Ends(std::move(ends));
 }
 
+/// The last one first: a port may be in it twice.
+asio::awaitable<void> Commands::undrain(Decision& decision) {
+  std::vector<Drained> drained = std::exchange(decision.drained, {});
+  for (auto one = drained.rbegin(); one != drained.rend(); ++one) {
+    one->drain.duration = seconds_until(one->before, mono_now());
+    netmodel::HostAction former = one->drain;
+    co_await act(std::move(former));
+  }
+}
+
 /// An action was refused: what the same command changed does not stay.
 asio::awaitable<void> Commands::undo_for(Decision& decision, std::string why) {
   const bool changed = decision.changes_model();
+  co_await undrain(decision);
   refuse(decision, std::move(why));
   if (!changed) { co_return; }
   std::shared_ptr<const netmodel::Model> former = decision.former;
@@ -200,7 +210,10 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     tell_unstored(*ends, stored.error());
     const bool changed = std::ranges::any_of(*batch, &Decision::changes_model);
     const bool trial = changed && batch->front().before.has_value();
-    if (changed && !trial) { co_await show_stored(former); }
+    if (changed && !trial) {
+      co_await show_stored(former);
+      co_await undrain(batch->front());  // Who asks for actions goes alone.
+    }
     if (!may_heal(stored.error())) {
       for (const End& end : *ends) { queued_.erase(end.id); }
       co_return true;  // Taken up again when the Console repeats it, or at the next start.
@@ -218,7 +231,7 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     // for it.
     while (!stored && !stopped_) {
       co_await disk_healed();
-      if (stopped_) { co_return true; }
+      if (!goes_on()) { co_return true; }
       stored = co_await store_ends(ends);
       if (!stored && !may_heal(stored.error())) { break; }
     }
@@ -273,13 +286,13 @@ asio::awaitable<void> Commands::show_stored(std::shared_ptr<const netmodel::Mode
   reconciler_.request("the store refused a result");
 }
 
-/// Until the disk takes a mark, or the daemon stops.
+/// Until the disk takes a mark, or the daemon is about to stop.
 asio::awaitable<void> Commands::disk_healed() {
   boost::system::error_code ec;
-  while (!stopped_) {
+  while (goes_on()) {
     disk_timer_.expires_after(hooks_.disk_period);
     co_await disk_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-    if (stopped_) { break; }
+    if (!goes_on()) { break; }
     auto mark = [now = wall_now()](store::Store& s) { return s.probe(now); };
     const auto marked = co_await store_.call(std::move(mark));
     if (marked) { break; }

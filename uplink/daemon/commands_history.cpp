@@ -52,6 +52,32 @@ json::object told(std::int64_t number, const Result<std::optional<store::Revisio
   return {{"revision", std::move(row)}};
 }
 
+/// `{"op":"model.replace","revision":N}`, without a model; nullptr: there is none.
+json::object* replacement_by_number(json::value& command) {
+  json::object* message = command.if_object();
+  json::value* list = message == nullptr ? nullptr : message->if_contains("operations");
+  json::array* operations = list == nullptr ? nullptr : list->if_array();
+  if (operations == nullptr) { return nullptr; }
+  for (json::value& item : *operations) {
+    json::object* operation = item.if_object();
+    if (operation == nullptr || operation->contains("model")) { continue; }
+    const json::value* op = operation->if_contains("op");
+    const json::value* number = operation->if_contains("revision");
+    const bool found =
+        op != nullptr && *op == "model.replace" && number != nullptr && number->is_int64();
+    if (found) { return operation; }
+  }
+  return nullptr;
+}
+
+/// null: it is no JSON.
+json::value value_of_payload(const std::string& payload) {
+  boost::system::error_code ec;
+  json::value out = json::parse(payload, ec, {}, {.max_depth = 32});
+  if (ec) { out.emplace_null(); }
+  return out;
+}
+
 }  // namespace
 
 json::object to_json(const store::RevisionSummary& revision) {
@@ -118,6 +144,46 @@ asio::awaitable<void> Commands::renumber() {
   if (newest_.size() > revisions_shown) { newest_.pop_back(); }
   events_.add("revision.renumbered", {{"from", was}, {"to", now}});
   hooks_.changed();
+}
+
+asio::awaitable<void> Commands::look_up_revisions() {
+  while (goes_on()) {
+    const auto next = std::ranges::find_if(queue_, [](const Item& item) {
+      return item.local && item.undo.empty() && !item.looked_up;
+    });
+    if (next == queue_.end()) { co_return; }
+    next->looked_up = true;
+    json::value command = value_of_payload(next->payload);
+    const json::object* operation = replacement_by_number(command);
+    if (operation == nullptr) { continue; }
+    const std::string id = next->id;
+    const std::int64_t number = operation->at("revision").get_int64();
+    auto read = [number](store::Store& s) { return s.revision(number); };
+    const auto kept = co_await store_.call(std::move(read));
+    const auto waiting = std::ranges::find(queue_, id, &Item::id);
+    if (waiting != queue_.end()) { look_up(*waiting, number, kept); }
+  }
+}
+
+void Commands::look_up(Item& item, std::int64_t number,
+                       const Result<std::optional<store::Revision>>& kept) {
+  if (!kept || !*kept) {
+    item.unresolved =
+        kept ? fmt::format("revision {} is not kept any more; see \"uplinkctl history\"", number)
+             : fmt::format("revision {}: {}", number, kept.error().what);
+    return;
+  }
+  boost::system::error_code ec;
+  json::value model = json::parse((*kept)->model, ec);
+  if (ec) {
+    item.unresolved = fmt::format("revision {} cannot be read: {}", number, ec.message());
+    return;
+  }
+  json::value command = value_of_payload(item.payload);
+  json::object* operation = replacement_by_number(command);
+  operation->erase("revision");
+  (*operation)["model"] = std::move(model);
+  item.resolved = std::make_shared<const json::value>(std::move(command));
 }
 
 void Commands::answer_history(const std::string& id, const json::object& question) {

@@ -112,6 +112,7 @@ asio::awaitable<void> Commands::try_out(std::shared_ptr<Batch> batch) {
   if (batch->front().item.undo.empty()) {
     co_await begin_trial(batch);
   } else {
+    under_way_ = true;
     co_await undo(batch->front());
   }
   trials_.forget();
@@ -136,28 +137,40 @@ bool Commands::certainly_cuts(const Decision& decision, const TurnResult& planne
          planned.impact.touched.empty();
 }
 
-asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
-  Decision& decision = batch->front();
-  const netmodel::Model before = reconciler_.model();
-  std::vector<std::string> known = reconciler_.trouble();
+bool Commands::refuse_certain_cut(Decision& decision, const TurnResult& planned) {
+  if (decision.force || !certainly_cuts(decision, planned)) { return false; }
+  refuse(decision,
+         "it would cut the last way to the Console; to do it all the same, say \"force\": true "
+         "(uplinkctl: --force)");
+  for (auto& line : netmodel::to_lines_of_ways(planned.consequences)) {
+    decision.problems.push_back({std::nullopt, "", std::move(line)});
+  }
+  return true;
+}
+
+asio::awaitable<TurnResult> Commands::foresee(Decision& decision) {
   netmodel::Model candidate = *decision.model;
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate));
   foretell(decision, planned);
-  if (certainly_cuts(decision, planned) && !decision.force) {
-    refuse(decision,
-           "it would cut the last way to the Console; to do it all the same, say \"force\": true "
-           "(uplinkctl: --force)");
-    for (auto& line : netmodel::to_lines_of_ways(planned.consequences)) {
-      decision.problems.push_back({std::nullopt, "", std::move(line)});
-    }
-    co_return;
+  co_return planned;
+}
+
+asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
+  Decision& decision = batch->front();
+  const netmodel::Model before = reconciler_.model();
+  TurnResult planned = co_await foresee(decision);
+  if (refuse_certain_cut(decision, planned)) { co_return; }
+  const bool waited = co_await trials_.steady(!decision.item.local);
+  if (waited && !stopped_ && !trials_.aborted()) {  // What was planned is as old as the wait.
+    planned = co_await foresee(decision);
   }
-  co_await trials_.steady(!decision.item.local);
   if (stopped_) { co_return; }
   if (trials_.aborted()) {
     refuse(decision, *trials_.aborted() + " before it was applied");
     co_return;
   }
+  if (waited && refuse_certain_cut(decision, planned)) { co_return; }
+  std::vector<std::string> known = reconciler_.trouble();
   TrialTerms terms = terms_of(decision, planned.impact);
   std::string undo = undo_text(revision_, decision.item.number, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
@@ -165,7 +178,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   decision.before = before;
   decision.known = known;
   netmodel::Model now = before;
-  candidate = *decision.model;
+  netmodel::Model candidate = *decision.model;
   decision.warnings = co_await advice(std::move(now), std::move(candidate));
 
   trials_.prepare(terms);
@@ -238,6 +251,7 @@ asio::awaitable<void> Commands::take_back(Decision& decision, std::vector<std::s
   netmodel::Model wanted = *decision.before;
   std::vector<std::string> known = decision.known;
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
+  co_await undrain(decision);
   decision.state = CommandState::rolled_back;
   decision.model.reset();
   decision.actions.clear();

@@ -3,6 +3,7 @@
 #include <pwd.h>
 
 #include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -69,10 +70,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   remembered->store = std::move(*rebuilt);
   remembered->store.file = store_path(config);
   remembered->store.folder = config.paths.state;
-  // What is not on disk as begun cannot be ended either: it waits for the disk.
-  remembered->in_trial = has_undo(remembered->unfinished);
+  remembered->unfinished = taken_up(std::move(remembered->unfinished), opened->standing());
   if (!opened->standing().durable) {
-    remembered->unfinished.clear();
     config.paths.state = config.paths.runtime + "/state";  // For the files of the children.
     EDGE_TRY(make_folder(config.paths.state));
   }
@@ -139,6 +138,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                     [this](const netmodel::Sysctl& now) {
                       reconciler_.request(fmt::format("sysctl {} is {}", now.path, now.value));
                     }),
+      record_keeper_(io, kernel_, [this] { changed(); }),
       services_(io, config_, events_),
       resolvers_(config_.paths.runtime, events_),
       virtual_ip_(io, config_, events_),
@@ -179,7 +179,11 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                       ports_.drain(found->base_mac, duration);
                     }
                   },
-              .tell = [this](json::object how) { events_.add("failover.drill", std::move(how)); }}),
+              .tell = [this](json::object how) { events_.add("failover.drill", std::move(how)); },
+              .drained_until = [this](const std::string& port) -> std::optional<MonoTime> {
+                const Port* found = ports_.find(port);
+                return found == nullptr ? std::nullopt : ports_.drained_until(found->base_mac);
+              }}),
       identity_keeper_(
           io, identities_, store_, events_,
           {.send =
@@ -212,6 +216,8 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
                       std::function<void(Result<std::string>)> done) {
                  act(action, std::move(done));
                },
+           .drained_until =
+               [this](const MacAddress& adapter) { return ports_.drained_until(adapter); },
            .send =
                [this](std::string_view text) {
                  return tunnel_.send(tunnel::Channel::commands, text);
@@ -236,6 +242,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
           [this] { return snapshot_view(views()); }),
       watch_timer_(io),
       retry_timer_(io),
+      stop_timer_(io),
       ready_(io) {
   if (const passwd* owner = ::getpwnam(config_.taps.owner.c_str()); owner != nullptr) {
     tap_owner_uid_ = owner->pw_uid;
@@ -253,7 +260,7 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
         "uplink.toml are not used");
   }
   // Until the network is that of the stored revision again.
-  if (memory_.in_trial) { tunnel_.hold(); }
+  if (has_undo(memory_.unfinished)) { tunnel_.hold(); }
   events_.listen([this](const store::EventRecord& event) {
     outbox_.pump();
     const json::object line{{"exit", 0}, {"data", json::array{to_json(event)}}};
@@ -314,6 +321,7 @@ void Daemon::start() {
                                  {"boot_id", boot_id_}});
   reconciler_.pause();  // Netlink speaks at once; nothing is planned before the first look.
   store_keeper_.start();
+  record_keeper_.start();
   link_monitor_->start();
   first_look();
 }
@@ -373,33 +381,6 @@ void Daemon::push_watch() {
   for (const auto& weak : watchers_) {
     if (const auto client = weak.lock()) { client->send(line); }
   }
-}
-
-void Daemon::stop(std::function<void()> done) {
-  if (stopping_) { return; }
-  stopping_ = true;
-  reconciler_.stop();
-  sysctl_watch_.stop();
-  flows_.stop();
-  failover_.stop();
-  drill_.stop();
-  group_check_.stop();
-  trials_.stop();
-  commands_.stop();
-  outbox_.stop();
-  store_keeper_.stop();
-  identity_keeper_.stop();
-  retry_timer_.cancel();
-  watch_timer_.cancel();
-  tunnel_.stop();
-  clock_.stop();
-  link_monitor_->stop();
-  nft_monitor_.reset();
-  control_.reset();
-  status_server_.reset();
-  services_.leave();
-  virtual_ip_.leave();
-  ports_.stop(std::move(done));
 }
 
 }  // namespace edge::uplink

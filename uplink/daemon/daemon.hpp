@@ -12,6 +12,7 @@
 #include "netmodel/io/nft_kernel.hpp"
 #include "netmodel/io/nft_monitor.hpp"
 #include "netmodel/io/rtnetlink_kernel.hpp"
+#include "uplink/core/kernel_sight.hpp"
 #include "uplink/core/recable.hpp"
 #include "uplink/daemon/commands.hpp"
 #include "uplink/daemon/failover.hpp"
@@ -27,6 +28,7 @@
 #include "uplink/daemon/outbox.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
+#include "uplink/daemon/record_keeper.hpp"
 #include "uplink/daemon/services.hpp"
 #include "uplink/daemon/store_keeper.hpp"
 #include "uplink/daemon/sysctl_watch.hpp"
@@ -58,8 +60,13 @@ class Daemon {
   void start();
   /// Called once when a fresh start in the same process would be better off: the store is back.
   void on_restart(std::function<void()> restart) { restart_ = std::move(restart); }
-  /// Ends children and sockets, leaves the dataplane as it is, then calls `done`.
+  /// A trial that is under way is taken back first, if that is done within `undo_at_stop_max`; the
+  /// next start does it otherwise. Ends children and sockets, leaves the dataplane as it is, then
+  /// calls `done`.
   void stop(std::function<void()> done);
+
+  /// main.cpp gives a stop 8 s: the rest is the children's.
+  static constexpr std::chrono::seconds undo_at_stop_max{5};
 
  private:
   Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,
@@ -76,6 +83,8 @@ class Daemon {
   void on_model(const netmodel::Model& model);
   void retire_endpoints();
   void on_turn(const TurnResult& turn);
+  void end();
+  void tell_sight(bool readable, std::string_view why);
   void tell_takeover(const netmodel::ObservedState& observed);
   void tell_drift(const TurnResult& turn);
   void tell_notes(const TurnResult& turn);
@@ -137,6 +146,7 @@ class Daemon {
   Ports ports_;
   Reconciler reconciler_;
   SysctlWatch sysctl_watch_;
+  RecordKeeper record_keeper_;
   Services services_;
   HostResolvers resolvers_;
   VirtualIp virtual_ip_;
@@ -158,12 +168,16 @@ class Daemon {
   std::vector<std::weak_ptr<ControlClient>> event_followers_;
   boost::asio::steady_timer watch_timer_;
   boost::asio::steady_timer retry_timer_;
+  boost::asio::steady_timer stop_timer_;
+  KernelSight sight_;
   ReadyNote ready_;
   std::function<void()> restart_;
   bool watch_armed_ = false;
   std::vector<std::string> notes_told_;
   bool recovered_ = false;
   bool stopping_ = false;
+  bool ended_ = false;
+  std::function<void()> stopped_;  ///< What stop() was told to call.
 };
 
 /// `uplinkd --purge`. Errors: what could not be removed, all of it.

@@ -295,14 +295,14 @@ void Daemon::roll_back_to(const json::object& args, ClientPtr client) {
   terms.erase("revision");  // Of the command: the one that it is made for.
   // "The one before" is that only as long as this one is in force.
   if (!args.contains("revision")) { terms["revision"] = commands_.revision(); }
-  with_revision(number_arg(args, "revision", commands_.revision_before()), client,
-                [this, terms, client](json::value model) {
-                  // An adapter that it names may be away today.
-                  run_operations({json::object{{"op", "model.replace"},
-                                               {"model", std::move(model)},
-                                               {"allow_pending", true}}},
-                                 terms, client);
-                });
+  const std::int64_t wanted = number_arg(args, "revision", commands_.revision_before());
+  // By its number: a model may be larger than a command. An adapter that it names may be away
+  // today.
+  with_revision(wanted, client, [this, terms, wanted, client](const json::value&) {
+    run_operations(
+        {json::object{{"op", "model.replace"}, {"revision", wanted}, {"allow_pending", true}}},
+        terms, client);
+  });
 }
 
 void Daemon::control_doctor(const json::object& args, ClientPtr client) {

@@ -108,8 +108,9 @@ LastKnown Daemon::last_known() const {
 }
 
 ViewSources Daemon::views() const {
-  return {host_id_,     started_,    ports_,  tunnel_,       reconciler_,      commands_, services_,
-          group_check_, virtual_ip_, trials_, store_keeper_, identity_keeper_, clock_};
+  return {host_id_,      started_,         ports_,       tunnel_,       reconciler_,
+          commands_,     services_,        group_check_, virtual_ip_,   trials_,
+          store_keeper_, identity_keeper_, clock_,       record_keeper_};
 }
 
 }  // namespace edge::uplink

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "uplink/core/takeover.hpp"
+#include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/daemon.hpp"
 #include "uplink/daemon/machine.hpp"
 
@@ -30,6 +31,7 @@ void Daemon::first_look() {
       },
       [this](const Result<Standing>& standing) {
         if (stopping_) { return; }
+        tell_sight(standing.has_value(), standing ? "" : standing.error().what);
         if (!standing) {
           spdlog::error("kernel.unreadable reason={}", standing.error().what);
           retry_timer_.expires_after(std::chrono::seconds(1));
@@ -84,7 +86,21 @@ void Daemon::retire_endpoints() {
   events_.add("console.endpoints", tunnel_.endpoints_json());
 }
 
+/// Nothing is proven without a look: what runs waits for it, and what stands behind it too.
+void Daemon::tell_sight(bool readable, std::string_view why) {
+  const auto news = sight_.on_look(readable, mono_now());
+  if (!news) { return; }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(news->lasted).count();
+  if (news->readable) {
+    events_.add("kernel.readable", {{"after_s", seconds}});
+    return;
+  }
+  events_.add("kernel.unreadable",
+              {{"what", why}, {"since_s", seconds}, {"commands_wait", !commands_.at_rest()}});
+}
+
 void Daemon::on_turn(const TurnResult& turn) {
+  tell_sight(turn.seen(), turn.errors.empty() ? "" : turn.errors.front());
   tell_drift(turn);
   tell_notes(turn);
   if (turn.seen()) {

@@ -24,13 +24,14 @@ void FailoverDrill::begin(const std::optional<std::string>& port_key, std::chron
     return;
   }
   from_ = active->port;
+  before_ = hooks_.drained_until ? hooks_.drained_until(from_) : std::nullopt;
   began_ = mono_now();
   duration_ = duration;
   done_ = std::move(done);
   timer_.expires_after(patience_);
   timer_.async_wait([this](boost::system::error_code ec) {
     if (ec || !done_) { return; }
-    hooks_.drain(from_, std::chrono::seconds(0));
+    hooks_.drain(from_, seconds_until(before_, mono_now()));
     hooks_.tell({{"from", hooks_.name(from_)}, {"to", nullptr}, {"ms", nullptr}});
     end(fail(Errc::transient,
              fmt::format("the Console answered over no other port within {} ms; the drill is "

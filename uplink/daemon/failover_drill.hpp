@@ -25,6 +25,8 @@ class FailoverDrill {
     std::function<void(const std::string& port_key, std::chrono::seconds)>
         drain;                                      ///< 0 s: ends it.
     std::function<void(boost::json::object)> tell;  ///< The event `failover.drill`.
+    /// nullopt: it is not drained. Not set: no port ever is.
+    std::function<std::optional<MonoTime>(const std::string& port_key)> drained_until{};
   };
   /// The Console's answer over another port; later the drill is ended and has failed.
   /// Four times what a silent cut takes at the slowest heartbeats of a wired port.
@@ -47,7 +49,8 @@ class FailoverDrill {
   Hooks hooks_;
   Duration patience_;
   boost::asio::steady_timer timer_;
-  std::string from_;  ///< Key of the port.
+  std::string from_;                ///< Key of the port.
+  std::optional<MonoTime> before_;  ///< Until when it was drained already.
   MonoTime began_{};
   std::chrono::seconds duration_{};
   std::function<void(Result<std::string>)> done_;  ///< Set: one is under way.

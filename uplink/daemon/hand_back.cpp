@@ -88,10 +88,15 @@ void HandBack::keep_sysctls(const netmodel::ObservedState& observed) {
   }
 }
 
-void HandBack::save() const {
-  if (const auto kept = dhcp::write_file(path_, before_.to_json(), 0600); !kept) {
-    spdlog::warn("before.not_kept what=\"{}\"", kept.error().what);
-  }
+void HandBack::save() {
+  const auto kept = dhcp::write_file(path_, before_.to_json(), 0600);
+  if (!kept && lacking_.empty()) { spdlog::warn("before.not_kept what=\"{}\"", kept.error().what); }
+  lacking_ = kept ? "" : kept.error().what;
+}
+
+std::string HandBack::write_again() {
+  if (!lacking_.empty()) { save(); }
+  return lacking_;
 }
 
 Result<std::vector<std::string>> HandBack::restore_links(netmodel::Kernel& kernel) {

@@ -17,8 +17,12 @@ class HandBack {
   static HandBack open(const std::string& state_folder);
 
   /// Keeps every adapter that `plan` is about to change for the first time. One that is in a bridge
-  /// of ours already is not as it was found. A file that cannot be written is logged.
+  /// of ours already is not as it was found. A file that cannot be written is logged: see
+  /// write_again().
   void before(const netmodel::Plan& plan, const netmodel::ObservedState& observed);
+
+  /// Writes what the file lacks since a write failed. Why it still does; empty: it lacks nothing.
+  std::string write_again();
 
   /// Of adapters that are released: MTU, addresses, routes, whether they are up.
   /// Returns what was done as text. Errors: what could not be put back; the rest is done.
@@ -32,10 +36,11 @@ class HandBack {
       : path_(std::move(path)), before_(std::move(before)) {}
   void keep_link(const netmodel::ObservedLink& link);
   void keep_sysctls(const netmodel::ObservedState& observed);
-  void save() const;
+  void save();
 
   std::string path_;
   MachineBefore before_;
+  std::string lacking_;  ///< Why the file is behind `before_`; empty: it is not.
 };
 
 }  // namespace edge::uplink

@@ -32,6 +32,14 @@ std::map<std::string, IpPrefix> subnets_of(const std::string& text) {
 
 }  // namespace
 
+std::vector<store::CommandRecord> taken_up(std::vector<store::CommandRecord> unfinished,
+                                           const store::Standing& standing) {
+  if (!standing.durable) {
+    std::erase_if(unfinished, [](const auto& command) { return command.undo.empty(); });
+  }
+  return unfinished;
+}
+
 bool has_undo(const std::vector<store::CommandRecord>& commands) {
   return std::ranges::any_of(commands, [](const auto& command) { return !command.undo.empty(); });
 }

@@ -18,7 +18,6 @@ struct Memory {
   std::vector<store::AdapterRecord> adapters;
   std::vector<store::LeaseRecord> leases;
   std::vector<store::CommandRecord> unfinished;
-  bool in_trial = false;  ///< One of them was being tried out.
   netmodel::Model model;
   std::int64_t revision = 0;
   std::int64_t highest_revision = 0;              ///< Number ever given, also to what did not stay.
@@ -29,12 +28,17 @@ struct Memory {
   StoreStart store;
 };
 
-/// Reads everything that is needed to start, but for `in_trial` and `store`. Pre: the store is
+/// Reads everything that is needed to start, but for `store`. Pre: the store is
 /// open. Errors: as the store; a model that cannot be read falls back to the revision before it.
 Result<Memory> remember(store::Store& store);
 
 /// What `Memory::automatic_subnets` is read from at the next start. Errors: as the store.
 Result<void> keep_subnets(store::Store& store, const std::map<std::string, IpPrefix>& subnets);
+
+/// What a start takes up of what is unfinished. In memory nothing can be ended: it waits for the
+/// file, but for the undo of a trial, which is shown all the same. Only its end has to wait.
+std::vector<store::CommandRecord> taken_up(std::vector<store::CommandRecord> unfinished,
+                                           const store::Standing& standing);
 
 /// One of them was being tried out: its undo has to be shown.
 bool has_undo(const std::vector<store::CommandRecord>& commands);

@@ -66,9 +66,20 @@ void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedS
   }
   if (!news) { return; }
   originals_.forget_gone(observed);
-  if (const auto kept = dhcp::write_file(path_, originals_.to_json(), 0600); !kept) {
+  save();
+}
+
+void OriginalsFile::save() {
+  const auto kept = dhcp::write_file(path_, originals_.to_json(), 0600);
+  if (!kept && lacking_.empty()) {
     spdlog::warn("originals.not_kept what=\"{}\"", kept.error().what);
   }
+  lacking_ = kept ? "" : kept.error().what;
+}
+
+std::string OriginalsFile::write_again() {
+  if (!lacking_.empty()) { save(); }
+  return lacking_;
 }
 
 void OriginalsFile::give_back(netmodel::DesiredState& wanted,

@@ -18,8 +18,11 @@ class OriginalsFile {
   static OriginalsFile open(const std::string& state_folder);
 
   /// Keeps the values that `plan` is about to change. A file that cannot be written is logged: the
-  /// network matters more than a tidy end.
+  /// network matters more than a tidy end. See write_again().
   void before(const netmodel::Plan& plan, const netmodel::ObservedState& observed);
+
+  /// Writes what the file lacks since a write failed. Why it still does; empty: it lacks nothing.
+  std::string write_again();
 
   /// Adds to the wish what we changed once and want no longer: its own value.
   /// Pre: `observed` was dumped with paths_beside().
@@ -33,10 +36,12 @@ class OriginalsFile {
   Result<std::vector<std::string>> restore(netmodel::Kernel& kernel);
 
  private:
+  void save();
   OriginalsFile(std::string path, SysctlOriginals originals)
       : path_(std::move(path)), originals_(std::move(originals)) {}
   std::string path_;
   SysctlOriginals originals_;
+  std::string lacking_;  ///< Why the file is behind `originals_`; empty: it is not.
 };
 
 }  // namespace edge::uplink

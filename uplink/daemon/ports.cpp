@@ -238,6 +238,11 @@ void Ports::drain(const MacAddress& base_mac, std::chrono::seconds duration) {
   arm_drain_timer();
 }
 
+std::optional<MonoTime> Ports::drained_until(const MacAddress& base_mac) const {
+  const Port* card = find(to_hex(base_mac));
+  return card == nullptr ? std::nullopt : leader_of(*card).drained_until;
+}
+
 void Ports::arm_drain_timer() {
   std::optional<MonoTime> next;
   for (const auto& [key, port] : ports_) {

@@ -75,7 +75,10 @@ class Ports {
   /// Which port the tunnel's active path runs over: its carrier is read more often.
   void set_active(const std::string& key);
 
+  /// Of the port that the adapter belongs to; 0 s: ends it.
   void drain(const MacAddress& base_mac, std::chrono::seconds duration);
+  /// nullopt: it is not drained, or not known.
+  std::optional<MonoTime> drained_until(const MacAddress& base_mac) const;
   void revalidate(const std::string& key, std::string_view reason);
   /// Asks the port's gateway by ARP; the answer, or its absence, becomes a path fact.
   void probe_gateway(const std::string& key);

@@ -16,10 +16,11 @@ namespace json = boost::json;
 
 Trials::Trials(asio::io_context& io, Hooks hooks) : hooks_(std::move(hooks)), timer_(io) {}
 
-asio::awaitable<void> Trials::steady(bool from_console) {
+asio::awaitable<bool> Trials::steady(bool from_console) {
   const MonoTime until = mono_now() + steady_max;
   boost::system::error_code ec;
   waiting_ = true;
+  bool waited = false;
   while (!stopped_ && !aborted_ && mono_now() < until) {
     const std::vector<PathSight> sights = hooks_.sights();
     // Up again, or broken by something that no change of ours brought: a cable, a person.
@@ -31,11 +32,13 @@ asio::awaitable<void> Trials::steady(bool from_console) {
     const bool one_up = std::ranges::any_of(sights, [](const auto& s) { return s.up(); });
     const bool all_back = std::ranges::all_of(were_up_, up);
     if (all_back && (one_up || !from_console || sights.empty())) { break; }
+    waited = true;
     timer_.expires_at(to_steady(until));
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
   }
   waiting_ = false;
   were_up_.clear();
+  co_return waited;
 }
 
 asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms) {

@@ -122,6 +122,9 @@ json::object status_view(const ViewSources& s) {
   if (const std::string problem = s.clock.problem(); !problem.empty()) {
     problems.emplace_back(problem);
   }
+  if (const std::string problem = s.records.problem(); !problem.empty()) {
+    problems.emplace_back(problem);
+  }
   const auto& model = s.reconciler.model();
   json::object out{{"host", s.host_id},
                    {"version", std::string(uplink_version)},

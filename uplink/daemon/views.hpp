@@ -10,6 +10,7 @@
 #include "uplink/daemon/identity_keeper.hpp"
 #include "uplink/daemon/ports.hpp"
 #include "uplink/daemon/reconciler.hpp"
+#include "uplink/daemon/record_keeper.hpp"
 #include "uplink/daemon/services.hpp"
 #include "uplink/daemon/store_keeper.hpp"
 #include "uplink/daemon/trials.hpp"
@@ -33,6 +34,7 @@ struct ViewSources {
   const StoreKeeper& store;
   const IdentityKeeper& identity;
   const ClockKeeper& clock;
+  const RecordKeeper& records;
 };
 
 boost::json::object status_view(const ViewSources& s);

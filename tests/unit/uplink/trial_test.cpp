@@ -219,6 +219,22 @@ TEST(TrialTest, AnUntouchedPathThatWasBrokenMayBreakElsewhere) {
             Verdict::keep);
 }
 
+/// Why: it shows that the change cut nothing that worked; of what it changes nothing did.
+TEST(TrialTest, WhereNoChangedPathWasUpOneThatItLeavesAloneIsTheProofByStayingUp) {
+  TrialTerms wanted;
+  wanted.before = {broken("eth0", Step::lease), path("eth1")};
+  wanted.affected = {"eth0"};
+  Trial trial(wanted, t0);
+  const std::vector<PathSight> same = {broken("eth0", Step::lease), path("eth1")};
+  EXPECT_EQ(verdict(trial, same, t0), Verdict::wait) << "the Console has not confirmed";
+  trial.on_confirm();
+  EXPECT_EQ(verdict(trial, same, t0), Verdict::keep);
+  Trial other(wanted, t0);
+  other.on_confirm();
+  EXPECT_EQ(verdict(other, {broken("eth0", Step::lease), broken("eth1", Step::carrier)}, t0 + 30s),
+            Verdict::take_back);
+}
+
 TEST(TrialTest, SilenceOverTheOnlyChangedPathIsNotTakenForAConsoleThatIsAway) {
   TrialTerms wanted = terms();
   wanted.before = {path("eth0")};

@@ -246,6 +246,25 @@ TEST(CommandsTest, AnActionThatFailsEndsTheDrainThatItsCommandBegan) {
   EXPECT_THAT(life.drains, testing::ElementsAre(std::chrono::hours(1), std::chrono::seconds(0)));
 }
 
+TEST(CommandsTest, AnActionThatFailsLeavesTheDrainThatStoodBeforeItsCommand) {
+  const auto drain = [](int seconds) {
+    return fmt::format(R"({{"op":"path.drain","adapter":"eth0","seconds":{}}})", seconds);
+  };
+  Machine machine;
+  Life life(machine);
+  life.act_fails = true;
+  life.send(Life::command(1, drain(7200)));
+  ASSERT_EQ(life.result_of(1), "done");
+  // One that shortens it, and one that ends it.
+  for (const int n : {2, 3}) {
+    life.send(Life::command(n, drain(n == 2 ? 60 : 0) + "," + blink));
+    EXPECT_EQ(life.result_of(n), "refused");
+    EXPECT_GT(life.drains.back(), std::chrono::seconds(7100));
+    EXPECT_LE(life.drains.back(), std::chrono::seconds(7200));
+  }
+  EXPECT_EQ(life.drains.size(), 5U);
+}
+
 TEST(CommandsTest, WhatTheDiskDoesNotTakeIsUndoneAndRunAgainWhenItDoes) {
   FaultyDisk disk;
   Machine machine;

@@ -7,6 +7,8 @@
 
 #include <boost/json.hpp>
 
+#include "uplink/daemon/clock.hpp"
+
 namespace edge::uplink {
 namespace {
 
@@ -24,6 +26,7 @@ class FailoverDrillTest : public testing::Test {
 
   boost::asio::io_context io;
   std::optional<PathKey> active = PathKey{.port = "aa", .endpoint = 0};
+  std::optional<MonoTime> drained_until;
   std::vector<std::string> drains, told, outcomes;
   FailoverDrill drill{
       io,
@@ -33,7 +36,8 @@ class FailoverDrillTest : public testing::Test {
            [this](const std::string& key, std::chrono::seconds duration) {
              drains.push_back(key + " " + std::to_string(duration.count()));
            },
-       .tell = [this](boost::json::object how) { told.push_back(boost::json::serialize(how)); }},
+       .tell = [this](boost::json::object how) { told.push_back(boost::json::serialize(how)); },
+       .drained_until = [this](const std::string&) { return drained_until; }},
       20ms};
 };
 
@@ -62,6 +66,13 @@ TEST_F(FailoverDrillTest, EndsTheDrainWhenNobodyTakesOver) {
   EXPECT_THAT(drains, ElementsAre("aa 30", "aa 0"));
   EXPECT_THAT(outcomes, ElementsAre(HasSubstr("failed: the Console answered over no other port")));
   EXPECT_THAT(told, ElementsAre(R"({"from":"port-aa","to":null,"ms":null})"));
+}
+
+TEST_F(FailoverDrillTest, ADrainThatStoodBeforeOutlivesADrillThatFails) {
+  drained_until = mono_now() + 1h;
+  begin("aa");
+  io.run();
+  EXPECT_THAT(drains, ElementsAre("aa 30", testing::MatchesRegex("aa (3600|35[0-9][0-9])")));
 }
 
 TEST_F(FailoverDrillTest, APortThatDoesNotCarryTheTunnelShowsNothing) {

@@ -21,7 +21,9 @@
 #include "tests/fake/fake_kernel.hpp"
 #include "tests/unit/store/temp_folder.hpp"
 #include "tests/unit/uplink_daemon/commands_faults.hpp"
+#include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
+#include "uplink/daemon/memory.hpp"
 #include "uplink/daemon/reconciler.hpp"
 
 namespace edge::uplink::test {
@@ -80,6 +82,7 @@ struct Machine {
   store::TempFolder disk;
   store::StoreLimits limits;                    ///< Of its store.
   std::vector<netmodel::NeededAddress> needed;  ///< What its paths need.
+  bool read_only = false;                       ///< A life has its store in memory.
 
   netmodel::RenderFacts facts() const {
     netmodel::RenderFacts out;
@@ -127,7 +130,11 @@ class Life {
                      .on_model = {},
                      .on_turn = [this](const TurnResult& turn) { turns_.push_back(turn.plan); },
                      .look_age_max = std::chrono::hours(1)}),
-        trials_(io_, {.sights = [this] { return paths; },
+        trials_(io_, {.sights =
+                          [this] {
+                            ++looks;
+                            return paths;
+                          },
                       .redial = [this](const PathKey& key) { redial(key); },
                       .active = [] { return std::optional<PathKey>(PathKey{eth0_key, 0}); },
                       .prove = [](const std::set<std::string>&) {},
@@ -148,11 +155,16 @@ class Life {
                          ++actions;
                          if (const auto* drain = std::get_if<netmodel::DrainPort>(&action)) {
                            drains.push_back(drain->duration);
+                           drained_until.reset();
+                           if (drain->duration.count() > 0) {
+                             drained_until = mono_now() + drain->duration;
+                           }
                            return done({});
                          }
                          if (act_fails) { return done(fail(Errc::unsupported, "no light")); }
                          done({});
                        },
+                   .drained_until = [this](const MacAddress&) { return drained_until; },
                    .send = [this](std::string_view text) -> Result<void> {
                      if (!online) { return fail(Errc::transient, "offline"); }
                      if (death_ != nullptr && death_->come()) { return {}; }  // Unsaid.
@@ -299,6 +311,8 @@ class Life {
   std::optional<std::size_t> room;  ///< Messages that the tunnel still takes; nullopt: all.
   int actions = 0;
   std::vector<std::chrono::seconds> drains;  ///< Never fails.
+  std::optional<MonoTime> drained_until;     ///< By the last of them.
+  int looks = 0;                             ///< At the paths.
   bool act_fails = false;
   int undone = 0;
   int replaced = 0;
@@ -311,7 +325,11 @@ class Life {
   store::Store open_store() {
     store::StoreOptions options{.limits = machine_.limits, .vfs = {}};
     if (death_ != nullptr && death_->disk != nullptr) { options.vfs = store::FaultVfs::kName; }
-    auto opened = store::Store::open(machine_.disk.file("uplink.db"), WallTime{}, options);
+    const std::string file = machine_.disk.file("uplink.db");
+    auto opened = machine_.read_only
+                      ? store::Store::open_volatile(file, machine_.disk.path(),
+                                                    {Errc::denied, 0, "read-only"}, WallTime{})
+                      : store::Store::open(file, WallTime{}, options);
     EXPECT_TRUE(opened) << opened.error().what;
     model_ = netmodel::Model::defaults();
     if (const auto newest = opened->newest_revision().value()) {
@@ -319,7 +337,7 @@ class Life {
       model_ = netmodel::model_from_json(newest->model).value();
     }
     highest_ = opened->highest_revision_number().value();
-    unfinished_ = opened->unfinished().value();
+    unfinished_ = taken_up(opened->unfinished().value(), opened->standing());
     return std::move(*opened);
   }
 

@@ -37,6 +37,27 @@ TEST(TrialKindsTest, ANetworkOverTheConsolesSubnetIsTriedOutAndOverItsAddressNee
   EXPECT_FALSE(machine.has_link("n-red"));
 }
 
+/// Why: it may wait for its paths for half a minute, and what it was planned by is as old then.
+TEST(TrialKindsTest, WhatCameToBeWhileItWaitedForAPathIsJudgedToo) {
+  Machine machine;
+  machine.needed = {{.address = parse_ip("10.50.0.9").value(), .what = "the Console"}};
+  machine.needed.front().is_console = true;
+  Life life(machine);
+  life.path_up();
+  life.paths[0].broken = Step::tcp;
+  life.send(Life::command(1, make_blue));
+  ASSERT_TRUE(life.until([&] { return life.looks >= 2; })) << "foretold, and waiting";
+  EXPECT_FALSE(life.heard("result", 1));
+  const auto writes = machine.kernel.writes();
+  machine.needed.front().address = parse_ip("10.50.0.1").value();
+  life.paths[0].broken = Step::none;
+  life.trials().poke();
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("it would cut the last way to the Console"));
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("holds 10.50.0.1 of the Console"));
+  EXPECT_EQ(machine.kernel.writes(), writes);
+}
+
 TEST(TrialUndoTest, ItIsOnDiskWithItsBootAndADeadlineOnAClockThatNobodySets) {
   Machine machine;
   const MonoTime earliest = mono_now() + std::chrono::seconds(60);
@@ -126,6 +147,47 @@ TEST(TrialUndoTest, AnOlderRevisionThatIsShownInsteadLeavesTheConsoleWhereItIs) 
   EXPECT_THAT(life.text_of("result", 3), HasSubstr("the model of revision 1"));
   EXPECT_EQ(life.model().host.console_endpoints, addresses);
   EXPECT_EQ(life.model().networks.count("blue"), 1U);
+}
+
+/// Why: nothing may be dialled over a network that is neither revision; the copy in memory knows
+/// the older ones.
+TEST(TrialUndoTest, WithoutAFileItGoesAsFarBackAndEndsWhenTheFileIsThere) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.path_up();
+    life.send(Life::command(1, make_blue));
+    ASSERT_EQ(life.result_of(1), "done");
+    ASSERT_TRUE(life.try_out(2, jumbo));
+    life.say("confirm", 2);
+    ASSERT_EQ(life.result_of(2), "done");
+    ASSERT_TRUE(life.try_out(3, R"({"op":"adapter.set","adapter":"eth0","mtu":1600})"));
+    life.send(Life::command(5, make_red));
+    ASSERT_TRUE(life.until([&] { return life.heard("stored", 5).has_value(); }));
+  }
+  machine.kernel.refuse("mtu 9000");
+  machine.read_only = true;
+  {
+    Life life(machine);
+    ASSERT_TRUE(life.start());
+    EXPECT_EQ(life.undone, 0) << "the first turn was refused";
+    ASSERT_TRUE(life.until([&] { return life.undone == 1; }));
+    EXPECT_EQ(machine.mtu(), 1500U);
+    EXPECT_TRUE(life.model().networks.contains("blue")) << "revision 1";
+    EXPECT_FALSE(life.heard("result", 3)) << "its end is not on disk";
+    EXPECT_FALSE(life.heard("result", 5)) << "it waits for the file";
+    bool over = false;
+    life.commands().wind_down("stopped", [&] { over = true; });
+    EXPECT_TRUE(life.until([&] { return over; })) << "a stop does not wait for the file";
+  }
+  machine.kernel.refuse("");
+  machine.read_only = false;
+  Life life(machine);
+  ASSERT_TRUE(life.start());
+  EXPECT_EQ(life.result_of(3), "rolled_back");
+  EXPECT_EQ(machine.mtu(), 9000U);
+  EXPECT_EQ(life.result_of(5), "done");
+  EXPECT_THAT(life.lacking(), testing::IsEmpty());
 }
 
 }  // namespace
