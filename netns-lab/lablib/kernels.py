@@ -45,7 +45,7 @@ def run_emulated(chosen, programs, jobs, verbose):
                        "--json", answer] + (["--verbose"] if verbose else []),
                       lambda data: machine.write_all(1, data), lambda data: machine.write_all(2, data),
                       cwd=REPOSITORY, env=guest_environment(guest, ports),
-                      timeout_s=len(chosen) * runner.TIMEOUT_S * VM_SLOWDOWN)
+                      timeout_s=sum(map(runner.timeout_s, chosen)) * VM_SLOWDOWN)
     except LabError as error:
         trouble = str(error)
     results = json.loads(answer.read_text())["scenarios"] if answer.exists() else []

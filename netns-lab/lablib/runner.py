@@ -59,6 +59,11 @@ def select(patterns):
     return chosen
 
 
+def timeout_s(name):
+    """What a scenario may take on a real CPU."""
+    return getattr(load(name), "TIMEOUT_S", TIMEOUT_S)
+
+
 # -- one scenario, in its own process --------------------------------------------------------------------------------
 
 def stray_links():
@@ -123,7 +128,7 @@ class Run:
         self._found, self._stopped = None, False
         self.output = (LOGS / f"{name}.txt")
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.timeout = pace.deadline(getattr(load(name), "TIMEOUT_S", TIMEOUT_S))
+        self.timeout = pace.deadline(timeout_s(name))
         self.process = FORK.Process(target=self._child, args=(write, pathlib.Path(programs), os.getpid()))
         self.process.start()
         write.close()
