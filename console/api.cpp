@@ -37,12 +37,6 @@ HttpResponse problem(unsigned status, std::string detail) {
       Problem{.status = status, .detail = std::move(detail), .problems = {}, .allow = {}});
 }
 
-HttpResponse db_problem(const Error& error) {
-  const bool full = error.code == Errc::no_space;
-  spdlog::error("database.failed code={} reason=\"{}\"", to_string(error.code), error.what);
-  return problem(full ? 507 : 500, fmt::format("nothing was stored: {}", error.what));
-}
-
 HttpResponse forward_problem(const Error& error) {
   if (error.code == Errc::conflict) { return problem(409, error.what); }
   if (error.code == Errc::no_space) { return problem(429, error.what); }
@@ -83,6 +77,8 @@ json::object command_json(const CommandRow& row, std::optional<CommandState> liv
       if (key != "type" && key != "id" && key != "state" && key != "host") { out[key] = value; }
     }
   }
+  out["word"] = nullptr;
+  if (row.word != Word::none) { out["word"] = std::string(to_string(row.word)); }
   const json::value message = parse_or_null(row.message);
   if (const json::object* asked = message.if_object();
       asked != nullptr && asked->contains("operations")) {
@@ -169,6 +165,12 @@ HttpResponse response_of(const Problem& problem) {
   return out;
 }
 
+HttpResponse db_problem(const Error& error) {
+  const bool full = error.code == Errc::no_space;
+  spdlog::error("database.failed code={} reason=\"{}\"", to_string(error.code), error.what);
+  return problem(full ? 507 : 500, fmt::format("nothing was stored: {}", error.what));
+}
+
 bool Api::admits(std::string_view authorization) const { return authorized(authorization, token_); }
 
 asio::awaitable<HttpResponse> Api::answer(HttpRequest request) {
@@ -205,7 +207,7 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
       out.content_type = "text/plain; version=0.0.4";
       out.body = metrics();
       co_return out;
-    case Call::hosts: out = co_await list_hosts(); co_return out;
+    case Call::hosts: out = co_await list_hosts(std::move(route)); co_return out;
     case Call::host: co_return json_response(fleet_.find(route.host)->details());
     case Call::post_command:
       out = co_await post_command(std::move(route), std::move(body));
@@ -215,24 +217,8 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
       out = co_await show_command(route.host, route.command_id, 200);
       co_return out;
     case Call::host_events: out = co_await list_events(std::move(route)); co_return out;
-    case Call::confirm: {
-      if (const Host* host = fleet_.find(route.host); host->revoked()) {
-        co_return revoked_problem(*host);
-      }
-      const auto confirmed = fleet_.find(route.host)->confirm(route.command_id);
-      if (!confirmed) { co_return problem(409, confirmed.error().what); }
-      out = co_await show_command(route.host, route.command_id, 202);
-      co_return out;
-    }
-    case Call::abort: {
-      if (const Host* host = fleet_.find(route.host); host->revoked()) {
-        co_return revoked_problem(*host);
-      }
-      const auto aborted = fleet_.find(route.host)->abort(route.command_id);
-      if (!aborted) { co_return problem(409, aborted.error().what); }
-      out = co_await show_command(route.host, route.command_id, 202);
-      co_return out;
-    }
+    case Call::confirm: out = co_await give_word(std::move(route), Word::confirm); co_return out;
+    case Call::abort: out = co_await give_word(std::move(route), Word::abort); co_return out;
     case Call::revisions: out = co_await list_revisions(std::move(route)); co_return out;
     case Call::revision: out = co_await show_revision(std::move(route)); co_return out;
     case Call::former: out = co_await list_former(std::move(route)); co_return out;
@@ -245,7 +231,7 @@ asio::awaitable<HttpResponse> Api::dispatch(Route route, std::string body) {
     case Call::delete_forward: out = co_await delete_forward(std::move(route)); co_return out;
     case Call::revoke: out = co_await revoke(std::move(route), std::move(body)); co_return out;
     case Call::restore: out = co_await restore(std::move(route)); co_return out;
-    case Call::renew: co_return renew(route);
+    case Call::renew: out = co_await renew(std::move(route)); co_return out;
     case Call::goaway: co_return goaway(body);
     case Call::certificates: out = co_await list_certificates(std::move(route)); co_return out;
     case Call::event_stream:
@@ -290,6 +276,24 @@ asio::awaitable<HttpResponse> Api::post_command(Route route, std::string body) {
     static_cast<void>(co_await timer->async_wait(asio::as_tuple(asio::use_awaitable)));
   }
   HttpResponse out = co_await show_command(route.host, id, 202);
+  co_return out;
+}
+
+asio::awaitable<HttpResponse> Api::give_word(Route route, Word word) {
+  Host* host = fleet_.find(route.host);
+  if (host->revoked()) { co_return revoked_problem(*host); }
+  const auto taken = host->take_word(route.command_id, word);
+  if (!taken) { co_return problem(409, taken.error().what); }
+  if (*taken == Host::Taken::to_keep) {
+    auto keep = [host_id = route.host, id = route.command_id, word](ConsoleDb& db) {
+      return db.put_word(host_id, id, word);
+    };
+    const auto kept = co_await db_.call(std::move(keep));
+    const auto said = host->settle_word(route.command_id, word, kept);
+    if (!kept) { co_return db_problem(kept.error()); }
+    if (!said) { co_return problem(409, said.error().what); }
+  }
+  HttpResponse out = co_await show_command(route.host, route.command_id, 202);
   co_return out;
 }
 
@@ -414,19 +418,23 @@ HttpResponse Api::show_forward(const Route& route) const {
   return json_response(forwards_.show(route.command_id));
 }
 
-/// In turns, and as text: the list of ten thousand hosts must hold no heartbeat back.
-asio::awaitable<HttpResponse> Api::list_hosts() {
+/// In turns, and as text: the list of ten thousand hosts must hold no heartbeat back. In the order
+/// of their names, so that a page goes on after the last one of the page before.
+asio::awaitable<HttpResponse> Api::list_hosts(Route route) {
   HttpResponse out;
   out.body = R"({"hosts":[)";
   auto began = mono_now();
-  for (const auto& [id, host] : fleet_.hosts()) {  // Hosts come, but never go.
+  unsigned listed = 0;
+  const auto& hosts = fleet_.hosts();  // They come, but never go.
+  auto next = hosts.upper_bound(route.after_host);
+  for (; next != hosts.end() && listed < route.hosts_max; ++next, ++listed) {
     if (out.body.back() != '[') { out.body += ','; }
-    out.body += json::serialize(host->summary());
+    out.body += json::serialize(next->second->summary());
     if (mono_now() - began < kListTurn) { continue; }
     co_await asio::post(io_, asio::use_awaitable);
     began = mono_now();
   }
-  out.body += "]}";
+  out.body += fmt::format(R"(],"more":{}}})", next != hosts.end());
   co_return out;
 }
 

@@ -28,6 +28,8 @@ struct HttpResponse {
   std::optional<std::int64_t> stream_after;
 };
 HttpResponse response_of(const Problem& problem);
+/// What the database did not take, or not give: 507 the disk is full, else 500. Logs it.
+HttpResponse db_problem(const Error& error);
 
 /// Time: timers of `?wait`. Threads: the io_context's.
 class Api {
@@ -55,6 +57,8 @@ class Api {
   boost::asio::awaitable<HttpResponse> post_command(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> show_command(std::string host, std::string id,
                                                     unsigned status);
+  /// An operator's word about a trial: on disk before it is said to the host or accepted here.
+  boost::asio::awaitable<HttpResponse> give_word(Route route, Word word);
   boost::asio::awaitable<HttpResponse> list_commands(Route route);
   boost::asio::awaitable<HttpResponse> list_events(Route route);
   // api_history.cpp
@@ -71,10 +75,10 @@ class Api {
   HttpResponse show_forward(const Route& route) const;
   boost::asio::awaitable<HttpResponse> revoke(Route route, std::string body);
   boost::asio::awaitable<HttpResponse> restore(Route route);
-  HttpResponse renew(const Route& route);
+  boost::asio::awaitable<HttpResponse> renew(Route route);
   HttpResponse goaway(std::string_view body);
   boost::asio::awaitable<HttpResponse> list_certificates(Route route);
-  boost::asio::awaitable<HttpResponse> list_hosts();
+  boost::asio::awaitable<HttpResponse> list_hosts(Route route);
   std::string metrics() const;
 
   boost::asio::io_context& io_;

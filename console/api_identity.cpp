@@ -11,16 +11,19 @@ namespace edge::console {
 namespace json = boost::json;
 namespace asio = boost::asio;
 
-/// The order is out, not done: the host's event `identity.renewed` says when it is.
-HttpResponse Api::renew(const Route& route) {
+/// The order is out, not done: `renewal` of the host says what came of it.
+asio::awaitable<HttpResponse> Api::renew(Route route) {
   Host* host = fleet_.find(route.host);
+  const auto row = host->row_with_order();
+  if (!row) { co_return response_of(Problem{.status = 409, .detail = row.error().what}); }
+  auto put = [row = *row](ConsoleDb& db) { return db.put_renewal(row); };
+  const auto stored = co_await db_.call(std::move(put));
+  if (!stored) { co_return db_problem(stored.error()); }
+  host->order_renewal(*row->renewal);
   HttpResponse out;
-  if (const auto ordered = host->order_renewal(); !ordered) {
-    return response_of(Problem{.status = 409, .detail = ordered.error().what});
-  }
   out.status = 202;
   out.body = json::serialize(host->summary());
-  return out;
+  co_return out;
 }
 
 /// Said, not done: a host keeps each connection until it has the next one.

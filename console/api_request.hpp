@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,7 +59,10 @@ struct Route {
   std::int64_t revision = -1;
   std::int64_t after = -1;  ///< ?after=N; -1: not given.
   unsigned limit = 500;     ///< ?limit=1..1000
-  unsigned wait_s = 0;      ///< ?wait=0..300
+  /// Of the list of hosts, where `limit` and `after` are these: all unless they are given.
+  unsigned hosts_max = std::numeric_limits<unsigned>::max();
+  std::string after_host;  ///< May be none that there is.
+  unsigned wait_s = 0;     ///< ?wait=0..300
 };
 /// Errors: 404 unknown path, 405 wrong method, 400 bad parameter.
 std::expected<Route, Problem> route(std::string_view method, std::string_view target);

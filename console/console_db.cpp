@@ -43,6 +43,14 @@ constexpr const char* kMigrations[] = {
      " install_id TEXT NOT NULL, revision INTEGER NOT NULL, model TEXT NOT NULL,"
      " time INTEGER NOT NULL);"
      "CREATE INDEX former_host ON former(host,seq);"),
+    // 7
+    ("ALTER TABLE commands ADD COLUMN word TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE hosts ADD COLUMN renewal TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE hosts ADD COLUMN renewal_ordered INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE hosts ADD COLUMN renewal_ended INTEGER;"
+     "ALTER TABLE hosts ADD COLUMN renewal_said TEXT NOT NULL DEFAULT '';"
+     // No column of hosts: events may be there before their host's row is.
+     "CREATE TABLE event_lines(host TEXT PRIMARY KEY, line TEXT NOT NULL) WITHOUT ROWID;"),
 };
 
 /// Of no schema: a program of before reads a file that has them, and keeps them up to date. What
@@ -67,11 +75,14 @@ constexpr std::string_view kPruneOwn =
     " ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
 constexpr std::string_view kPrune[] = {kPruneCommands, kPruneEvents, kPruneOwn};
 
+/// Of PROTOCOL.md, channel 2.
+constexpr std::string_view kDroppedMarker = "events.dropped";
+
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
 
 constexpr std::string_view kCommand =
-    "SELECT seq,host,id,message,state,result,queued,finished FROM commands ";
+    "SELECT seq,host,id,message,state,result,queued,finished,word FROM commands ";
 CommandRow to_command(Query& row) {
   CommandRow out;
   out.seq = row.integer(0);
@@ -82,6 +93,7 @@ CommandRow to_command(Query& row) {
   out.result = row.text(5);
   out.queued = from_ms(row.integer(6));
   if (!row.is_null(7)) { out.finished = from_ms(row.integer(7)); }
+  out.word = parse_word(row.text(8));
   return out;
 }
 
@@ -111,6 +123,14 @@ HostRow to_host(Query& row) {
   out.top_revision = row.integer(10);
   if (!row.is_null(11)) {
     out.revoked = Revocation{.time = from_ms(row.integer(11)), .reason = row.text(12)};
+  }
+  out.event_line = parse_event_line(row.text(13));
+  if (const auto state = parse_renewal_state(row.text(14))) {
+    out.renewal = RenewalOrder{.state = *state,
+                               .ordered = from_ms(row.integer(15)),
+                               .ended = std::nullopt,
+                               .said = row.text(17)};
+    if (!row.is_null(16)) { out.renewal->ended = from_ms(row.integer(16)); }
   }
   return out;
 }
@@ -160,24 +180,53 @@ Result<std::vector<HostRow>> ConsoleDb::hosts() {
   EDGE_ASSIGN(Query rows,
               database_.query("SELECT id,install_id,event_base,boot_id,software,first_seen,changed,"
                               "snapshot,snapshot_time,(SELECT coalesce(max(n),0) FROM events"
-                              " WHERE host=hosts.id),top_revision,revoked,revoked_reason FROM hosts"
+                              " WHERE host=hosts.id),top_revision,revoked,revoked_reason,"
+                              "coalesce((SELECT line FROM event_lines WHERE host=hosts.id),''),"
+                              "renewal,renewal_ordered,renewal_ended,renewal_said FROM hosts"
                               " ORDER BY id"));
   return all_rows(std::move(rows), to_host);
 }
 
 Result<void> ConsoleDb::put_host(const HostRow& host) {
-  EDGE_ASSIGN(
-      Query row,
-      database_.query("INSERT INTO hosts(id,install_id,event_base,boot_id,software,first_seen,"
-                      "changed,top_revision) VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(id)"
-                      " DO UPDATE SET"
-                      " install_id=excluded.install_id,event_base=excluded.event_base,"
-                      "boot_id=excluded.boot_id,software=excluded.software,"
-                      "changed=excluded.changed,top_revision=excluded.top_revision"));
-  return row
-      .bind(host.id, host.install_id, host.event_base, host.boot_id, host.software,
-            to_ms(host.first_seen), to_ms(host.changed), host.top_revision)
-      .run();
+  return database_.transaction([&]() -> Result<void> {
+    EDGE_TRY(end_confirms_of_former(host));
+    EDGE_ASSIGN(
+        Query row,
+        database_.query("INSERT INTO hosts(id,install_id,event_base,boot_id,software,first_seen,"
+                        "changed,top_revision) VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(id)"
+                        " DO UPDATE SET"
+                        " install_id=excluded.install_id,event_base=excluded.event_base,"
+                        "boot_id=excluded.boot_id,software=excluded.software,"
+                        "changed=excluded.changed,top_revision=excluded.top_revision"));
+    return row
+        .bind(host.id, host.install_id, host.event_base, host.boot_id, host.software,
+              to_ms(host.first_seen), to_ms(host.changed), host.top_revision)
+        .run();
+  });
+}
+
+/// They were for trials that only the installation of before knows.
+Result<void> ConsoleDb::end_confirms_of_former(const HostRow& host) {
+  {
+    EDGE_ASSIGN(Query row, database_.query("SELECT install_id FROM hosts WHERE id=?1"));
+    EDGE_ASSIGN(const bool found, row.bind(host.id).step());
+    if (!found || row.text(0) == host.install_id) { return {}; }
+  }
+  EDGE_ASSIGN(Query end, database_.query("UPDATE commands SET word='' WHERE host=?1"
+                                         " AND word='confirm' AND finished IS NULL"));
+  return end.bind(host.id).run();
+}
+
+Result<void> ConsoleDb::put_renewal(const HostRow& host) {
+  return database_.transaction([&]() -> Result<void> {
+    EDGE_TRY(put_host(host));
+    EDGE_ASSIGN(Query row, database_.query("UPDATE hosts SET renewal=?2,renewal_ordered=?3,"
+                                           "renewal_ended=?4,renewal_said=?5 WHERE id=?1"));
+    const RenewalOrder& order = *host.renewal;
+    std::optional<std::int64_t> ended;
+    if (order.ended) { ended = to_ms(*order.ended); }
+    return row.bind(host.id, to_string(order.state), to_ms(order.ordered), ended, order.said).run();
+  });
 }
 
 Result<void> ConsoleDb::put_revocation(const HostRow& host) {
@@ -198,6 +247,14 @@ Result<void> ConsoleDb::put_snapshot(std::string_view host, std::string_view jso
   EDGE_ASSIGN(Query row,
               database_.query("UPDATE hosts SET snapshot=?2,snapshot_time=?3 WHERE id=?1"));
   return row.bind(host, json, to_ms(now)).run();
+}
+
+Result<bool> ConsoleDb::put_word(std::string_view host, std::string_view id, Word word) {
+  EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET word=?3 WHERE host=?1 AND id=?2"
+                                         " AND finished IS NULL AND (?3='abort' OR"
+                                         " word<>'abort')"));
+  EDGE_TRY(row.bind(host, id, to_string(word)).run());
+  return database_.changes() > 0;
 }
 
 Result<std::optional<CommandRow>> ConsoleDb::command(std::string_view host, std::string_view id) {
@@ -278,21 +335,67 @@ Result<RecentCommands> ConsoleDb::recent_commands(std::string_view host, std::si
   }
 }
 
-Result<std::int64_t> ConsoleDb::add_events(std::span<const EventRow> events) {
-  auto added = database_.transaction([&]() -> Result<std::int64_t> {
-    for (const EventRow& event : events) {
-      EDGE_ASSIGN(Query row,
-                  database_.query("INSERT OR IGNORE INTO events(host,n,time,time_text,kind,data)"
-                                  " VALUES(?1,?2,?3,?4,?5,?6)"));
-      EDGE_TRY(
-          row.bind(event.host, event.n, to_ms(event.time), event.time_text, event.kind, event.data)
-              .run());
+Result<EventsAdded> ConsoleDb::add_events(std::span<const EventRow> events, WallTime now) {
+  auto added = database_.transaction([&]() -> Result<EventsAdded> {
+    EventsAdded out;
+    if (!events.empty()) {
+      const std::string& host = events.front().host;
+      EDGE_ASSIGN(out.last, last_event(host));
+      EDGE_ASSIGN(out.line, event_line(host));
+      for (const EventRow& event : events) { EDGE_TRY(add_event(event, now, out)); }
+      if (out.put_back > 0) { EDGE_TRY(put_event_line(host, out.line)); }
+      if (out.stored > 0) { EDGE_TRY(count_events(events)); }
     }
-    if (!events.empty()) { EDGE_TRY(count_events(events)); }
-    return last_seq();
+    EDGE_ASSIGN(out.seq, last_seq());
+    return out;
   });
   settle_pruned(added ? End::kept : End::taken_back);
   return added;
+}
+
+/// A host sends its events in order: one that is not above the highest came before, or its number
+/// is given again; also where what had it was pruned, for a host repeats only what it sent last. A
+/// marker for events that the host gave up takes the number of one of them, which may be here.
+Result<void> ConsoleDb::add_event(const EventRow& event, WallTime now, EventsAdded& out) {
+  std::int64_t n = out.line.n_of(event.n);
+  if (n <= out.last) {
+    EDGE_ASSIGN(const bool known, has_event(event, n));
+    if (known || event.kind == kDroppedMarker) { return {}; }
+    out.line.branch(event.n, out.last, now);
+    ++out.put_back;
+    n = out.last + 1;
+  }
+  if (n - out.last >= event_hole_end) {
+    ++out.refused;
+    return {};
+  }
+  EDGE_ASSIGN(Query row, database_.query("INSERT INTO events(host,n,time,time_text,kind,data)"
+                                         " VALUES(?1,?2,?3,?4,?5,?6)"));
+  EDGE_TRY(
+      row.bind(event.host, n, to_ms(event.time), event.time_text, event.kind, event.data).run());
+  out.last = n;
+  ++out.stored;
+  return {};
+}
+
+Result<bool> ConsoleDb::has_event(const EventRow& event, std::int64_t n) {
+  EDGE_ASSIGN(Query row,
+              database_.query("SELECT time_text,kind,data FROM events WHERE host=?1 AND n=?2"));
+  EDGE_ASSIGN(const bool found, row.bind(event.host, n).step());
+  return found && row.text(0) == event.time_text && row.text(1) == event.kind &&
+         same_json(row.text(2), event.data);
+}
+
+Result<EventLine> ConsoleDb::event_line(std::string_view host) {
+  EDGE_ASSIGN(Query row, database_.query("SELECT line FROM event_lines WHERE host=?1"));
+  EDGE_ASSIGN(const bool found, row.bind(host).step());
+  return found ? parse_event_line(row.text(0)) : EventLine{};
+}
+
+Result<void> ConsoleDb::put_event_line(std::string_view host, const EventLine& line) {
+  EDGE_ASSIGN(Query row,
+              database_.query("INSERT OR REPLACE INTO event_lines(host,line) VALUES(?1,?2)"));
+  return row.bind(host, to_text(line)).run();
 }
 
 /// One that says much at once does not have the disk until the next prune().

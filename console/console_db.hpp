@@ -39,6 +39,16 @@ struct EventList {
   bool more = false;  ///< Newer ones were left out.
 };
 
+/// What became of the events of one host.
+struct EventsAdded {
+  std::int64_t seq = 0;       ///< The newest of all hosts.
+  std::int64_t last = 0;      ///< The highest n of this one.
+  std::int64_t stored = 0;    ///< How many are new; the others were there.
+  std::int64_t refused = 0;   ///< Numbers that are too far above the highest.
+  std::int64_t put_back = 0;  ///< How often it showed that the host's store was put back.
+  EventLine line;             ///< As it is now.
+};
+
 /// What one turn of prune() did.
 struct Pruned {
   std::int64_t dropped = 0;  ///< Rows.
@@ -64,14 +74,21 @@ struct DbLimits {
 /// Errors: as store::sqlite_error.
 class ConsoleDb {
  public:
+  /// So far above the highest one no event's number may be. A host that was away for long pruned
+  /// what it had; nobody has so many.
+  static constexpr std::int64_t event_hole_end = std::int64_t{1} << 32;
+
   static Result<ConsoleDb> open(const std::string& path, DbLimits limits = {});
   const store::OpenOutcome& opened() const { return outcome_; }
 
   Result<std::vector<HostRow>> hosts();
-  /// Writes all columns but the snapshot and the revocation.
+  /// Writes all but the snapshot, the revocation, the order of a renewal and the line of its
+  /// events. Another `install_id` than before ends the confirms of its trials.
   Result<void> put_host(const HostRow& host);
   /// Writes `host.revoked`, and the host where it is not known yet.
   Result<void> put_revocation(const HostRow& host);
+  /// Writes `host.renewal`, and the host where it is not known yet. Pre: there is an order.
+  Result<void> put_renewal(const HostRow& host);
   Result<void> put_snapshot(std::string_view host, std::string_view json, WallTime now);
 
   /// Two commands are the same when their messages are equal as JSON.
@@ -81,14 +98,20 @@ class ConsoleDb {
   /// added. Returns the row as it is then.
   Result<CommandRow> finish_command(std::string_view host, std::string_view id, CommandState state,
                                     std::string_view result, WallTime now);
+  /// Writes the operator's word about a command that is not finished. False: there is none such, or
+  /// it was aborted: that stands.
+  Result<bool> put_word(std::string_view host, std::string_view id, Word word);
   Result<std::optional<CommandRow>> command(std::string_view host, std::string_view id);
   /// In order of arrival, over all hosts.
   Result<std::vector<CommandRow>> unfinished();
   /// At most `limit`, and of recent_bytes_max together.
   Result<RecentCommands> recent_commands(std::string_view host, std::size_t limit);
 
-  /// All of one host. Known numbers are skipped. Returns the seq of the newest event of all hosts.
-  Result<std::int64_t> add_events(std::span<const EventRow> events);
+  /// All of one host, as it counts them. An event that is there under its number is skipped. Where
+  /// another one is there, or none below the highest, the host's store was put back to an older
+  /// state: from this number on they follow the highest n. `now`: when that was noticed. One that
+  /// is event_hole_end above the highest is left out.
+  Result<EventsAdded> add_events(std::span<const EventRow> events, WallTime now = {});
   /// At most `limit`, and of recent_bytes_max together.
   Result<EventList> events_of(std::string_view host, std::int64_t after, std::size_t limit);
   Result<std::vector<EventRow>> events_since(std::int64_t seq, std::size_t limit);
@@ -137,6 +160,11 @@ class ConsoleDb {
     std::int64_t events = 0;
     std::int64_t bytes = 0;
   };
+  Result<void> add_event(const EventRow& event, WallTime now, EventsAdded& out);
+  Result<bool> has_event(const EventRow& event, std::int64_t n);
+  Result<EventLine> event_line(std::string_view host);
+  Result<void> put_event_line(std::string_view host, const EventLine& line);
+  Result<void> end_confirms_of_former(const HostRow& host);
   Result<void> count_events(std::span<const EventRow> events);
   Result<void> prune_commands(Pruned& out);
   void settle_pruned(End end);

@@ -30,6 +30,8 @@ class Fleet {
   const std::map<std::string, std::unique_ptr<Host>, std::less<>>& hosts() const { return hosts_; }
   const FleetCounters& counters() const { return counters_; }
   const Doorstep& doorstep() const { return doorstep_; }
+  /// For the metrics: a door turned somebody away before there was a connection.
+  void handshake_refused() { ++counters_.handshakes_refused; }
   /// Connections of hosts, those included that are being closed.
   std::size_t connection_count() const;
   const FleetPace& pace() const { return pace_; }

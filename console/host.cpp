@@ -67,7 +67,7 @@ Host::Host(boost::asio::io_context& io, DbWorker& db, Feed& feed, FleetCounters&
       row_(std::move(row)),
       session_(session_options(row_.id, options), Random(seed)),
       timer_(io),
-      event_seen_(row_.last_event),
+      event_seen_(row_.event_line.number_of(row_.last_event)),
       event_stored_(row_.last_event),
       retry_timer_(io),
       lines_(row_.id, log_lines_burst, std::chrono::seconds(1)),
@@ -214,8 +214,9 @@ void Host::run(tunnel::Action action) {
     if (streams_) { streams_->start(peer_streams_, started->session); }
     forget_replies();  // The host says again what it was not told.
     if (row_.top_revision > 0) { say(known_message(row_.top_revision)); }
-    if (signer_) { say(signer_offer(false)); }
+    if (signer_) { say(signer_offer(order_stands())); }
     event_ack_due_ = 0;
+    for (WaitingEvent& waiting : events_waiting_) { waiting.said = false; }
     parts_.reset();
     events_overflow_ = false;
     unsent_.clear();

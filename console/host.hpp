@@ -68,13 +68,23 @@ struct FleetCounters {
   std::uint64_t db_failures = 0;
   std::uint64_t identities_signed = 0;
   std::uint64_t versions_refused = 0;
+  std::uint64_t stores_put_back = 0;     ///< Of hosts, to an older state.
+  std::uint64_t handshakes_refused = 0;  ///< Failed, or not admitted.
   /// No count since the start: of the commands that are on their way now, to hosts that are served.
   std::size_t pending_bytes = 0;
 };
 
+/// What this Console keeps in memory of one host, or of all, until the disk or the host has it.
+struct HeldBytes {
+  std::size_t commands = 0;  ///< Without a stored result, those of revoked hosts too.
+  std::size_t events = 0;    ///< Not yet on disk.
+  std::size_t results = 0;   ///< Not yet on disk.
+  std::size_t answers = 0;   ///< To hosts, not yet sent.
+};
+
 /// What makes nothing get lost: a command is on disk before it is queued here, a result before it
-/// is acknowledged, events before they are. A new session sends every unfinished command again, in
-/// order.
+/// is acknowledged, events before they are, an operator's word before it is accepted. A new session
+/// sends every unfinished command again, in order.
 ///
 /// Time: one steady timer for the session, one to try the database again.
 /// Threads: the io_context's.
@@ -92,6 +102,7 @@ class Host final : public ConnectionOwner {
   static constexpr std::size_t own_result_bytes_max = 64UZ << 10;
   static constexpr std::uint32_t own_results_burst = 256;  ///< Then one a second.
   static constexpr std::uint32_t renewals_burst = 30;
+  static constexpr std::chrono::hours order_said_for{1};
   /// Of frames that are not complete, over all paths: one large result, and another on its way.
   static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
   static constexpr std::uint32_t log_lines_burst = 100;  ///< Then one a second.
@@ -133,16 +144,27 @@ class Host final : public ConnectionOwner {
   /// The timer is cancelled when the command is final. False: it is not on its way.
   bool notify_final(std::string_view command_id,
                     const std::shared_ptr<boost::asio::steady_timer>& timer);
-  /// Tells the host that the Console confirms the command's effect, again in each new session until
-  /// its result is there. Errors: conflict (no trial that waits for it), no_space.
-  Result<void> confirm(std::string_view command_id);
-  /// Tells the host to end the trial of this command now, again in each new session as above; it is
-  /// never confirmed from then on, nor by what waits here. One that was never sent ends as refused.
-  /// Errors: conflict (the host does not have it, and it may be on its way), no_space.
-  Result<void> abort(std::string_view command_id);
-  /// Tells the host to renew its certificate now. Errors: unsupported (no signer), transient
-  /// (offline).
-  Result<void> order_renewal();
+  /// What became of an operator's word.
+  enum class Taken : std::uint8_t {
+    to_keep,  ///< It is to be put on disk, and then settled.
+    ended,    ///< An abort of a command that was never sent: that ends as refused, no word is kept.
+  };
+  /// An operator's word about the trial of a command. Nothing is said before it is on disk; from
+  /// an abort on nothing is confirmed either. Errors: conflict (no trial waits for a confirm; the
+  /// host does not have what is to be aborted, and it may be on its way; it was aborted), no_space.
+  Result<Taken> take_word(std::string_view command_id, Word word);
+  /// Of a word that was to be kept, with what ConsoleDb::put_word() said: the host is told now, and
+  /// again in each new session until the result is there. Errors: conflict (a confirm; meanwhile it
+  /// was aborted, or another installation came).
+  Result<void> settle_word(std::string_view command_id, Word word, const Result<bool>& kept);
+
+  // host_identity.cpp
+  /// What ConsoleDb::put_renewal() needs on disk before order_renewal(). Errors: unsupported (no
+  /// signer), transient (offline).
+  Result<HostRow> row_with_order() const;
+  /// Tells the host to renew its certificate now, and again in each new session within
+  /// order_said_for until it says what came of it. Pre: the order is on disk.
+  void order_renewal(const RenewalOrder& order);
 
   // host_history.cpp
   static constexpr std::size_t questions_max = 64;
@@ -179,6 +201,12 @@ class Host final : public ConnectionOwner {
   std::size_t held_bytes() const {
     return events_waiting_bytes_ + results_storing_bytes_ + replies_bytes_;
   }
+  HeldBytes held() const {
+    return {.commands = pending_bytes_,
+            .events = events_waiting_bytes_,
+            .results = results_storing_bytes_,
+            .answers = replies_bytes_};
+  }
 
   /// GOAWAY with a spread, then closes everything.
   void stop(const tunnel::Goaway& goaway);
@@ -192,16 +220,18 @@ class Host final : public ConnectionOwner {
   void on_partial(Connection& connection) override;
 
  private:
-  /// An operator's, about a command on its way. Accepted is not yet heard: a session may end.
-  enum class Word : std::uint8_t { none, confirm, abort };
   struct Pending {
     CommandRow row;
     bool finishing = false;   ///< Its result is on the way to the disk.
     bool untaken = false;     ///< Its result came while too many were: asked for again.
-    Word word = Word::none;   ///< In memory only.
+    unsigned aborting = 0;    ///< Aborts on their way to the disk: nothing is confirmed.
     bool abort_said = false;  ///< In the present session.
     Sent sent = Sent::perhaps;
     std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
+  };
+  struct WaitingEvent {
+    EventRow row;      ///< As the host counts it.
+    bool said = true;  ///< In the present session: an acknowledgement is due when it is on disk.
   };
   struct Failure {
     std::string cause;
@@ -212,6 +242,8 @@ class Host final : public ConnectionOwner {
   boost::json::array paths(const boost::json::object& snapshot) const;
   double loss_percent(PathId path) const;
   boost::json::object summary(const boost::json::object& snapshot) const;
+  boost::json::value put_back_json() const;
+  boost::json::value renewal_json() const;
 
   // host.cpp: the session
   void pump();
@@ -228,13 +260,17 @@ class Host final : public ConnectionOwner {
 
   // host_identity.cpp
   std::string signer_offer(bool now) const;
+  bool order_stands() const;
   void on_renew(const boost::json::object& message);
+  void heard_of_renewal(const EventRow& event);
+  void store_renewal();
   boost::json::value shown_certificate() const;
 
   // host_commands.cpp
   Pending* pending_of(std::string_view command_id);
   void hold(std::size_t message_bytes);
   void let_go(std::size_t message_bytes);
+  static Result<void> may_say(const Pending& pending, Word word);
   void say_word(Pending& pending, CommandState heard);
   void withdraw(Pending& pending);
   void forget_trials();
@@ -248,6 +284,7 @@ class Host final : public ConnectionOwner {
   void store_result(const std::string& command_id, CommandState state, const std::string& text);
   void result_stored(const CommandRow& row);
   void ask_for_untaken();
+  bool takes(std::size_t message_bytes) const;
   bool say(std::string message);
   void take_back(std::string_view message);
   void forget_replies();
@@ -259,7 +296,10 @@ class Host final : public ConnectionOwner {
   boost::json::object snapshot_object() const;
   void store_snapshot();
   void keep_former_model();
+  WaitingEvent* waiting_as(const EventRow& event);
   void flush_events();
+  void events_stored(const EventsAdded& added, std::size_t count);
+  void store_was_put_back(const EventsAdded& added);
   void flush_outgoing();
   void set_state(Pending& pending, CommandState state);
   void complain(const std::string& what);
@@ -310,12 +350,12 @@ class Host final : public ConnectionOwner {
   std::size_t untaken_ = 0;                ///< How many of pending_ are.
   Throttle own_results_{own_results_burst, std::chrono::seconds(1)};
 
-  Fifo<EventRow> events_waiting_;
+  Fifo<WaitingEvent> events_waiting_;
   std::size_t events_waiting_bytes_ = 0;
   bool events_storing_ = false;
-  bool events_overflow_ = false;  ///< Some were not taken: none is until the next session.
-  std::int64_t event_seen_ = 0;   ///< Highest n taken, on disk or waiting.
-  std::int64_t event_stored_ = 0;
+  bool events_overflow_ = false;    ///< Some were not taken: none is until the next session.
+  std::int64_t event_seen_ = 0;     ///< Highest one taken, as the host counts, on disk or waiting.
+  std::int64_t event_stored_ = 0;   ///< Highest n on disk.
   std::int64_t event_ack_due_ = 0;  ///< In the host's own numbers; 0: none.
 
   std::unique_ptr<HostStreams> streams_;             ///< None for the many hosts without a forward.
@@ -340,6 +380,8 @@ class Host final : public ConnectionOwner {
   std::chrono::seconds renewal_spread_;
   /// A signature costs, and so does its record.
   Throttle renewals_{renewals_burst, std::chrono::seconds(2)};
+  bool renewal_storing_ = false;  ///< What came of an order is on the way to the disk...
+  bool renewal_dirty_ = false;    ///< ... and has changed since, or was not taken.
   Throttle complaints_{5, std::chrono::seconds(10)};  ///< About what it says: it fills no log.
 };
 

@@ -102,45 +102,62 @@ bool Host::notify_final(std::string_view command_id,
   return true;
 }
 
-Result<void> Host::confirm(std::string_view command_id) {
-  Pending* pending = pending_of(command_id);
-  if (pending == nullptr) { return not_on_its_way(command_id); }
-  if (pending->row.state != CommandState::confirming) {
-    return fail(Errc::conflict, fmt::format("command {} is {}: only one that is confirming can be "
-                                            "confirmed",
-                                            command_id, to_string(pending->row.state)));
-  }
-  if (pending->word == Word::abort) {
-    return fail(Errc::conflict,
-                fmt::format("command {} was aborted: its end is on the way", command_id));
-  }
-  if (!say(about("confirm", command_id))) {
-    return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
-  }
-  pending->word = Word::confirm;
-  pump();
-  return {};
-}
-
-Result<void> Host::abort(std::string_view command_id) {
-  Pending* pending = pending_of(command_id);
-  if (pending == nullptr) { return not_on_its_way(command_id); }
-  if (pending->row.state == CommandState::queued && pending->sent == Sent::never) {
-    withdraw(*pending);
-    return {};
-  }
-  if (pending->row.state < CommandState::stored) {
+Result<void> Host::may_say(const Pending& pending, Word word) {
+  const CommandRow& row = pending.row;
+  if (word == Word::abort) {
+    if (row.state >= CommandState::stored || row.word == word) { return {}; }
     return fail(Errc::conflict,
                 fmt::format("command {} is {}: only one that the host has, or that was never sent "
                             "to it, can be ended",
-                            command_id, to_string(pending->row.state)));
+                            row.id, to_string(row.state)));
   }
-  if (!say(about("abort", command_id))) {
+  if (row.state != CommandState::confirming) {
+    return fail(Errc::conflict, fmt::format("command {} is {}: only one that is confirming can be "
+                                            "confirmed",
+                                            row.id, to_string(row.state)));
+  }
+  if (row.word == Word::abort || pending.aborting > 0) {
+    return fail(Errc::conflict,
+                fmt::format("command {} was aborted: its end is on the way", row.id));
+  }
+  return {};
+}
+
+Result<Host::Taken> Host::take_word(std::string_view command_id, Word word) {
+  Pending* pending = pending_of(command_id);
+  if (pending == nullptr) { return not_on_its_way(command_id); }
+  const bool unsent = pending->row.state == CommandState::queued && pending->sent == Sent::never;
+  if (word == Word::abort && unsent) {
+    withdraw(*pending);
+    return Taken::ended;
+  }
+  EDGE_TRY(may_say(*pending, word));
+  if (!takes(about(to_string(word), command_id).size())) {
     return fail(Errc::no_space, fmt::format("host {} does not read what it is told", row_.id));
   }
-  take_back(about("confirm", command_id));
-  pending->word = Word::abort;
-  pending->abort_said = true;
+  if (word == Word::abort) { ++pending->aborting; }
+  return Taken::to_keep;
+}
+
+Result<void> Host::settle_word(std::string_view command_id, Word word, const Result<bool>& kept) {
+  Pending* pending = pending_of(command_id);
+  if (pending == nullptr) { return {}; }  // It has ended meanwhile.
+  const bool on_disk = kept.value_or(false);
+  if (word == Word::abort) {
+    --pending->aborting;
+    const bool unanswered = !on_disk && pending->row.state == CommandState::confirming;
+    if (unanswered) { say_word(*pending, CommandState::confirming); }
+  } else {
+    EDGE_TRY(may_say(*pending, word));
+  }
+  if (!on_disk) { return {}; }
+  pending->row.word = word;
+  if (word == Word::abort) { take_back(about(to_string(Word::confirm), command_id)); }
+  // Else the host will say that it stored it: this Console was restarted, or the host reinstalled.
+  if (pending->row.state >= CommandState::stored) {
+    const bool said = say(about(to_string(word), command_id));
+    if (word == Word::abort) { pending->abort_said = said; }
+  }
   pump();
   return {};
 }
@@ -162,21 +179,23 @@ void Host::withdraw(Pending& pending) {
 /// time: a host repeats it as long as it lacks the answer.
 void Host::say_word(Pending& pending, CommandState heard) {
   const bool trial = heard == CommandState::confirming;
-  if (pending.word == Word::abort) {
+  const Word word = pending.row.word;
+  if (word == Word::abort) {
     if (!trial && pending.abort_said) { return; }
-    pending.abort_said = say(about("abort", pending.row.id));
-  } else if (trial && (pending.word == Word::confirm || !says_manual(pending.row.message))) {
-    say(about("confirm", pending.row.id));
+    pending.abort_said = say(about(to_string(word), pending.row.id));
+  } else if (trial && pending.aborting == 0 &&
+             (word == Word::confirm || !says_manual(pending.row.message))) {
+    say(about(to_string(Word::confirm), pending.row.id));
   }
   pump();
 }
 
 /// Another installation has none of the trials, and is sent all commands: what it makes of them
-/// nobody has seen yet.
+/// nobody has seen yet. On disk the confirms end with its install_id (ConsoleDb::put_host()).
 void Host::forget_trials() {
   for (auto& [seq, pending] : pending_) {
     if (pending.finishing) { continue; }
-    if (pending.word == Word::confirm) { pending.word = Word::none; }
+    if (pending.row.word == Word::confirm) { pending.row.word = Word::none; }
     if (pending.row.state != CommandState::queued) { set_state(pending, CommandState::queued); }
   }
 }

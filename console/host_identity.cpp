@@ -7,25 +7,105 @@
 
 #include "console/clock.hpp"
 #include "console/host.hpp"
+#include "tunnel/core/http_answer.hpp"
 #include "tunnel/core/identity_messages.hpp"
 
 namespace edge::console {
 
 namespace json = boost::json;
 
+namespace {
+constexpr std::size_t kRenewalSaidMax = 300;
+}  // namespace
+
 std::string Host::signer_offer(bool now) const {
   return tunnel::encode(tunnel::SignerOffer{
       .generation = signer_->generation(), .spread = renewal_spread_, .now = now});
 }
 
-Result<void> Host::order_renewal() {
+Result<HostRow> Host::row_with_order() const {
   if (!signer_) {
     return fail(Errc::unsupported, "no signer configured: [signer] in console.toml");
   }
   if (!online_) { return fail(Errc::transient, fmt::format("host {} is offline", row_.id)); }
+  HostRow row = row_;
+  row.renewal = RenewalOrder{
+      .state = RenewalOrder::State::sent, .ordered = wall_now(), .ended = std::nullopt, .said = {}};
+  return row;
+}
+
+void Host::order_renewal(const RenewalOrder& order) {
+  row_.renewal = order;
+  store_renewal();  // What came of the one before may have gone to the disk behind this one.
   say(signer_offer(true));
   pump();
-  return {};
+  announce();
+}
+
+/// Said again: a session may have ended before the host heard it. Not for ever: one that renews and
+/// does not say so would do it in each session.
+bool Host::order_stands() const {
+  return row_.renewal && row_.renewal->state == RenewalOrder::State::sent &&
+         wall_now() - row_.renewal->ordered < order_said_for;
+}
+
+/// Of each renewal a host has an event, who ever wanted it: after an order the next one tells. One
+/// that failed is tried again by the host itself.
+void Host::heard_of_renewal(const EventRow& event) {
+  const bool renewed = event.kind == "identity.renewed";
+  if (!renewed && event.kind != "identity.not_renewed") { return; }
+  if (!row_.renewal || row_.renewal->state == RenewalOrder::State::done) { return; }
+  boost::system::error_code ec;
+  const json::value data = json::parse(event.data, ec);
+  const auto text = [&](std::string_view key) {
+    const json::object* said = ec ? nullptr : data.if_object();
+    const json::value* found = said == nullptr ? nullptr : said->if_contains(key);
+    const bool is_text = found != nullptr && found->is_string();
+    return is_text ? std::string(found->get_string()) : std::string("?");
+  };
+  RenewalOrder& order = *row_.renewal;
+  order.state = renewed ? RenewalOrder::State::done : RenewalOrder::State::refused;
+  order.ended = wall_now();
+  order.said = tunnel::printable_ascii(
+      renewed ? text("serial") : fmt::format("{}: {}", text("step"), text("reason")),
+      kRenewalSaidMax);
+  lines_.say(spdlog::level::info, "identity.order host={} state={} said=\"{}\"", row_.id,
+             to_string(order.state), order.said);
+  store_renewal();
+  announce();
+}
+
+/// One write at a time: the host decides how often there is something to write.
+void Host::store_renewal() {
+  renewal_dirty_ = true;
+  if (renewal_storing_) { return; }
+  renewal_storing_ = true;
+  renewal_dirty_ = false;
+  db_.run([row = row_](ConsoleDb& db) { return db.put_renewal(row); },
+          [this](const Result<void>& stored) {
+            renewal_storing_ = false;
+            if (stored) {
+              if (renewal_dirty_) { store_renewal(); }
+              return;
+            }
+            ++counters_.db_failures;
+            renewal_dirty_ = true;
+            spdlog::error("identity.order_not_stored host={} reason=\"{}\": trying again in {} s",
+                          row_.id, stored.error().what, retry_period.count());
+            retry_later();
+          });
+}
+
+json::value Host::renewal_json() const {
+  if (!row_.renewal) { return nullptr; }
+  const RenewalOrder& order = *row_.renewal;
+  json::object out{{"state", to_string(order.state)},
+                   {"ordered", to_iso8601(order.ordered)},
+                   {"ended", nullptr}};
+  if (order.ended) { out["ended"] = to_iso8601(*order.ended); }
+  if (order.state == RenewalOrder::State::refused) { out["reason"] = order.said; }
+  if (order.state == RenewalOrder::State::done) { out["serial"] = order.said; }
+  return out;
 }
 
 void Host::on_renew(const json::object& message) {

@@ -21,10 +21,8 @@ constexpr std::size_t kComplaintBytesMax = 300;
 constexpr std::size_t kEventsPerWrite = 256;
 constexpr std::size_t kTimeBytesMax = 40;
 constexpr std::int64_t kNumberEnd = std::int64_t{1} << 53;  ///< PROTOCOL.md 4.
-/// A host that was away for long pruned what it had; nobody has so many.
-constexpr std::int64_t kEventHoleEnd = std::int64_t{1} << 32;
-/// Of all lives of a host together: with one more number the sum still fits.
-constexpr std::int64_t kEventBaseEnd = std::int64_t{1} << 62;
+/// Of all lives of a host together: two such and one more number are a number still.
+constexpr std::int64_t kEventBaseEnd = std::int64_t{1} << 61;
 
 std::string_view text_of(const json::object& message, std::string_view key) {
   const json::value* found = message.if_contains(key);
@@ -143,9 +141,13 @@ void Host::ask_for_untaken() {
   }
 }
 
+bool Host::takes(std::size_t message_bytes) const {
+  return replies_bytes_ == 0 || replies_bytes_ + message_bytes <= replies_bytes_max;
+}
+
 /// False: the host does not read. What it must know it is told in its next session.
 bool Host::say(std::string message) {
-  if (replies_bytes_ > 0 && replies_bytes_ + message.size() > replies_bytes_max) {
+  if (!takes(message.size())) {
     complain(fmt::format("it reads none of {} bytes of answers", replies_bytes_));
     return false;
   }
@@ -216,17 +218,10 @@ void Host::on_event(const json::object& message) {
     return complain(fmt::format("event n={} kind=\"{}\": expected n, kind and time", number,
                                 kind.substr(0, kKindBytesMax)));
   }
-  if (number >= kNumberEnd || row_.event_base >= kEventBaseEnd ||
-      number - (event_seen_ - row_.event_base) >= kEventHoleEnd) {
+  if (number >= kNumberEnd || std::max(row_.event_base, event_stored_) >= kEventBaseEnd ||
+      number - (event_seen_ - row_.event_base) >= ConsoleDb::event_hole_end) {
     return complain(fmt::format("event n={}: too far above the last, {}", number,
                                 event_seen_ - row_.event_base));
-  }
-  const std::int64_t n = row_.event_base + number;
-  if (n <= event_seen_) {
-    if (n <= event_stored_) {
-      event_ack_due_ = std::max(event_ack_due_, event_stored_ - row_.event_base);
-    }
-    return;
   }
   const json::value* data = message.if_contains("data");
   std::string data_text = data == nullptr ? "{}" : json::serialize(*data);
@@ -234,51 +229,91 @@ void Host::on_event(const json::object& message) {
     data_text = json::serialize(json::object{{"dropped_bytes", data_text.size()},
                                              {"at_most_are_kept", event_data_bytes_max}});
   }
-  if (events_overflow_ || events_waiting_.size() >= events_waiting_max ||
-      events_waiting_bytes_ + data_text.size() > events_waiting_bytes_max) {
+  EventRow event{.seq = 0,
+                 .host = row_.id,
+                 .n = row_.event_base + number,
+                 .time = *time,
+                 .time_text = std::string(text_of(message, "time")),
+                 .kind = std::string(kind),
+                 .data = std::move(data_text)};
+  if (events_overflow_) { return; }
+  const bool fresh = event.n > event_seen_;
+  if (WaitingEvent* same = fresh ? nullptr : waiting_as(event); same != nullptr) {
+    same->said = true;
+    return;
+  }
+  if (events_waiting_.size() >= events_waiting_max ||
+      events_waiting_bytes_ + event.data.size() > events_waiting_bytes_max) {
     events_overflow_ =
         true;  // Not acknowledged: the host has it and says it again in the next session.
     return;
   }
-  event_seen_ = n;
-  events_waiting_bytes_ += data_text.size();
-  events_waiting_.push_back({.seq = 0,
-                             .host = row_.id,
-                             .n = n,
-                             .time = *time,
-                             .time_text = std::string(text_of(message, "time")),
-                             .kind = std::string(kind),
-                             .data = std::move(data_text)});
+  if (fresh) { heard_of_renewal(event); }
+  event_seen_ = std::max(event_seen_, event.n);
+  events_waiting_bytes_ += event.data.size();
+  // Also one whose number was there: whether it is the same event the disk tells.
+  events_waiting_.push_back({.row = std::move(event), .said = true});
+}
+
+/// The same event, said before the disk had it.
+Host::WaitingEvent* Host::waiting_as(const EventRow& event) {
+  for (WaitingEvent& one : events_waiting_) {
+    const EventRow& row = one.row;
+    const bool same = row.n == event.n && row.time_text == event.time_text &&
+                      row.kind == event.kind && row.data == event.data;
+    if (same) { return &one; }
+  }
+  return nullptr;
 }
 
 void Host::flush_events() {
   if (events_storing_ || events_waiting_.empty() || retry_armed_) { return; }
   events_storing_ = true;
   const auto count = std::min(events_waiting_.size(), kEventsPerWrite);
-  std::vector<EventRow> batch(events_waiting_.begin(),
-                              events_waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-  const std::int64_t last = batch.back().n;
-  db_.run([batch = std::move(batch)](ConsoleDb& db) { return db.add_events(batch); },
-          [this, count, last](const Result<std::int64_t>& seq) {
+  std::vector<EventRow> batch;
+  batch.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) { batch.push_back(events_waiting_[i].row); }
+  db_.run([batch = std::move(batch),
+           now = wall_now()](ConsoleDb& db) { return db.add_events(batch, now); },
+          [this, count](const Result<EventsAdded>& added) {
             events_storing_ = false;
-            if (!seq) {
-              ++counters_.db_failures;
-              spdlog::error(
-                  "events.not_stored host={} count={} reason=\"{}\": trying again in {} s", row_.id,
-                  count, seq.error().what, retry_period.count());
-              return retry_later();
-            }
-            counters_.events_stored += count;
-            for (std::size_t i = 0; i < count; ++i) {
-              events_waiting_bytes_ -= events_waiting_[i].data.size();
-            }
-            events_waiting_.pop_front(count);
-            event_stored_ = last;
-            row_.last_event = last;
-            event_ack_due_ = std::max(event_ack_due_, last - row_.event_base);
-            feed_.events_stored(*seq);
-            pump();
+            if (added) { return events_stored(*added, count); }
+            ++counters_.db_failures;
+            spdlog::error("events.not_stored host={} count={} reason=\"{}\": trying again in {} s",
+                          row_.id, count, added.error().what, retry_period.count());
+            retry_later();
           });
+}
+
+/// Acknowledged is what was said in this session and no more: a host whose store was put back takes
+/// a higher number for an acknowledgement of other events.
+void Host::events_stored(const EventsAdded& added, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const WaitingEvent& one = events_waiting_[i];
+    events_waiting_bytes_ -= one.row.data.size();
+    if (one.said) { event_ack_due_ = std::max(event_ack_due_, one.row.n - row_.event_base); }
+  }
+  events_waiting_.pop_front(count);
+  counters_.events_stored += static_cast<std::uint64_t>(added.stored);
+  event_stored_ = added.last;
+  row_.last_event = added.last;
+  row_.event_line = added.line;
+  if (added.put_back > 0) { store_was_put_back(added); }
+  if (added.refused > 0) {
+    complain(fmt::format("{} events too far above the last, {}", added.refused, added.last));
+  }
+  feed_.events_stored(added.seq);
+  pump();
+}
+
+void Host::store_was_put_back(const EventsAdded& added) {
+  counters_.stores_put_back += static_cast<std::uint64_t>(added.put_back);
+  const EventLine::Branch& branch = added.line.branches().back();
+  lines_.say(spdlog::level::err,
+             "host.store_put_back host={} number={} n={}: another event had this number, its store "
+             "is older than what it told; its events are counted on",
+             row_.id, branch.from - row_.event_base, branch.from + branch.shift);
+  announce();
 }
 
 void Host::retry_later() {
@@ -290,6 +325,7 @@ void Host::retry_later() {
     retry_armed_ = false;
     if (ec) { return; }
     if (row_dirty_) { store_row(); }
+    if (renewal_dirty_) { store_renewal(); }
     for (const auto& result : std::exchange(results_to_retry_, {})) {
       results_storing_bytes_ -= result.text.size();
       store_result(result.command_id, result.state, result.text);

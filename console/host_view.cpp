@@ -116,6 +116,10 @@ json::object Host::summary(const json::object& snapshot) const {
                    {"last_event", event_stored_}};
   out["revision"] = revision_;
   out["certificate"] = shown_certificate();
+  if (const json::value order = renewal_json(); !order.is_null()) { out["renewal"] = order; }
+  if (const json::value put_back = put_back_json(); !put_back.is_null()) {
+    out["store_put_back"] = put_back;
+  }
   if (row_.revoked) {
     out["revoked"] =
         json::object{{"since", to_iso8601(row_.revoked->time)}, {"reason", row_.revoked->reason}};
@@ -129,6 +133,17 @@ json::object Host::summary(const json::object& snapshot) const {
         json::object{{"install_id", clone_->first}, {"time", to_iso8601(clone_->second)}};
   }
   return out;
+}
+
+/// Of this installation. `after`: the last event that it and the present store have in common.
+json::value Host::put_back_json() const {
+  const EventLine& line = row_.event_line;
+  if (line.branches().empty()) { return nullptr; }
+  const EventLine::Branch& last = line.branches().back();
+  if (last.from <= row_.event_base) { return nullptr; }
+  return json::object{{"time", to_iso8601(last.time)},
+                      {"after", line.n_of(last.from - 1)},
+                      {"n", last.from + last.shift}};
 }
 
 json::object Host::details() const {

@@ -18,6 +18,7 @@
 #include "console/api.hpp"
 #include "console/clock.hpp"
 #include "console/config.hpp"
+#include "console/handshake_shares.hpp"
 #include "console/http_server.hpp"
 #include "console/signer.hpp"
 #include "tunnel/io/listener.hpp"
@@ -171,22 +172,26 @@ class Program {
   Result<void> open_door(const HostPort& where,
                          const std::shared_ptr<const tunnel::TlsContext>& tls) {
     EDGE_ASSIGN(const IpAddress address, parse_ip(where.host));
-    tunnel::ListenerCallbacks callbacks;
-    callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
-      fleet_->admit(std::move(stream));
-    };
-    callbacks.on_refused = [this](const IpAddress& from, const tunnel::PathError& why) {
-      const auto unsaid = refusals_.pass(mono_now());
-      if (!unsaid) { return; }
-      spdlog::info("handshake.refused address={} cause={} reason=\"{}\" unsaid_before={}",
-                   to_string(from), to_string(why.cause), why.text, *unsaid);
-    };
     tunnel::ListenerOptions options;
     options.address = address;
     options.port = where.port;
     options.limits.handshakes_per_s = config_.limits.handshakes_per_s;
     options.limits = tunnel::share_of(options.limits, config_.listen.tunnel.size());
     options.stream.queue_bytes_max = path_bytes_max;
+    tunnel::ListenerCallbacks callbacks;
+    // Shared: std::function copies what it calls.
+    callbacks.admit = [shares = std::make_shared<HandshakeShares>(options.limits.handshakes_per_s)](
+                          const IpAddress& from) { return shares->admit(from, mono_now()); };
+    callbacks.on_stream = [this](std::unique_ptr<tunnel::TlsStream> stream) {
+      fleet_->admit(std::move(stream));
+    };
+    callbacks.on_refused = [this](const IpAddress& from, const tunnel::PathError& why) {
+      fleet_->handshake_refused();
+      const auto unsaid = refusals_.pass(mono_now());
+      if (!unsaid) { return; }
+      spdlog::info("handshake.refused address={} cause={} reason=\"{}\" unsaid_before={}",
+                   to_string(from), to_string(why.cause), why.text, *unsaid);
+    };
     EDGE_ASSIGN(auto door,
                 tunnel::Listener::open(io_.get_executor(), tls, options, std::move(callbacks)));
     spdlog::info("tunnel.listening at={}", to_string(where));

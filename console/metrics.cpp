@@ -14,6 +14,21 @@ void metric(std::string& out, std::string_view name, std::string_view type, std:
       name, help, type, value);
 }
 
+/// One gauge in parts.
+void pending_bytes(std::string& out, const HeldBytes& held) {
+  out +=
+      "# HELP uplink_console_pending_bytes What is held in memory for all hosts until the disk or "
+      "the host has it.\n# TYPE uplink_console_pending_bytes gauge\n";
+  const std::pair<std::string_view, std::size_t> kinds[] = {{"commands", held.commands},
+                                                            {"events", held.events},
+                                                            {"results", held.results},
+                                                            {"answers", held.answers}};
+  for (const auto& [kind, bytes] : kinds) {
+    fmt::format_to(std::back_inserter(out), "uplink_console_pending_bytes{{kind=\"{}\"}} {}\n",
+                   kind, bytes);
+  }
+}
+
 }  // namespace
 
 std::string Api::metrics() const {
@@ -22,11 +37,17 @@ std::string Api::metrics() const {
   std::uint64_t paths = 0;
   std::uint64_t pending = 0;
   tunnel::SessionStats sum;
+  HeldBytes held;
   for (const auto& [id, host] : fleet_.hosts()) {
     online += host->online() ? 1 : 0;
     revoked += host->revoked() ? 1 : 0;
     paths += host->path_count();
     pending += host->pending();
+    const HeldBytes of_host = host->held();
+    held.commands += of_host.commands;
+    held.events += of_host.events;
+    held.results += of_host.results;
+    held.answers += of_host.answers;
     const tunnel::SessionStats& one = host->stats();
     sum.sent += one.sent;
     sum.mirrored += one.mirrored;
@@ -43,6 +64,12 @@ std::string Api::metrics() const {
   metric(out, "hosts_revoked", "gauge", "Hosts that an operator revoked.", revoked);
   metric(out, "paths", "gauge", "Attached paths.", paths);
   metric(out, "commands_pending", "gauge", "Commands without a stored result.", pending);
+  pending_bytes(out, held);
+  metric(
+      out, "queued_bytes", "gauge",
+      "What waits in sessions and connections of all hosts, events and results included; counted "
+      "once a second.",
+      fleet_.queued_bytes());
   metric(out, "commands_finished_total", "counter", "Results stored since the start.",
          counted.commands_finished);
   metric(out, "events_stored_total", "counter", "Events stored since the start.",
@@ -52,6 +79,12 @@ std::string Api::metrics() const {
          counted.bad_messages);
   metric(out, "clones_refused_total", "counter", "Connections refused as a second installation.",
          counted.clones_refused);
+  metric(out, "stores_put_back_total", "counter",
+         "How often a host's store was found older than what it had told.",
+         counted.stores_put_back);
+  metric(out, "handshakes_refused_total", "counter",
+         "TLS handshakes that failed, and connections that were not admitted to one.",
+         counted.handshakes_refused);
   metric(out, "versions_refused_total", "counter",
          "Connections refused for want of a common version.", counted.versions_refused);
   metric(out, "identities_signed_total", "counter", "Certificates of hosts renewed.",

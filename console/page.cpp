@@ -55,6 +55,8 @@ function paint() {
     const facts = ["revision " + (h.revision ?? "–"), h.commands_pending + " commands on their way", h.software, h.session ? "session " + h.session : ""];
     box.append(el("p", facts.filter(Boolean).join(" · "), "dim"));
     if (h.revoked) box.append(el("p", "Revoked since " + when(h.revoked.since) + (h.revoked.reason ? ": " + h.revoked.reason : ""), "bad"));
+    if (h.store_put_back) box.append(el("p", "Its store was put back to an older state (seen " + when(h.store_put_back.time) + "): after event " + h.store_put_back.after + " its events go on as " + h.store_put_back.n, "bad"));
+    if (h.renewal) box.append(el("p", "Renewal of its certificate, ordered " + when(h.renewal.ordered) + ": " + h.renewal.state + (h.renewal.reason ? ": " + h.renewal.reason : ""), h.renewal.state === "refused" ? "bad" : "dim"));
     if (h.clone_refused) box.append(el("p", "A second installation uses this identity; it was refused " + when(h.clone_refused.time), "bad"));
     const [paths, rows] = table(["Path", "State", "RTT ms", "Since", "Not usable because"]);
     for (const p of h.paths) rows.append(row([p.path + (p.metered ? ", metered" : ""), badge(p.state), number(p.rtt_ms), when(p.since), [p.broken_step, p.cause].filter(Boolean).join(": ")]));

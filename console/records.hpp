@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/ids.hpp"
+#include "console/event_line.hpp"
 
 namespace edge::console {
 
@@ -29,6 +30,13 @@ std::string_view to_string(CommandState state);
 std::optional<CommandState> parse_command_state(std::string_view text);
 bool is_final(CommandState state);
 
+/// An operator's, about the trial of a command.
+enum class Word : std::uint8_t { none, confirm, abort };
+/// "" for none; the others as the API and the host know them.
+std::string_view to_string(Word word);
+/// Anything else is none.
+Word parse_word(std::string_view text);
+
 struct CommandRow {
   std::int64_t seq = 0;  ///< Order of arrival, over all hosts.
   std::string host;
@@ -38,12 +46,17 @@ struct CommandRow {
   std::string result;  ///< The host's result message; empty until final.
   WallTime queued{};
   std::optional<WallTime> finished;
+  /// Accepted; said in each session until the result. Another installation of the host ends a
+  /// confirm.
+  Word word = Word::none;
 };
 
 struct EventRow {
   std::int64_t seq = 0;  ///< Order of arrival, over all hosts; the id of the event stream.
   std::string host;
-  std::int64_t n = 0;     ///< The host's number; grows also over a reinstallation.
+  /// The host's number, counted on over its reinstallations; on disk, and to be read, also over a
+  /// store that was put back (EventLine).
+  std::int64_t n = 0;
   WallTime time{};        ///< The host's clock.
   std::string time_text;  ///< As the host wrote it.
   std::string kind;
@@ -66,6 +79,21 @@ struct Revocation {
 };
 /// "revoked by the Console: stolen", as the host and people are told.
 std::string text_of(const Revocation& revocation);
+
+/// An operator's order that a host renews its certificate, and what the host said came of it.
+struct RenewalOrder {
+  enum class State : std::uint8_t {
+    sent,     ///< On disk here, said to the host; no word from it yet.
+    refused,  ///< It could not, or would not; it may try again by itself, and then be done.
+    done,
+  };
+  State state = State::sent;
+  WallTime ordered{};
+  std::optional<WallTime> ended;  ///< When the host's word came.
+  std::string said;               ///< One line: refused: why; done: the serial of the new one.
+};
+std::string_view to_string(RenewalOrder::State state);
+std::optional<RenewalOrder::State> parse_renewal_state(std::string_view text);
 
 /// A certificate that this Console signed.
 struct IssuedRow {
@@ -92,6 +120,7 @@ struct HostRow {
   std::int64_t event_base =
       0;  ///< Added to the host's event numbers since its last reinstallation.
   std::int64_t last_event = 0;  ///< Highest n on disk.
+  EventLine event_line;         ///< Where its store was put back.
   std::string boot_id;
   std::string software;
   WallTime first_seen{};
@@ -100,6 +129,7 @@ struct HostRow {
   std::string snapshot;           ///< Last one, JSON; may be empty.
   std::optional<WallTime> snapshot_time;
   std::optional<Revocation> revoked;
+  std::optional<RenewalOrder> renewal;  ///< The last one.
 };
 
 }  // namespace edge::console

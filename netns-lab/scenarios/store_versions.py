@@ -10,7 +10,10 @@ from lablib.product import HOST_ID
 TOPOLOGY = "one"
 NEWER = 77
 # What schema n + 1 added, taken away again.
-BACK = {5: "DROP TABLE former", 4: "DROP TABLE issued",
+BACK = {6: "DROP TABLE event_lines; ALTER TABLE commands DROP COLUMN word; " + "; ".join(
+            f"ALTER TABLE hosts DROP COLUMN {column}"
+            for column in ("renewal", "renewal_ordered", "renewal_ended", "renewal_said")),
+        5: "DROP TABLE former", 4: "DROP TABLE issued",
         3: "ALTER TABLE hosts DROP COLUMN revoked; ALTER TABLE hosts DROP COLUMN revoked_reason"}
 
 

@@ -216,11 +216,14 @@ def killed_at_each_call(lab):
         number = 1
         while struck(lab, call, number):
             usable(lab, f"{call} {number}")
+            # The Console repeats an order that has no answer: that renewal is no life of this suite.
+            lab.expect(30, f"{call} {number}: the order has its answer", lambda: lab.console.host()["renewal"]["state"] != "sent")
             number += 1
         renew(lab)
+        lab.figure(call, number - 1, unit="points")
         points += number - 1
     lab.figure("points", points, unit="points")
-    lab.check("a renewal has some", points >= 12, points)
+    lab.check("a renewal has them all", points >= 16, points)
 
 
 def struck(lab, call, number):

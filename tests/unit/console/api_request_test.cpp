@@ -17,6 +17,10 @@ TEST(ApiRoute, FindsEachCallOfTheInterface) {
   EXPECT_EQ(route("GET", "/metrics")->call, Call::metrics);
   EXPECT_EQ(route("GET", "/api/v1/hosts")->call, Call::hosts);
   EXPECT_EQ(route("HEAD", "/api/v1/hosts")->call, Call::hosts);
+  const auto page = route("GET", "/api/v1/hosts?after=hv-01&limit=100");
+  EXPECT_EQ(page->after_host, "hv-01");
+  EXPECT_EQ(page->hosts_max, 100U);
+  EXPECT_GT(route("GET", "/api/v1/hosts")->hosts_max, 1'000'000U) << "all of them";
   EXPECT_EQ(route("GET", "/api/v1/hosts/hv-01")->host, "hv-01");
   EXPECT_EQ(route("POST", "/api/v1/hosts/hv-01/commands?wait=10")->wait_s, 10U);
   const auto command = route("GET", "/api/v1/hosts/hv-01/commands/" + std::string(kId));
@@ -58,6 +62,9 @@ TEST(ApiRoute, SaysWhatIsWrongAndWhatIsAllowed) {
   EXPECT_NE(wait.error().detail.find("wait=\"301\": expected a whole number 0..300"),
             std::string::npos);
   EXPECT_EQ(route("GET", "/api/v1/hosts?surprise=1").error().status, 400U);
+  for (const char* wrong : {"limit=0", "limit=1001", "limit=", "after=", "after=Hv", "after=a/b"}) {
+    EXPECT_EQ(route("GET", std::string("/api/v1/hosts?") + wrong).error().status, 400U) << wrong;
+  }
   EXPECT_EQ(route("GET", "/api/v1/hosts/h/events?after=-1").error().status, 400U);
   EXPECT_EQ(route("GET", "/api/v1/hosts/h/events?after=1x").error().status, 400U);
 }

@@ -65,9 +65,11 @@ TEST_F(ConsoleDbTest, AResultOfTheHostsOwnCommandIsKept) {
 
 TEST_F(ConsoleDbTest, EventsAreKeptOnceAndInOrder) {
   const EventRow first[]{event(1), event(2)};
-  const EventRow second[]{event(2), event(3), event(1, "hv-02")};
-  EXPECT_EQ(db.add_events(first).value(), 2);
-  ASSERT_TRUE(db.add_events(second));
+  const EventRow second[]{event(2), event(3)};
+  const EventRow other[]{event(1, "hv-02")};
+  EXPECT_EQ(db.add_events(first)->seq, 2);
+  EXPECT_EQ(db.add_events(second)->stored, 1);
+  EXPECT_EQ(db.add_events(other)->last, 1);
   const auto found = db.events_of("hv-01", 1, 10)->rows;
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].n, 2);
@@ -75,6 +77,111 @@ TEST_F(ConsoleDbTest, EventsAreKeptOnceAndInOrder) {
   const auto all = db.events_since(0, 10).value();
   ASSERT_EQ(all.size(), 4U);
   for (std::size_t i = 1; i < all.size(); ++i) { EXPECT_GT(all[i].seq, all[i - 1].seq); }
+}
+
+TEST_F(ConsoleDbTest, ANumberThatIsGivenAgainIsAnotherEventAndFollowsTheHighest) {
+  db = ConsoleDb::open(":memory:").value();
+  const EventRow first[]{event(1), event(2), event(3), event(4)};
+  ASSERT_TRUE(db.add_events(first));
+  EventRow third = event(3);
+  third.data = R"({"other":1})";
+  EventRow fourth = event(4);
+  fourth.time_text = "2026-01-01T00:00:01Z";
+  const EventRow again[]{event(2), third, fourth, third};
+  const EventsAdded added = db.add_events(again, kNow).value();
+  EXPECT_EQ(added.stored, 2);
+  EXPECT_EQ(added.put_back, 1);
+  EXPECT_EQ(added.last, 6);
+  EXPECT_EQ(added.line.branches(),
+            (std::vector<EventLine::Branch>{{.from = 3, .shift = 2, .time = kNow}}));
+  const auto rows = db.events_of("hv-01", 4, 10)->rows;
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].data, third.data);
+  EXPECT_EQ(rows[1].time_text, fourth.time_text);
+  EXPECT_EQ(db.events_of("hv-01", 0, 4)->rows[2].data, "{}") << "what was there stays";
+  EXPECT_EQ(db.add_events(again)->stored, 0) << "in each session after that, too";
+}
+
+TEST_F(ConsoleDbTest, ANumberWhoseEventWasPrunedIsNoRepetition) {
+  for (std::int64_t n = 1; n <= 9; ++n) {
+    const EventRow one[]{event(n)};
+    ASSERT_TRUE(db.add_events(one));
+  }
+  ASSERT_TRUE(db.prune());
+  const EventRow old[]{event(2)};
+  const EventsAdded added = db.add_events(old, kNow).value();
+  EXPECT_EQ(added.put_back, 1);
+  EXPECT_EQ(added.last, 10);
+}
+
+TEST_F(ConsoleDbTest, AfterAStoreWasPutBackNumbersRunAwayNoFasterThanBefore) {
+  const EventRow first[]{event(1), event(2)};
+  ASSERT_TRUE(db.add_events(first));
+  EventRow other = event(1);
+  other.kind = "other";
+  const EventRow far[]{other, event(ConsoleDb::event_hole_end + 10), event(2)};
+  const EventsAdded added = db.add_events(far, kNow).value();
+  EXPECT_EQ(added.refused, 1);
+  EXPECT_EQ(added.stored, 2);
+  EXPECT_EQ(added.last, 4);
+}
+
+TEST_F(ConsoleDbTest, AnAbortIsNeverTakenBackAndAFinishedCommandGetsNoWord) {
+  const auto word = [this] { return db.command("hv-01", kCommand).value()->word; };
+  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::confirm).value()) << "there is none";
+  ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
+  EXPECT_EQ(word(), Word::none);
+  EXPECT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
+  EXPECT_EQ(word(), Word::confirm);
+  EXPECT_TRUE(db.put_word("hv-01", kCommand, Word::abort).value());
+  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::confirm).value());
+  EXPECT_EQ(word(), Word::abort);
+  EXPECT_EQ(db.unfinished()->front().word, Word::abort);
+  ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::rolled_back, "{}", kNow));
+  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::abort).value());
+}
+
+TEST_F(ConsoleDbTest, AnotherInstallationEndsConfirmsAndNoAborts) {
+  const std::string aborted = "0192f0c1-2345-4678-89ab-cdef01234568";
+  HostRow host;
+  host.id = "hv-01";
+  host.install_id = "i-1";
+  ASSERT_TRUE(db.put_host(host));
+  ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
+  ASSERT_TRUE(db.add_command("hv-01", aborted, "{}", kNow));
+  ASSERT_TRUE(db.add_command("hv-02", kCommand, "{}", kNow));
+  ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_word("hv-01", aborted, Word::abort).value());
+  ASSERT_TRUE(db.put_word("hv-02", kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_host(host));
+  EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::confirm) << "it is the same one";
+  host.install_id = "i-2";
+  ASSERT_TRUE(db.put_host(host));
+  EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::none);
+  EXPECT_EQ(db.command("hv-01", aborted).value()->word, Word::abort);
+  EXPECT_EQ(db.command("hv-02", kCommand).value()->word, Word::confirm);
+}
+
+TEST_F(ConsoleDbTest, AnOrderOfARenewalStaysWhateverElseIsWrittenOfTheHost) {
+  HostRow host;
+  host.id = "hv-01";
+  HostRow ordered = host;
+  ordered.renewal = RenewalOrder{
+      .state = RenewalOrder::State::sent, .ordered = kNow, .ended = std::nullopt, .said = {}};
+  ASSERT_TRUE(db.put_renewal(ordered)) << "of a host that is not in the table yet, too";
+  ASSERT_TRUE(db.put_host(host));
+  const auto order = [this] { return db.hosts()->front().renewal; };
+  ASSERT_TRUE(order());
+  EXPECT_EQ(order()->state, RenewalOrder::State::sent);
+  EXPECT_EQ(order()->ordered, kNow);
+  EXPECT_FALSE(order()->ended);
+  ordered.renewal->state = RenewalOrder::State::refused;
+  ordered.renewal->ended = kNow + 1s;
+  ordered.renewal->said = "proving: no path";
+  ASSERT_TRUE(db.put_renewal(ordered));
+  EXPECT_EQ(order()->state, RenewalOrder::State::refused);
+  EXPECT_EQ(order()->ended, kNow + 1s);
+  EXPECT_EQ(order()->said, "proving: no path");
 }
 
 TEST_F(ConsoleDbTest, PruneKeepsTheNewestAndEverythingUnfinished) {
@@ -296,18 +403,25 @@ TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
     ASSERT_TRUE(db.put_host(host));
     ASSERT_TRUE(db.put_snapshot("hv-01", "{\"revision\":1}", kNow));
     ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
-    const EventRow one[]{event(11)};
+    const EventRow one[]{event(10)};
     ASSERT_TRUE(db.add_events(one));
+    EventRow other = event(10);
+    other.kind = "other";
+    const EventRow two[]{other};
+    ASSERT_TRUE(db.add_events(two, kNow));
+    ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
   }
   auto db = ConsoleDb::open(path).value();
   const auto hosts = db.hosts().value();
   ASSERT_EQ(hosts.size(), 1U);
   EXPECT_EQ(hosts[0].event_base, 7);
   EXPECT_EQ(hosts[0].last_event, 11);
+  EXPECT_EQ(hosts[0].event_line.n_of(10), 11);
+  EXPECT_EQ(db.unfinished()->front().word, Word::confirm);
   EXPECT_EQ(hosts[0].snapshot, "{\"revision\":1}");
   EXPECT_EQ(hosts[0].changed, kNow + 1s);
   EXPECT_EQ(db.unfinished()->size(), 1U);
-  EXPECT_EQ(db.last_seq().value(), 1);
+  EXPECT_EQ(db.last_seq().value(), 2);
 }
 
 TEST(ConsoleDbFile, PruneReadsNoTableFromEndToEnd) {
@@ -454,6 +568,14 @@ constexpr const char* kSchema5 =
     "VALUES('hv-01','aa','CN=ca',1,2,3);"
     "PRAGMA user_version=5";
 
+constexpr const char* kSchema6 =
+    "CREATE TABLE former(seq INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL,"
+    " install_id TEXT NOT NULL, revision INTEGER NOT NULL, model TEXT NOT NULL,"
+    " time INTEGER NOT NULL);"
+    "CREATE INDEX former_host ON former(host,seq);"
+    "INSERT INTO former(host,install_id,revision,model,time) VALUES('hv-01','i-0',2,'{}',1);"
+    "PRAGMA user_version=6";
+
 TEST(ConsoleDbFormer, TheNewestModelsOfAHostThatLostItsStoreStayAndNoneTwiceInARow) {
   store::TempFolder folder;
   auto db = ConsoleDb::open(folder.file("console.db"), {.former_per_host_max = 2}).value();
@@ -479,7 +601,7 @@ TEST(ConsoleDbFormer, TheNewestModelsOfAHostThatLostItsStoreStayAndNoneTwiceInAR
 }
 
 class ConsoleDbUpgrade : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3, 4, 5));
+INSTANTIATE_TEST_SUITE_P(From, ConsoleDbUpgrade, testing::Values(1, 2, 3, 4, 5, 6));
 
 TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
   store::TempFolder folder;
@@ -491,6 +613,7 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     if (GetParam() >= 3) { ASSERT_TRUE(old.execute(kSchema3)); }
     if (GetParam() >= 4) { ASSERT_TRUE(old.execute(kSchema4)); }
     if (GetParam() >= 5) { ASSERT_TRUE(old.execute(kSchema5)); }
+    if (GetParam() >= 6) { ASSERT_TRUE(old.execute(kSchema6)); }
   }
   {
     auto db = ConsoleDb::open(path).value();
@@ -508,7 +631,11 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     EXPECT_EQ(db.events_of("hv-01", 0, 10)->rows.size(), 1U);
     EXPECT_EQ(db.forwards()->size(), GetParam() >= 2 ? 1U : 0U);
     EXPECT_EQ(db.issued("hv-01", 10)->size(), GetParam() >= 5 ? 1U : 0U);
-    EXPECT_TRUE(db.former("hv-01")->empty());
+    EXPECT_EQ(db.former("hv-01")->size(), GetParam() >= 6 ? 1U : 0U);
+    EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::none);
+    EXPECT_FALSE(hosts[0].renewal);
+    EXPECT_EQ(hosts[0].event_line, EventLine{});
+    ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::abort).value());
     ASSERT_TRUE(db.add_forward({.id = "g",
                                 .host = "hv-01",
                                 .listen = "127.0.0.1:2",
@@ -528,7 +655,7 @@ TEST(ConsoleDbFile, ANewerOneIsRefusedInOneLineAndLeftAlone) {
   const auto newer = ConsoleDb::open(path);
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code, Errc::unsupported);
-  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..6"), std::string::npos)
+  EXPECT_NE(newer.error().what.find("schema 77, this program knows 1..7"), std::string::npos)
       << newer.error().what;
   EXPECT_EQ(newer.error().what.find('\n'), std::string::npos);
   EXPECT_EQ(store::Database::open(path)->integer("PRAGMA user_version").value(), 77);

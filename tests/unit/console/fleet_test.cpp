@@ -1,5 +1,7 @@
 // The Console against a host over real TLS on loopback: nothing is lost or doubled, whoever
 // restarts.
+#include <spdlog/spdlog.h>
+
 #include "console_fixture.hpp"
 
 namespace edge::console {
@@ -53,6 +55,55 @@ TEST_F(ConsoleTest, AHostComesWithTwoPathsAndIsShown) {
     }
     return false;
   }));
+}
+
+TEST_F(ConsoleTest, TheListOfHostsComesInPagesWhereThatIsAsked) {
+  start();
+  for (const char* id : {"hv-03", "hv-01", "hv-02"}) { console->fleet().expect(id); }
+  const auto listed = [this](const std::string& parameters) {
+    std::string out;
+    const json::object page = get("/api/v1/hosts" + parameters);
+    for (const json::value& host : page.at("hosts").as_array()) {
+      out += std::string(host.at("host").as_string()) + " ";
+    }
+    return out + (page.at("more").as_bool() ? "more" : "end");
+  };
+  EXPECT_EQ(listed(""), "hv-01 hv-02 hv-03 end") << "all of them";
+  EXPECT_EQ(listed("?limit=2"), "hv-01 hv-02 more");
+  EXPECT_EQ(listed("?limit=2&after=hv-02"), "hv-03 end");
+  EXPECT_EQ(listed("?limit=1&after=hv-01"), "hv-02 more");
+  EXPECT_EQ(listed("?limit=3"), "hv-01 hv-02 hv-03 end");
+  EXPECT_EQ(listed("?after=hv-015"), "hv-02 hv-03 end") << "one that is not there";
+  EXPECT_EQ(listed("?after=hv-03"), "end");
+}
+
+TEST_F(ConsoleTest, WhoIsTurnedAwayAtADoorIsCounted) {
+  start();
+  for (int i = 0; i < 3; ++i) { console->fleet().handshake_refused(); }
+  EXPECT_NE(call("GET", "/metrics").body.find("uplink_console_handshakes_refused_total 3\n"),
+            std::string::npos);
+}
+
+TEST_F(ConsoleTest, TheLoopTurnsWhileAListOfManyHostsIsMade) {
+  start();
+  const auto level = spdlog::get_level();
+  spdlog::set_level(spdlog::level::warn);  // Each of them would be a line.
+  for (int n = 0; n < 10'000; ++n) { console->fleet().expect(fmt::format("hv-{:05}", n)); }
+  spdlog::set_level(level);
+  HttpRequest request;
+  request.method = "GET";
+  request.target = "/api/v1/hosts";
+  request.authorization = "Bearer " + std::string(kToken);
+  std::optional<std::size_t> bytes;
+  boost::asio::co_spawn(
+      io, console->api.answer(request),
+      [&](std::exception_ptr, HttpResponse response) { bytes = response.body.size(); });
+  int turns = 0;
+  io.restart();
+  while (!bytes && io.run_one() > 0) { ++turns; }
+  ASSERT_TRUE(bytes);
+  EXPECT_GT(*bytes, 10'000U * 100);
+  EXPECT_GE(turns, 3) << "a heartbeat has its turn between two parts of it";
 }
 
 TEST_F(ConsoleTest, ACommandIsAnsweredWithItsFinalState) {

@@ -2,7 +2,7 @@
 // a disk that fails, and they are bounded in bytes.
 #include <fmt/format.h>
 
-#include "console_fixture.hpp"
+#include "hostile_fixture.hpp"
 #include "store/io/sqlite.hpp"
 
 namespace edge::console {
@@ -120,6 +120,165 @@ TEST_F(HostCommandsTest, AnAcceptedAbortReachesTheHostInItsNextSessionAndNothing
   EXPECT_EQ(ask(1, "confirm"), 409U);
   EXPECT_TRUE(again.confirms.empty());
   EXPECT_TRUE(host.aborts.empty());
+}
+
+TEST_F(HostCommandsTest, AConfirmThatWasAcceptedIsSaidAfterARestartOfTheConsole) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  EXPECT_TRUE(get(kQueue + "/" + nth_id(1)).at("word").is_null());
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  stop();
+  start(port);
+  EXPECT_EQ(get(kQueue + "/" + nth_id(1)).at("word"), "confirm");
+  FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
+  ASSERT_TRUE(back(again));
+  say_stored(again, 1);
+  say_confirming(again, 1);
+  EXPECT_TRUE(run_until([&] { return again.confirms.contains(nth_id(1)); }));
+  EXPECT_TRUE(host.confirms.empty());
+  again.answer(nth_id(1));
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->pending() == 0; }));
+}
+
+TEST_F(HostCommandsTest, AnAbortThatWasAcceptedIsSaidAfterARestartOfTheConsoleAndStands) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_command(1)));  // The Console itself would confirm it.
+  say_stored(host, 1);
+  ASSERT_TRUE(shown_as(1, "stored"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "abort"), 202U);
+  stop();
+  start(port);
+  EXPECT_EQ(ask(1, "abort"), 202U) << "it was accepted before";
+  FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
+  ASSERT_TRUE(back(again));
+  say_confirming(again, 1);
+  ASSERT_TRUE(run_until([&] { return again.aborts.contains(nth_id(1)); }));
+  EXPECT_EQ(ask(1, "confirm"), 409U);
+  ASSERT_TRUE(all_is_heard(again, 2));
+  EXPECT_TRUE(again.confirms.empty());
+  stop();
+  start(port);
+  FakeHost third(io, ca, "hv-01", "install-1", kOtherInstance + 1);
+  ASSERT_TRUE(back(third));
+  say_confirming(third, 1);
+  EXPECT_TRUE(run_until([&] { return third.aborts.contains(nth_id(1)); }))
+      << "until the result, however often";
+  EXPECT_TRUE(third.confirms.empty());
+}
+
+TEST_F(HostCommandsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
+  start();
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
+  ASSERT_TRUE(back(reinstalled));
+  ASSERT_TRUE(all_is_heard(reinstalled, 2));
+  stop();
+  start(port);
+  EXPECT_TRUE(get(kQueue + "/" + nth_id(1)).at("word").is_null());
+  FakeHost again(io, ca, "hv-01", "install-2", kOtherInstance + 1);
+  ASSERT_TRUE(back(again));
+  say_confirming(again, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(all_is_heard(again, 3));
+  EXPECT_TRUE(again.confirms.empty());
+  EXPECT_TRUE(reinstalled.confirms.empty());
+}
+
+TEST_F(HostCommandsTest, AWordThatTheDiskDoesNotTakeIsNeitherAcceptedNorSaid) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_command(1)));
+  say_stored(host, 1);
+  ASSERT_TRUE(shown_as(1, "stored"));
+  auto beside = store::Database::open(folder.file("console.db"));
+  ASSERT_TRUE(beside);
+  ASSERT_TRUE(
+      beside->execute("CREATE TRIGGER broken BEFORE UPDATE OF word ON commands BEGIN"
+                      " SELECT RAISE(ABORT,'broken'); END"));
+  EXPECT_EQ(ask(1, "abort"), 500U);
+  say_confirming(host, 1);
+  ASSERT_TRUE(run_until([&] { return host.confirms.contains(nth_id(1)); }))
+      << "it was not aborted: its trial is confirmed as any";
+  EXPECT_TRUE(host.aborts.empty());
+  EXPECT_EQ(ask(1, "confirm"), 500U);
+  ASSERT_TRUE(beside->execute("DROP TRIGGER broken"));
+  EXPECT_EQ(ask(1, "abort"), 202U);
+  EXPECT_TRUE(run_until([&] { return host.aborts.contains(nth_id(1)); }));
+}
+
+TEST_F(HostCommandsTest, WhileAnAbortIsOnItsWayToTheDiskNothingIsConfirmed) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_command(1)));
+  say_stored(host, 1);
+  ASSERT_TRUE(shown_as(1, "stored"));
+  StuckDisk disk(console->db());
+  HttpRequest request;
+  request.method = "POST";
+  request.target = kQueue + "/" + nth_id(1) + "/abort";
+  request.authorization = "Bearer " + std::string(kToken);
+  std::optional<unsigned> status;
+  boost::asio::co_spawn(
+      io, console->api.answer(request),
+      [&](std::exception_ptr, HttpResponse response) { status = response.status; });
+  const std::size_t before = console->db().pending();
+  ASSERT_TRUE(run_until([&] { return console->db().pending() > before; }));
+  say_confirming(host, 1);
+  host.say(tunnel::Channel::commands, {{"type", "nonsense"}});  // Heard behind it.
+  ASSERT_TRUE(run_until([&] { return console->fleet().counters().bad_messages == 1; }));
+  EXPECT_FALSE(status) << "not accepted before it is on disk";
+  EXPECT_TRUE(host.aborts.empty());
+  disk.open();
+  ASSERT_TRUE(run_until([&] { return status.has_value(); }));
+  EXPECT_EQ(*status, 202U);
+  ASSERT_TRUE(run_until([&] { return host.aborts.contains(nth_id(1)); }));
+  EXPECT_TRUE(host.confirms.empty());
+}
+
+TEST_F(HostCommandsTest, WhatIsHeldForAllHostsIsAMetric) {
+  start();
+  const auto shown = [this](const char* kind) {
+    const std::string text = call("GET", "/metrics").body;
+    const std::string name = fmt::format("\nuplink_console_pending_bytes{{kind=\"{}\"}} ", kind);
+    const auto at = text.find(name);
+    EXPECT_NE(at, std::string::npos) << text;
+    return at == std::string::npos ? 0UL : std::stoul(text.substr(at + name.size()));
+  };
+  for (const char* kind : {"commands", "events", "results", "answers"}) {
+    EXPECT_EQ(shown(kind), 0U) << kind;
+  }
+  console->fleet().expect("hv-02");
+  const std::string other = "/api/v1/hosts/hv-02/commands";
+  ASSERT_EQ(call("POST", other, json::serialize(nth_command(1, std::string(5'000, 'x')))).status,
+            202U);
+  EXPECT_GT(shown("commands"), 5'000U);
+  EXPECT_EQ(shown("commands"), console->host("hv-02")->held().commands);
+  ASSERT_EQ(call("POST", "/api/v1/hosts/hv-02/revoke").status, 200U);
+  EXPECT_GT(shown("commands"), 5'000U) << "they are held all the same";
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  StuckDisk disk(console->db());
+  host.event(1);
+  ASSERT_TRUE(run_until([&] { return console->host("hv-01")->held().events > 0; }));
+  EXPECT_EQ(shown("events"), console->host("hv-01")->held().events);
+  disk.open();
+  ASSERT_TRUE(run_until([&] { return host.event_acked == 1; }));
+  EXPECT_EQ(shown("events"), 0U);
 }
 
 TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "console_fixture.hpp"
+#include "store/io/sqlite.hpp"
 #include "tunnel/core/identity_messages.hpp"
 #include "tunnel/io/identity.hpp"
 
@@ -30,6 +31,19 @@ class RenewalAtConsoleTest : public ConsoleTest {
     EXPECT_TRUE(run_until([&] { return host.identities.size() > before; }));
     return host.identities.back();
   }
+  /// Of what a host says came of a renewal.
+  static void tell(FakeHost& host, std::int64_t n, const std::string& kind,
+                   const json::object& data) {
+    host.say(tunnel::Channel::events, {{"type", "event"},
+                                       {"n", n},
+                                       {"time", "2026-01-02T03:04:05.678Z"},
+                                       {"kind", kind},
+                                       {"data", data}});
+  }
+  bool told(FakeHost& host, std::int64_t n) {
+    return run_until([&] { return host.event_acked == n; });
+  }
+  json::object order() { return get(kHost).at("renewal").as_object(); }
 };
 
 TEST_F(RenewalAtConsoleTest, AHostGetsACertificateForItsOwnNameAndItIsOnRecord) {
@@ -114,6 +128,87 @@ TEST_F(RenewalAtConsoleTest, AnOperatorsOrderReachesTheHost) {
   host.pull("eth0");
   ASSERT_TRUE(run_until([&] { return !online(); }));
   EXPECT_EQ(call("POST", kHost + "/renew").status, 409U);
+}
+
+TEST_F(RenewalAtConsoleTest, WhatCameOfAnOrderIsShownAlsoAfterARestart) {
+  start(0, signing());
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(port, "eth0");
+  ASSERT_TRUE(joined(host));
+  EXPECT_FALSE(get(kHost).contains("renewal"));
+  const auto ordered = call("POST", kHost + "/renew");
+  EXPECT_EQ(ordered.status, 202U);
+  EXPECT_EQ(json::parse(ordered.body).at("renewal").at("state"), "sent");
+  EXPECT_TRUE(order().at("ended").is_null());
+  tell(host, 1, "identity.not_renewed", {{"step", "proving"}, {"reason", "no standby path"}});
+  ASSERT_TRUE(told(host, 1));
+  EXPECT_EQ(order().at("state"), "refused");
+  EXPECT_EQ(order().at("reason"), "proving: no standby path");
+  EXPECT_FALSE(order().at("ended").is_null());
+  stop();
+  start(port, signing());
+  EXPECT_EQ(order().at("state"), "refused");
+  EXPECT_EQ(order().at("reason"), "proving: no standby path");
+  ASSERT_TRUE(run_until([&] { return host.closed > 0; }));
+  host.connect(port, "eth0");
+  ASSERT_TRUE(run_until([&] { return online() && host.sessions_started > 1; }));
+  tell(host, 2, "identity.renewed", {{"serial", "ab12"}});  // By its own back-off.
+  ASSERT_TRUE(told(host, 2));
+  EXPECT_EQ(order().at("state"), "done");
+  EXPECT_EQ(order().at("serial"), "ab12");
+  EXPECT_FALSE(order().contains("reason"));
+  tell(host, 3, "identity.not_renewed", {{"step", "asking"}, {"reason", "x"}});
+  ASSERT_TRUE(told(host, 3));
+  EXPECT_EQ(order().at("state"), "done") << "what comes later is of no order";
+}
+
+TEST_F(RenewalAtConsoleTest, AnOrderIsSaidInEachSessionUntilTheHostSaysWhatCameOfIt) {
+  start(0, signing());
+  const std::uint16_t port = console->port();
+  FakeHost host(io, ca, "hv-01");
+  host.connect(port, "eth0");
+  ASSERT_TRUE(joined(host));
+  tell(host, 1, "identity.renewed", {{"serial", "01"}});
+  ASSERT_TRUE(told(host, 1));
+  ASSERT_EQ(call("POST", kHost + "/renew").status, 202U);
+  stop();
+  start(port, signing());
+  FakeHost again(io, ca, "hv-01", "install-1", 4721);
+  again.connect(port, "eth0");
+  ASSERT_TRUE(joined(again));
+  ASSERT_TRUE(run_until([&] { return again.offers.size() == 1; }));
+  EXPECT_TRUE(again.offers[0].contains("now"));
+  tell(again, 1, "identity.renewed", {{"serial", "01"}});  // It did not hear the acknowledgement.
+  ASSERT_TRUE(told(again, 1));
+  EXPECT_EQ(order().at("state"), "sent") << "that one is older than the order";
+  tell(again, 2, "identity.renewed", {{"serial", "02"}});
+  ASSERT_TRUE(told(again, 2));
+  EXPECT_EQ(order().at("serial"), "02");
+  again.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); }));
+  FakeHost third(io, ca, "hv-01", "install-1", 4722);
+  third.connect(port, "eth0");
+  ASSERT_TRUE(joined(third));
+  ASSERT_TRUE(run_until([&] { return third.offers.size() == 1; }));
+  EXPECT_FALSE(third.offers[0].contains("now"));
+}
+
+TEST_F(RenewalAtConsoleTest, AnOrderThatTheDiskDoesNotTakeIsNotSaid) {
+  start(0, signing());
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  auto beside = store::Database::open(folder.file("console.db"));
+  ASSERT_TRUE(beside);
+  ASSERT_TRUE(
+      beside->execute("CREATE TRIGGER broken BEFORE UPDATE OF renewal ON hosts BEGIN"
+                      " SELECT RAISE(ABORT,'broken'); END"));
+  EXPECT_EQ(call("POST", kHost + "/renew").status, 500U);
+  host.event(1);
+  ASSERT_TRUE(told(host, 1));
+  EXPECT_EQ(host.offers.size(), 1U) << "that of its session";
+  EXPECT_FALSE(get(kHost).contains("renewal"));
 }
 
 TEST_F(RenewalAtConsoleTest, AConsoleWithoutASignerOffersNothingAndSaysSo) {
