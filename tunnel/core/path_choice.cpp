@@ -54,6 +54,26 @@ std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId a
   return best == nullptr ? std::nullopt : std::optional(best->path);
 }
 
+std::vector<PathId> spread_over(std::vector<PathCandidate> paths, std::optional<PathId> active,
+                                std::size_t limit, std::size_t turn) {
+  std::vector<PathId> out;
+  std::vector<std::string_view> adapters;
+  const auto rank = [&](const PathCandidate& path) {
+    const bool again = std::ranges::find(adapters, path.adapter) != adapters.end();
+    return std::tuple(path.path != active, path.silent, path.suspect, again, order(path));
+  };
+  const bool all = paths.size() <= limit;
+  while (!paths.empty() && (all || out.size() + 1 < limit)) {
+    const auto best = std::ranges::min_element(
+        paths, [&](const PathCandidate& a, const PathCandidate& b) { return rank(a) < rank(b); });
+    out.push_back(best->path);
+    adapters.push_back(best->adapter);
+    paths.erase(best);
+  }
+  if (!paths.empty() && limit > 0) { out.push_back(paths[turn % paths.size()].path); }
+  return out;
+}
+
 /// Where to go from a silent path. Unlike a copy of a frame, which another adapter carries at any
 /// price: one that is metered, or has proven nothing, is not worth leaving a sound one for.
 std::optional<PathId> refuge_from(std::span<const PathCandidate> paths,
@@ -147,7 +167,7 @@ std::optional<MonoTime> PathChooser::rival_due(const PathCandidate& rival,
     return rival.steady_since + limits_.first_hold;
   }
   if (usable && preference(rival) < preference(active)) {
-    return rival.steady_since + failback_hold(rival.adapter, now);
+    return steady_since(rival.adapter, rival.steady_since) + failback_hold(rival.adapter, now);
   }
   if (!usable || preference(rival) != preference(active) || !faster(rival, active)) {
     faster_since_.erase(rival.path);
@@ -201,7 +221,14 @@ std::vector<Reputation> PathChooser::take_changed(MonoTime now) {
 bool PathChooser::unproven(std::string_view adapter, MonoTime steady_since, MonoTime now) const {
   const auto it = failures_.find(adapter);
   if (it == failures_.end() || now - it->second.last > limits_.failback_hold_max) { return false; }
-  return now - steady_since < failback_hold(adapter, now);
+  return now - this->steady_since(adapter, steady_since) < failback_hold(adapter, now);
+}
+
+/// Another connection over an adapter that failed says nothing of the time before: a standby's
+/// silence is noticed later.
+MonoTime PathChooser::steady_since(std::string_view adapter, MonoTime path_since) const {
+  const auto it = failures_.find(adapter);
+  return it == failures_.end() ? path_since : std::max(path_since, it->second.last);
 }
 
 Duration PathChooser::failback_hold(std::string_view adapter, MonoTime now) const {

@@ -39,6 +39,13 @@ std::optional<PathId> best_path(std::span<const PathCandidate> paths);
 std::optional<PathId> second_path(std::span<const PathCandidate> paths, PathId active);
 bool disjoint(const PathCandidate& a, const PathCandidate& b);
 
+/// Over which paths to say what each of them may lose: all of them when they are `limit` at most.
+/// Else the active one, then the best, each over another adapter while there is one; and in the
+/// last place one of those that are left, by `turn`, which grows from call to call: so all of them
+/// have their turn, and a good one is among them soon whatever is thought of it.
+std::vector<PathId> spread_over(std::vector<PathCandidate> paths, std::optional<PathId> active,
+                                std::size_t limit, std::size_t turn);
+
 /// The active one, then the others in the order in which each would follow when all before it are
 /// gone, if nothing else changes.
 std::vector<PathId> succession(std::vector<PathCandidate> paths, std::optional<PathId> active);
@@ -112,6 +119,7 @@ class PathChooser {
   std::optional<MonoTime> rival_due(const PathCandidate& rival, const PathCandidate& active,
                                     MonoTime now);
   bool faster(const PathCandidate& rival, const PathCandidate& active) const;
+  MonoTime steady_since(std::string_view adapter, MonoTime path_since) const;
 
   ChoiceLimits limits_;
   std::optional<PathId> active_;

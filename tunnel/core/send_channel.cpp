@@ -7,22 +7,25 @@
 
 namespace edge::tunnel {
 
-bool SendChannel::fits(std::size_t bytes) const {
+bool SendChannel::fits(std::size_t bytes, SendRoom room) const {
   if (held_frames() == 0) { return true; }
-  return held_frames() < limits_.queue_frames_max &&
-         held_bytes() + bytes <= limits_.queue_bytes_max;
+  const bool reserved = room == SendRoom::reserved;
+  const std::size_t frames_max =
+      limits_.queue_frames_max + (reserved ? limits_.reserved_frames : 0);
+  const std::size_t bytes_max = limits_.queue_bytes_max + (reserved ? limits_.reserved_bytes : 0);
+  return held_frames() < frames_max && held_bytes() + bytes <= bytes_max;
 }
 
-Result<void> SendChannel::push(Bytes payload) {
+Result<void> SendChannel::push(Bytes payload, SendRoom room) {
   if (payload.size() > limits_.payload_bytes_max) {
     return fail(Errc::invalid_input,
                 fmt::format("channel {}: payload of {} bytes exceeds {}", index_of(channel_),
                             payload.size(), limits_.payload_bytes_max));
   }
   if (limits_.overflow == Overflow::drop_oldest) {
-    while (!fits(payload.size()) && !waiting_.empty()) { drop_oldest(); }
+    while (!fits(payload.size(), room) && !waiting_.empty()) { drop_oldest(); }
   }
-  if (!fits(payload.size())) {
+  if (!fits(payload.size(), room)) {
     if (limits_.overflow == Overflow::refuse) {
       return fail(Errc::no_space, fmt::format("channel {}: {} bytes in {} frames wait for the peer",
                                               index_of(channel_), held_bytes(), held_frames()));

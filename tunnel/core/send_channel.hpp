@@ -34,6 +34,12 @@ struct InFlight {
 /// What happens when the queue is full.
 enum class Overflow : std::uint8_t { refuse, drop_oldest };
 
+/// Which part of a queue a payload may fill.
+enum class SendRoom : std::uint8_t {
+  shared,
+  reserved,  ///< Also what is kept for short words of what is under way, whatever fills the rest.
+};
+
 /// Sequence numbers are given at the first transmission, so a dropped payload leaves no hole; a gap
 /// marker with the number of dropped payloads takes its place.
 ///
@@ -46,6 +52,8 @@ class SendChannel {
     std::size_t queue_frames_max = 4096;
     Overflow overflow = Overflow::refuse;
     std::size_t window_bytes_max = window_bytes;
+    std::size_t reserved_bytes = 0;   ///< On top, for SendRoom::reserved,
+    std::size_t reserved_frames = 0;  ///< ... and the same of queue_frames_max.
   };
   /// What an acknowledgement freed.
   struct Freed {
@@ -55,7 +63,7 @@ class SendChannel {
   SendChannel(Channel channel, Limits limits) : channel_(channel), limits_(limits) {}
 
   /// Errors: invalid_input (too large), no_space (full and Overflow::refuse).
-  Result<void> push(Bytes payload);
+  Result<void> push(Bytes payload, SendRoom room = SendRoom::shared);
   bool can_launch() const;
   /// Moves the next payload into flight if the window allows; nullptr otherwise.
   InFlight* launch(MonoTime now);
@@ -77,7 +85,7 @@ class SendChannel {
     Bytes payload;
     std::uint64_t dropped_before = 0;
   };
-  bool fits(std::size_t bytes) const;
+  bool fits(std::size_t bytes, SendRoom room) const;
   void drop_oldest();
   std::size_t next_payload_bytes() const;
 

@@ -32,15 +32,17 @@ std::vector<SendChannel> make_send_channels(const SessionOptions& options) {
     const auto channel = static_cast<Channel>(i);
     const bool droppable = channel == Channel::telemetry || channel == Channel::bulk;
     const bool streams = channel == Channel::streams;
+    const bool commands = channel == Channel::commands;
     channels.emplace_back(
         channel,
-        SendChannel::Limits{
-            .payload_bytes_max = channel == Channel::commands ? command_bytes_max : frame_bytes_max,
-            .queue_bytes_max =
-                streams ? streams_window_bytes + frame_bytes_max : options.queue_bytes_max[i],
-            .queue_frames_max = options.queue_frames_max,
-            .overflow = droppable ? Overflow::drop_oldest : Overflow::refuse,
-            .window_bytes_max = streams ? streams_window_bytes : window_bytes});
+        SendChannel::Limits{.payload_bytes_max = commands ? command_bytes_max : frame_bytes_max,
+                            .queue_bytes_max = streams ? streams_window_bytes + frame_bytes_max
+                                                       : options.queue_bytes_max[i],
+                            .queue_frames_max = options.queue_frames_max,
+                            .overflow = droppable ? Overflow::drop_oldest : Overflow::refuse,
+                            .window_bytes_max = streams ? streams_window_bytes : window_bytes,
+                            .reserved_bytes = commands ? options.reserved_bytes : 0,
+                            .reserved_frames = commands ? options.reserved_frames : 0});
   }
   return channels;
 }
@@ -231,7 +233,7 @@ void Session::apply_peer_next(const NextExpected& next) {
   }
 }
 
-Result<void> Session::send(Channel channel, Bytes payload, MonoTime now) {
+Result<void> Session::send(Channel channel, Bytes payload, MonoTime now, SendRoom room) {
   observe(now);
   if (!established()) {
     settle(now);
@@ -241,7 +243,7 @@ Result<void> Session::send(Channel channel, Bytes payload, MonoTime now) {
     settle(now);
     return fail(Errc::unsupported, "the peer has no streams");
   }
-  const Result<void> pushed = send_[index_of(channel)].push(std::move(payload));
+  const Result<void> pushed = send_[index_of(channel)].push(std::move(payload), room);
   settle(now);
   return pushed;
 }
@@ -303,7 +305,10 @@ void Session::on_local_stall(Duration lateness, MonoTime now) {
 
 void Session::forgive(Duration lateness, MonoTime now) {
   stalled_at_ = now;
-  for (Path& path : paths_) { path.health.forgive(lateness, now); }
+  for (Path& path : paths_) {
+    path.health.forgive(lateness, now);
+    if (path.frame_began) { path.frame_began = std::min(now, *path.frame_began + lateness); }
+  }
   emit(LocalStall{lateness});
 }
 
@@ -349,6 +354,7 @@ std::optional<MonoTime> Session::earliest_deadline() const {
   };
   for (const Path& path : paths_) {
     consider(path.health.next_deadline(last_now_, peer_elsewhere(path)));
+    if (path.frame_began) { consider(*path.frame_began + options_.frame_time_max); }
   }
   for (const auto& due : copy_due_) { consider(due); }
   consider(ack_due_);

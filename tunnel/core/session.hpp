@@ -46,10 +46,16 @@ struct SessionOptions {
                                                                          256 << 10, 512 << 10};
   std::optional<StreamGrant> streams = StreamGrant{};  ///< Granted to the peer; nullopt: none.
   std::size_t queue_frames_max = 4096;                 ///< Per channel.
-  std::chrono::seconds detach_ttl{600};                ///< Console: how long without a path.
+  /// On channel 1, above both limits, for SendRoom::reserved.
+  std::size_t reserved_bytes = 64UZ << 10;
+  std::size_t reserved_frames = 512;
+  std::chrono::seconds detach_ttl{600};  ///< Console: how long without a path.
   Duration ack_delay = std::chrono::milliseconds(20);
   Duration tail_copy_min = std::chrono::milliseconds(50);  ///< max(2*srtt, this) without an ack.
   Duration stall_min = std::chrono::milliseconds(100);     ///< Own lateness beyond this is a stall.
+  /// A frame that has begun is whole by then, or its path is given up: what trickles is life, but
+  /// not for ever. (1 MiB, the largest one, over 14 kbit/s.)
+  Duration frame_time_max = std::chrono::minutes(10);
 };
 /// The Console's smaller buffers: 10,000 sessions share one machine, its outbox is its database.
 SessionOptions console_options(std::string host);
@@ -173,6 +179,8 @@ class Session {
  public:
   static constexpr std::size_t paths_max =
       32;  ///< 16 ports with two endpoints; bits of InFlight::carriers.
+  /// An acknowledgement goes over so many of them at most: one small frame is not to make 32.
+  static constexpr std::size_t ack_paths_max = 4;
 
   /// `random` draws ids and jitter; seed it from the kernel in production.
   Session(SessionOptions options, Random random);
@@ -224,8 +232,9 @@ class Session {
   /// Queues a payload. It is sent as soon as a path and the window allow.
   /// Errors: invalid_input (size), transient (no session yet: wait for SessionStarted),
   /// no_space (channels 0..2 full: try again after acks). Telemetry and bulk drop their oldest
-  /// instead.
-  Result<void> send(Channel channel, Bytes payload, MonoTime now);
+  /// instead. `room`, on channel 1: reserved for what is short and must be said now (a command is
+  /// stored, waits for its confirmation), though results or commands fill the queue.
+  Result<void> send(Channel channel, Bytes payload, MonoTime now, SendRoom room = SendRoom::shared);
   /// Bytes of stream frames that send(Channel::streams) should be given now. More of them later, so
   /// that what is most urgent then goes first.
   std::size_t stream_room() const;
@@ -284,6 +293,7 @@ class Session {
     bool suspect = false;  ///< One of the two ends hears little,
     bool silent = false;   ///< ... or nothing.
     MonoTime suspect_since{};
+    std::optional<MonoTime> frame_began;            ///< Of the peer's frame that is not whole yet.
     std::uint64_t ping_nonce = 0;                   ///< Of the peer's last PING.
     NextExpected acked_by_peer = nothing_received;  ///< Highest cumulative ack on this path.
     std::uint64_t rx_frames = 0;
@@ -316,11 +326,14 @@ class Session {
   std::uint32_t free_bit() const;
   void add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now);
   void make_room_for(const PathFacts& facts, MonoTime now);
+  const Path& least_needed(const PathFacts& newcomer, MonoTime now) const;
+  std::size_t paths_over(std::string_view adapter) const;
   void remove_path(PathId id, PathCause cause, bool by_peer, std::string detail, MonoTime now);
   void remove_all(PathCause cause, MonoTime now);
   void violate(PathId path, std::string what, MonoTime now);
   void judge_paths(MonoTime now);
   void judge(Path& path, Verdict verdict, MonoTime now);
+  std::optional<std::string> given_up(const Path& path, Verdict verdict, MonoTime now) const;
   PeerElsewhere peer_elsewhere(const Path& path) const;
   void ping(Path& path, std::uint64_t nonce, MonoTime now);
   std::uint8_t view_of(const Path& path) const;
@@ -391,6 +404,7 @@ class Session {
   std::array<std::optional<MonoTime>, channel_count> copy_due_;  ///< Not later than any copy_at.
   TokenBucket mirror_budget_;
   std::uint32_t ack_pending_frames_ = 0;
+  std::size_t ack_turn_ = 0;  ///< Of the paths beyond ack_paths_max.
   std::optional<MonoTime> ack_due_;
 
   MonoTime last_now_{};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 
 #include "base/assert.hpp"
 #include "tunnel/core/session.hpp"
@@ -74,27 +75,49 @@ std::uint32_t Session::free_bit() const {
 }
 
 /// A new connection is never refused because of an old one: over the same adapter and endpoint the
-/// old one is half-open or being replaced; beyond the limit the most silent one goes.
+/// old one is half-open or being replaced; beyond the limit the one that is needed least goes.
 void Session::make_room_for(const PathFacts& facts, MonoTime now) {
   std::optional<PathId> same;
-  std::optional<PathId> quietest;
-  Duration quietest_for{-1};
   for (const Path& path : paths_) {
     if (path.facts.adapter == facts.adapter && path.facts.endpoint == facts.endpoint) {
       same = path.id;
-    }
-    if (path.id != active_ && path.health.silence(now) > quietest_for) {
-      quietest = path.id;
-      quietest_for = path.health.silence(now);
     }
   }
   if (same) {
     remove_path(*same, PathCause::superseded, false, "a newer connection over the same adapter",
                 now);
   } else if (paths_.size() == paths_max) {
-    remove_path(*quietest, PathCause::superseded, false, "too many paths, this was the quietest",
-                now);
+    const Path& leaving = least_needed(facts, now);
+    const std::size_t over_port = paths_over(leaving.facts.adapter);
+    std::string why = fmt::format("more than {} paths: ", paths_max);
+    why += leaving.suspect ? "this was the quietest"
+                           : fmt::format("the least needed, one of {} over its port", over_port);
+    remove_path(leaving.id, PathCause::superseded, false, std::move(why), now);
   }
+}
+
+std::size_t Session::paths_over(std::string_view adapter) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      paths_, [adapter](const Path& path) { return path.facts.adapter == adapter; }));
+}
+
+/// Of those that are hardly heard the one that has been quiet for longest. Else one of the adapter
+/// that has most, the newcomer counted, so that each port keeps one: of the newcomer's own rather
+/// than of another; the least preferred, then the newest. That is said by what both ends know, so
+/// that they let the same one go. Never the active one.
+/// Pre: two paths at least.
+const Session::Path& Session::least_needed(const PathFacts& newcomer, MonoTime now) const {
+  const auto need = [&](const Path& path) {
+    const PathFacts& facts = path.facts;
+    const bool own = facts.adapter == newcomer.adapter;
+    const std::size_t spare = paths_max + 1 - paths_over(facts.adapter) - (own ? 1 : 0);
+    return std::tuple(path.id == active_, !path.suspect,
+                      path.suspect ? -path.health.silence(now) : Duration{}, spare, !own,
+                      !facts.metered, -static_cast<int>(facts.path_class), ~facts.rank,
+                      ~facts.wire_id);
+  };
+  return *std::ranges::min_element(paths_,
+                                   [&](const Path& a, const Path& b) { return need(a) < need(b); });
 }
 
 void Session::add_path(PathId id, PathFacts facts, const HeartbeatTimers& timers, MonoTime now) {
@@ -199,13 +222,8 @@ void Session::judge_paths(MonoTime now) {
   for (auto it = paths_.begin(); it != paths_.end();) {
     Path& path = *it++;
     const Verdict verdict = path.health.judge(now, peer_elsewhere(path));
-    if (verdict == Verdict::dead) {
-      remove_path(path.id, PathCause::silence, false,
-                  fmt::format("nothing heard for {} ms",
-                              std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  path.health.silence(now))
-                                  .count()),
-                  now);
+    if (auto why = given_up(path, verdict, now)) {
+      remove_path(path.id, PathCause::silence, false, std::move(*why), now);
       continue;
     }
     judge(path, verdict, now);
@@ -216,6 +234,22 @@ void Session::judge_paths(MonoTime now) {
       if (path.verdict != Verdict::alive) { emit(AskTransport{path.id}); }
     }
   }
+}
+
+/// Why it is dead; nullopt: it lives.
+std::optional<std::string> Session::given_up(const Path& path, Verdict verdict,
+                                             MonoTime now) const {
+  const auto in_ms = [](Duration time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  };
+  if (verdict == Verdict::dead) {
+    return fmt::format("nothing heard for {} ms", in_ms(path.health.silence(now)));
+  }
+  if (path.frame_began && now - *path.frame_began >= options_.frame_time_max) {
+    return fmt::format("a frame that began {} ms ago is not whole, {} ms are allowed",
+                       in_ms(now - *path.frame_began), in_ms(options_.frame_time_max));
+  }
+  return std::nullopt;
 }
 
 /// What an end does not hear only it knows: its verdict goes to the other with a PING at once, and

@@ -11,6 +11,7 @@ void Session::on_frame(PathId id, Frame frame, MonoTime now) {
   observe(now);
   if (Path* path = find(id)) {
     path->health.on_received(now);
+    path->frame_began.reset();
     ++path->rx_frames;
     dispatch(*path, std::move(frame), now);
   }
@@ -18,7 +19,10 @@ void Session::on_frame(PathId id, Frame frame, MonoTime now) {
 }
 
 void Session::on_bytes(PathId id, MonoTime now) {
-  if (Path* path = find(id)) { path->health.on_received(now); }
+  Path* path = find(id);
+  if (path == nullptr) { return; }
+  path->health.on_received(now);
+  if (!path->frame_began) { path->frame_began = now; }
 }
 
 void Session::on_waiting_segments(PathId id, std::uint32_t count, MonoTime now) {

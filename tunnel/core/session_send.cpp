@@ -173,8 +173,8 @@ void Session::copy_off_suspects(MonoTime now) {
   }
 }
 
-/// One frame with all that was received, over every living path: any one of them may be dying.
-/// Over a metered one only while no other is trusted.
+/// One frame with all that was received, over several paths: any one of them may be dying. Over a
+/// metered one only while no other is trusted.
 void Session::flush_acks() {
   ack_pending_frames_ = 0;
   stream_bytes_unacked_ = 0;
@@ -188,8 +188,16 @@ void Session::flush_acks() {
   const auto bytes = std::make_shared<const Bytes>(encode(ack));
   const bool spare = std::ranges::any_of(
       paths_, [](const Path& path) { return !path.facts.metered && !path.suspect; });
-  for (const Path& path : paths_) {
-    if (!spare || !path.facts.metered) { write(path.id, SendKind::ack, bytes); }
+  if (paths_.size() <= ack_paths_max) {
+    for (const Path& path : paths_) {
+      if (!spare || !path.facts.metered) { write(path.id, SendKind::ack, bytes); }
+    }
+    return;
+  }
+  auto paths = candidates();
+  std::erase_if(paths, [spare](const PathCandidate& path) { return spare && path.metered; });
+  for (const PathId path : spread_over(std::move(paths), active_, ack_paths_max, ack_turn_++)) {
+    write(path, SendKind::ack, bytes);
   }
 }
 

@@ -35,16 +35,26 @@ struct TlsEngine::Bio {
     }
     return -1;
   }
+  /// No retry, no errno: SSL_ERROR_SYSCALL, which explain() knows the reason of.
+  static int refuse(BIO* bio) {
+    BIO_clear_retry_flags(bio);
+    return -1;
+  }
   static int write(BIO* bio, const char* data, int size) {
+    if (socket(bio).given_up) { return refuse(bio); }
     const ssize_t rc =
         ::send(socket(bio).fd, data, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (rc > 0) { socket(bio).sent_bytes += static_cast<std::uint64_t>(rc); }
     return settle(bio, rc, BIO_FLAGS_WRITE);
   }
   static int read(BIO* bio, char* data, int size) {
+    if (socket(bio).given_up) { return refuse(bio); }
     const ssize_t rc = ::recv(socket(bio).fd, data, static_cast<std::size_t>(size), MSG_DONTWAIT);
     if (rc == 0) { socket(bio).eof = true; }
-    if (rc > 0) { socket(bio).listen_for_http({data, static_cast<std::size_t>(rc)}); }
+    if (rc > 0) {
+      socket(bio).received_bytes += static_cast<std::uint64_t>(rc);
+      socket(bio).listen_for_http({data, static_cast<std::size_t>(rc)});
+    }
     return settle(bio, rc, BIO_FLAGS_READ);
   }
   static long ctrl(BIO* bio, int command, long, void*) {
@@ -85,6 +95,7 @@ Result<std::unique_ptr<TlsEngine>> TlsEngine::create(std::shared_ptr<const TlsCo
   SSL* ssl = out->ssl_.get();
   SSL_set_bio(ssl, bio, bio);
   SSL_set_app_data(ssl, out.get());
+  SSL_set_msg_callback(ssl, &TlsEngine::on_message);
   out->within_ = out->context_->bounds_now();
   if (out->within_) {  // in_bounds() judges the terms of all certificates instead.
     X509_VERIFY_PARAM_set_flags(SSL_get0_param(ssl), X509_V_FLAG_NO_CHECK_TIME);
@@ -132,6 +143,18 @@ TlsWant TlsEngine::check_alpn() {
   return TlsWant::nothing;
 }
 
+/// It cannot stop OpenSSL, which goes on with what it has read ahead (16 KiB at most); but it gets
+/// nothing more, and its answers go nowhere.
+void TlsEngine::on_message(int sent, int /*version*/, int type, const void* /*message*/,
+                           std::size_t /*size*/, SSL* ssl, void* /*unused*/) {
+  if (sent != 0 || type != SSL3_RT_HANDSHAKE) { return; }
+  auto* engine = static_cast<TlsEngine*>(SSL_get_app_data(ssl));
+  if (engine == nullptr || !engine->established_) { return; }
+  ++engine->key_updates_;
+  const std::uint64_t earned = engine->socket_.received_bytes / bytes_per_key_update;
+  if (engine->key_updates_ > key_updates_free + earned) { engine->socket_.given_up = true; }
+}
+
 TlsWant TlsEngine::read(std::span<std::byte> out, std::size_t& got) {
   got = 0;
   ERR_clear_error();
@@ -171,6 +194,13 @@ TlsWant TlsEngine::outcome(int rc) {
 
 PathError TlsEngine::explain(int ssl_error) {
   const std::string_view peer = peer_word();
+  if (socket_.given_up) {
+    return {PathFailure::tls_protocol,
+            fmt::format("{} floods us with TLS messages of its own (KeyUpdate, NewSessionTicket): "
+                        "{} with {} bytes in all, {} and one for each {} bytes are taken",
+                        peer, key_updates_, socket_.received_bytes, key_updates_free,
+                        bytes_per_key_update)};
+  }
   if (verify_failure_) { return *verify_failure_; }
   if (ssl_error == SSL_ERROR_ZERO_RETURN) {
     return {PathFailure::closed, fmt::format("{} closed the connection", peer)};

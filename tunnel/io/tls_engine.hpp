@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,6 +30,13 @@ enum class TlsWant : std::uint8_t {
   write,    ///< Call again, with the same bytes in front, when the socket is writable.
   failed,   ///< Over; see failure().
 };
+
+/// What TLS says of its own behind the handshake, KeyUpdate and NewSessionTicket: so many are taken
+/// from a peer, and one more for each so many bytes of it. OpenSSL bounds neither; a peer that said
+/// them faster than they are worked off would keep one SSL_read for ever (27 bytes on the wire cost
+/// the receiver two derivations of keys and an answer). RFC 8446 5.5 asks for one in 300 GB.
+inline constexpr std::uint64_t key_updates_free = 32;
+inline constexpr std::uint64_t bytes_per_key_update = 1U << 20;
 
 /// The socket BIO is our own: MSG_NOSIGNAL, and it keeps the errno that OpenSSL loses. An idle
 /// connection holds no buffers: 24.6 KiB resident per end with its stream, against 86 KiB of
@@ -73,7 +81,9 @@ class TlsEngine {
     int fd = -1;
     int os_errno = 0;
     bool eof = false;
+    bool given_up = false;  ///< Nothing goes in or out any more: the peer floods us.
     std::uint64_t sent_bytes = 0;
+    std::uint64_t received_bytes = 0;
     /// Takes down what a peer says that answers in plain HTTP.
     void listen_for_http(std::string_view heard);
     bool says_http() const { return std::string_view(first.data(), first_bytes) == "HTTP/"; }
@@ -89,6 +99,9 @@ class TlsEngine {
   struct Bio;  ///< The BIO_METHOD over Socket.
 
   TlsEngine() = default;
+  /// OpenSSL's message callback. Source: SSL_set_msg_callback(3).
+  static void on_message(int sent, int version, int type, const void* message, std::size_t size,
+                         SSL* ssl, void* unused);
   int verify(int ok, X509_STORE_CTX* store);
   bool in_bounds(const X509& certificate);
   void explain_verify_error(int error, const X509* certificate);
@@ -105,7 +118,8 @@ class TlsEngine {
   WallTime wall_now_{};
   std::optional<TimeBounds> within_;  ///< Narrowed by each certificate of the chain.
   bool established_ = false;
-  bool heard_ = false;  ///< Application bytes came from the peer: it has accepted us.
+  bool heard_ = false;             ///< Application bytes came from the peer: it has accepted us.
+  std::uint64_t key_updates_ = 0;  ///< Messages of TLS itself since the handshake.
   std::optional<PathError> verify_failure_;
   std::string peer_host_id_;
   PathError failure_;

@@ -18,12 +18,13 @@ std::optional<Seeds> parse_seeds(int argc, char** argv, std::string_view program
     if (name == "--trace") {
       out.trace = true;
     } else if (ec == std::errc() && *stop == '\0' &&
-               (name == "--seeds" || name == "--first" || name == "--seed")) {
-      (name == "--seeds" ? out.count : out.first) = value;
+               (name == "--seeds" || name == "--first" || name == "--seed" || name == "--hours")) {
+      (name == "--seeds" ? out.count : name == "--hours" ? out.hours : out.first) = value;
       if (name == "--seed") { out.count = 1; }
       ++i;
     } else {
-      fmt::print(stderr, "usage: {} [--seeds N] [--first N] [--seed N] [--trace]\n", program);
+      fmt::print(stderr, "usage: {} [--seeds N] [--first N] [--seed N] [--hours N] [--trace]\n",
+                 program);
       return std::nullopt;
     }
   }

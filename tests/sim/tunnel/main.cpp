@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   if (!seeds) { return 2; }
   edge::sim::TunnelOutcome total;
   for (std::uint64_t seed = seeds->first; seed < seeds->first + seeds->count; ++seed) {
-    edge::sim::TunnelWorld world(seed, total, seeds->trace);
+    edge::sim::TunnelWorld world(seed, std::chrono::hours(seeds->hours), total, seeds->trace);
     const auto problems = world.run();
     for (const std::string& problem : problems) { fmt::print("seed {}: {}\n", seed, problem); }
     if (!problems.empty()) { fmt::print("  again: sim_tunnel --seed {} --trace\n", seed); }

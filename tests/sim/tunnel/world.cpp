@@ -11,13 +11,18 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration tick_period = 20ms;
+/// A world of days: what is checked at moments is checked at fewer.
+constexpr Duration tick_period_of_days = 100ms;
+/// Nothing that was under way to or from a connection comes later than that.
+constexpr Duration echo_max = 120s;
 /// Twice the cap of the back-off, and a dial that ends in silence: see sim_paths.
 constexpr Duration calm_max = 75s;
 
 }  // namespace
 
-TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelOutcome& outcome, bool trace)
+TunnelWorld::TunnelWorld(std::uint64_t seed, Duration lasts, TunnelOutcome& outcome, bool trace)
     : seed_(seed),
+      lasts_(lasts),
       outcome_(outcome),
       trace_(trace),
       random_(Random(seed).next()),
@@ -55,12 +60,16 @@ void TunnelWorld::build() {
       .quality_hold = 1s, .first_hold = 200ms, .failback_hold = 500ms, .failback_hold_max = 5s};
   command_period_ = some_ms(50, 250);
   streams_ = random_.chance(20);
+  tick_period_ = tick_period;
+  if (lasts_ == Duration{}) { return; }
+  tick_period_ = tick_period_of_days;
+  command_period_ *= 20;
 }
 
 std::vector<std::string> TunnelWorld::run() {
   heap_before_ = heap_bytes();
   build();
-  plan_faults();
+  (lasts_ == Duration{} ? plan_faults() : plan_days());
   start(1);
   start(0);
   schedule(now_, What::tick);
@@ -126,11 +135,11 @@ void TunnelWorld::handle(const Event& event) {
 
 /// Load, and the checks that hold at every moment.
 void TunnelWorld::tick() {
-  schedule(now_ + tick_period, What::tick);
+  schedule(now_ + tick_period_, What::tick);
   const bool busy = now_ < faults_end_;
   while (busy && next_command_at_ <= now_) {
     console_app_.add_command(100);
-    next_command_at_ = std::max(next_command_at_ + command_period_, now_ - tick_period);
+    next_command_at_ = std::max(next_command_at_ + command_period_, now_ - tick_period_);
   }
   if (runs(1)) {
     ends_[1].endpoint->streams().tick(busy && streams_);
@@ -148,7 +157,21 @@ void TunnelWorld::tick() {
   check_phases();
   check_agreement();
   check_lives();
+  if (lasts_ != Duration{}) { let_go_of_the_past(); }
   ++ticks_;
+}
+
+void TunnelWorld::let_go_of_the_past() {
+  for (Connection& one : connections_) {
+    if (one.open[0] || one.open[1]) {
+      one.over_since.reset();
+    } else if (!one.over_since) {
+      one.over_since = now_;
+    }
+  }
+  connections_.retire([this](const Connection& one) {
+    return one.over_since && now_ - *one.over_since > echo_max;
+  });
 }
 
 std::string TunnelWorld::unfinished() const {

@@ -14,6 +14,7 @@
 #include "tests/sim/common/event.hpp"
 #include "tests/sim/common/pipe.hpp"
 #include "tests/sim/common/tally.hpp"
+#include "tests/sim/tunnel/connections.hpp"
 #include "uplink/daemon/core/tunnel_paths.hpp"
 
 namespace edge::sim {
@@ -39,7 +40,8 @@ struct TunnelOutcome {
 /// Time: virtual. A port is a cable, with one path over it per endpoint of the Console.
 class TunnelWorld {
  public:
-  TunnelWorld(std::uint64_t seed, TunnelOutcome& outcome, bool trace);
+  /// `lasts`: faults strike for so long; zero: a few of them, within seconds.
+  TunnelWorld(std::uint64_t seed, Duration lasts, TunnelOutcome& outcome, bool trace);
   /// Empty: passed.
   std::vector<std::string> run();
 
@@ -71,6 +73,7 @@ class TunnelWorld {
     std::optional<MonoTime> differ_since;
     std::optional<MonoTime> inherited;    ///< both_at of the one whose place it takes.
     std::optional<MonoTime> welcomed_at;  ///< At the host.
+    std::optional<MonoTime> over_since;   ///< No end has it open; it may be about to be dialled.
   };
   enum class What : std::uint8_t {
     arrival,
@@ -126,6 +129,7 @@ class TunnelWorld {
   void build();
   void handle(const Event& event);
   void tick();
+  void let_go_of_the_past();
   std::string unfinished() const;
   void problem(std::string what);
   void schedule(MonoTime at, What what, std::size_t a = 0, std::uint64_t b = 0,
@@ -174,6 +178,8 @@ class TunnelWorld {
 
   // world_faults.cpp
   void plan_faults();
+  void plan_days();
+  void add_fault(MonoTime at, Duration lasts);
   void strike(Fault& fault);
   void strike_port(const Fault& fault, Port& port);
   void strike_engine(const Fault& fault);
@@ -189,6 +195,7 @@ class TunnelWorld {
   }
 
   std::uint64_t seed_;
+  Duration lasts_;
   TunnelOutcome& outcome_;
   bool trace_;
   Random random_;
@@ -199,7 +206,7 @@ class TunnelWorld {
   WorldEvents<What> events_;
   std::vector<Port> ports_;
   std::size_t endpoints_ = 1;
-  std::deque<Connection> connections_;
+  Connections<Connection> connections_;
   std::map<PathId, std::size_t> by_path_;  ///< Of the host's present run.
   std::array<End, 2> ends_;                ///< The host, the Console.
   HostApp host_app_;
@@ -225,6 +232,7 @@ class TunnelWorld {
   std::vector<std::size_t> let_go_;  ///< Whole connections that the host has just closed.
   std::vector<std::pair<tunnel::Reputation, MonoTime>> reputations_;
   std::size_t heap_before_ = 0;
+  Duration tick_period_{};
   std::uint64_t ticks_ = 0;
 };
 

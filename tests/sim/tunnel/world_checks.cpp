@@ -20,6 +20,8 @@ namespace {
 /// The longest detection of a path that gave up.
 constexpr Duration memory = 15s;
 constexpr std::uint64_t heap_ticks = 25;
+/// What both applications remember of a command, or of a fault, for ever.
+constexpr std::size_t kept_per_command = 256;
 
 }  // namespace
 
@@ -59,7 +61,9 @@ void TunnelWorld::check_bounds() {
   const std::size_t now = heap_bytes();
   const std::size_t held = now - std::min(now, heap_before_);
   outcome_.heap.note(static_cast<std::int64_t>(held));
-  if (held > heap_max) { problem(fmt::format("{} bytes of memory are in use", held)); }
+  if (held > heap_max + kept_per_command * console_app_.command_count()) {
+    problem(fmt::format("{} bytes of memory are in use", held));
+  }
 }
 
 /// The engine's phase of each path beside the connections that there are, and what it says is
@@ -176,7 +180,8 @@ void TunnelWorld::check_agreement() {
 /// active, as long as they hear each other over another one.
 void TunnelWorld::check_lives() {
   constexpr Duration dead_max = 6s;
-  for (std::size_t number = 0; number < connections_.size(); ++number) {
+  for (std::size_t number = connections_.first_number(); number < connections_.end_number();
+       ++number) {
     Connection& one = connections_[number];
     const bool host =
         runs(0) && number_of(one.path) == number && ends_[0].paths->attached(one.path);

@@ -80,7 +80,9 @@ void TunnelWorld::stop(std::size_t end) {
   stopping.session.reset();
   ++stopping.generation;
   (end == 0 ? host_app_.restart() : console_app_.restart());
-  for (std::size_t i = 0; i < connections_.size(); ++i) { close(end, i); }
+  for (std::size_t i = connections_.first_number(); i < connections_.end_number(); ++i) {
+    close(end, i);
+  }
   if (end == 0) { by_path_.clear(); }
 }
 
@@ -201,7 +203,7 @@ void TunnelWorld::dial(const uplink::DialOrder& order) {
   const bool usable = port->facts.admin_up && port->facts.carrier && !port->facts.addresses.empty();
   if (!usable) { return problem(order.key.port + " is dialled and cannot be used"); }
   Connection& connection = connections_.emplace_back();
-  const std::size_t number = connections_.size() - 1;
+  const std::size_t number = connections_.end_number() - 1;
   connection.port = static_cast<std::size_t>(port - ports_.begin());
   connection.path = order.path;
   connection.key = order.key;

@@ -23,16 +23,40 @@ void TunnelWorld::plan_faults() {
   const std::size_t count = 1 + random_.below(7);
   MonoTime at = now_ + some_ms(300, 2500);
   for (std::size_t i = 0; i < count; ++i) {
-    Fault fault;
-    fault.kind = static_cast<FaultKind>(random_.below(spared_ ? kinds_of_one_port : kinds));
-    fault.lasts = random_.chance(50) ? some_ms(5, 300) : some_ms(300, 4000);
-    fault.port = spared_ ? victim_ : random_.below(ports_.size());
-    faults_.push_back(fault);
-    fault_at_.push_back(at);
-    faults_end_ = std::max(faults_end_, at + fault.lasts + 1500ms);
+    add_fault(at, random_.chance(50) ? some_ms(5, 300) : some_ms(300, 4000));
     at += random_.chance(30) ? some_ms(0, 20) : some_ms(20, pace_ms);
   }
   schedule(fault_at_.front(), What::fault, 0);
+}
+
+/// T64: alone, in crowds, and with hours between them; from a blink to ten minutes, of which a
+/// session's memory at the Console is a part.
+void TunnelWorld::plan_days() {
+  MonoTime at = now_ + some_ms(300, 2500);
+  const MonoTime until = now_ + lasts_;
+  while (at < until) {
+    const std::size_t crowd = random_.chance(60) ? 1 : 1 + random_.below(8);
+    for (std::size_t i = 0; i < crowd; ++i) {
+      const std::uint64_t how_long = random_.below(100);
+      add_fault(at, how_long < 50   ? some_ms(5, 300)
+                    : how_long < 90 ? some_ms(300, 4000)
+                    : how_long < 99 ? some_ms(4000, 90'000)
+                                    : some_ms(90'000, 900'000));
+      at += some_ms(0, 900);
+    }
+    at += random_.chance(90) ? some_ms(1000, 60'000) : some_ms(60'000, 1'800'000);
+  }
+  schedule(fault_at_.front(), What::fault, 0);
+}
+
+void TunnelWorld::add_fault(MonoTime at, Duration lasts) {
+  Fault fault;
+  fault.kind = static_cast<FaultKind>(random_.below(spared_ ? kinds_of_one_port : kinds));
+  fault.lasts = lasts;
+  fault.port = spared_ ? victim_ : random_.below(ports_.size());
+  faults_.push_back(fault);
+  fault_at_.push_back(at);
+  faults_end_ = std::max(faults_end_, at + fault.lasts + 1500ms);
 }
 
 /// What the daemon sees of the port: carrier and addresses, after the kernel said so.
@@ -101,7 +125,7 @@ void TunnelWorld::strike(Fault& fault) {
 
 void TunnelWorld::strike_port(const Fault& fault, Port& port) {
   const auto reset = [&] {
-    for (std::size_t i = 0; i < connections_.size(); ++i) {
+    for (std::size_t i = connections_.first_number(); i < connections_.end_number(); ++i) {
       Connection& one = connections_[i];
       if (one.port != fault.port || !one.accepted || !runs(1)) { continue; }
       ends_[1].session->on_path_lost(PathId{static_cast<std::uint32_t>(i + 1)},

@@ -62,6 +62,28 @@ TEST(SendChannelTest, TheWindowIs256KiB_ButOneLargeFramePasses) {
   EXPECT_EQ(channel.launch(t0), nullptr) << "one byte more";
 }
 
+TEST(SendChannelTest, AFullQueueStillTakesALittleOfWhatIsReserved) {
+  SendChannel channel(Channel::commands, {.queue_bytes_max = 1000, .reserved_bytes = 100});
+  ASSERT_TRUE(channel.push(Bytes(1000)));
+  const auto full = channel.push(Bytes(1));
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code, Errc::no_space);
+  EXPECT_THAT(full.error().what, HasSubstr("1000 bytes in 1 frames wait"));
+  EXPECT_TRUE(channel.push(Bytes(60), SendRoom::reserved));
+  EXPECT_EQ(channel.push(Bytes(41), SendRoom::reserved).error().code, Errc::no_space);
+  EXPECT_TRUE(channel.push(Bytes(40), SendRoom::reserved));
+  EXPECT_EQ(channel.held_bytes(), 1100U);
+}
+
+TEST(SendChannelTest, WhatIsReservedIsBoundedInFramesToo) {
+  SendChannel channel(Channel::commands,
+                      {.queue_frames_max = 3, .reserved_bytes = 100, .reserved_frames = 1});
+  for (int i = 0; i < 3; ++i) { ASSERT_TRUE(channel.push(Bytes(1))); }
+  EXPECT_EQ(channel.push(Bytes(1)).error().code, Errc::no_space);
+  EXPECT_TRUE(channel.push(Bytes(1), SendRoom::reserved));
+  EXPECT_EQ(channel.push(Bytes(1), SendRoom::reserved).error().code, Errc::no_space);
+}
+
 TEST(SendChannelTest, SelectiveAcksFreeTheBytesButNotTheWindow) {
   SendChannel channel(Channel::commands, {});
   for (int i = 0; i < 5; ++i) {

@@ -48,6 +48,31 @@ TEST(BetterPathTest, SilentDrainingSuspectUnprovenMeteredThenClassRankRttAge) {
   EXPECT_EQ(best_path({}), std::nullopt);
 }
 
+TEST(SpreadTest, OfAFewAllAreTaken) {
+  const std::vector<PathCandidate> few = {path(kA, "a"), path(kB, "b"), path(kC, "c")};
+  EXPECT_EQ(spread_over(few, kB, 3, 5), (std::vector<PathId>{kB, kA, kC}));
+  EXPECT_TRUE(spread_over({}, kB, 3, 0).empty());
+}
+
+TEST(SpreadTest, TheActiveOneThenOtherAdaptersThenTheRestInTurn) {
+  const std::vector<PathCandidate> many = {path(PathId{1}, "a"), path(PathId{2}, "a", 1ms),
+                                           path(PathId{3}, "b"), path(PathId{4}, "b", 5ms),
+                                           path(PathId{5}, "c"), path(PathId{6}, "d", 90ms)};
+  const auto at = [&many](std::size_t turn) { return spread_over(many, PathId{1}, 4, turn); };
+  EXPECT_EQ(at(0), (std::vector<PathId>{{1}, {4}, {5}, {2}}));
+  EXPECT_EQ(at(1), (std::vector<PathId>{{1}, {4}, {5}, {3}}));
+  EXPECT_EQ(at(2), (std::vector<PathId>{{1}, {4}, {5}, {6}}));
+  EXPECT_EQ(at(3), at(0));
+}
+
+TEST(SpreadTest, AQuietPathOfAnotherAdapterComesBehindASoundOneOfTheSame) {
+  std::vector<PathCandidate> paths = {path(kA, "a"), path(kB, "b"), path(kC, "a"),
+                                      path(PathId{4}, "a")};
+  paths[1].suspect = true;
+  EXPECT_EQ(spread_over(paths, kA, 3, 0), (std::vector<PathId>{kA, kC, kB}));
+  EXPECT_EQ(spread_over(paths, kA, 3, 1), (std::vector<PathId>{kA, kC, PathId{4}}));
+}
+
 TEST(SuccessionTest, IsWhatTheChooserPicksAsOneAfterTheOtherIsLost) {
   PathCandidate ranked = path(kB, "b", 90ms);
   PathCandidate fast = path(kC, "c", 5ms);
@@ -156,6 +181,24 @@ TEST_F(PathChooserTest, ASilentPathIsLeftForAnotherAdapterBeforeAnotherEndpoint)
   a().suspect = a().silent = true;
   EXPECT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
   EXPECT_EQ(chooser.failback_hold("eth0", now), 60s) << "it failed once";
+}
+
+/// Why: of two endpoints over a cut port the standby one is not suspect yet, and as preferred as
+/// the one that was just left (sim_tunnel --seed 3 --hours 168).
+TEST_F(PathChooserTest, AnotherEndpointOverTheAdapterThatFailedIsNotWhatItFailsBackTo) {
+  paths.push_back(path(kC, "eth0"));
+  b().rank = 1;
+  ASSERT_EQ(choose().active, kA);
+  now += 1h;
+  a().suspect = a().silent = true;
+  ASSERT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
+  now += 100ms;
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::none}));
+  EXPECT_TRUE(chooser.unproven("eth0", paths[2].steady_since, now));
+  std::erase_if(paths, [](const PathCandidate& one) { return one.path == kA; });
+  EXPECT_EQ(choose(), (Choice{kB, SwitchReason::none}));
+  now += 60s;
+  EXPECT_EQ(choose(), (Choice{kC, SwitchReason::preferred})) << "it was steady since";
 }
 
 /// Why: one node of the Console that hangs would move every host to its metered adapter.

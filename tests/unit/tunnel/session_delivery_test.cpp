@@ -268,6 +268,30 @@ TEST_F(DeliveryTest, WithoutPathsCommandsAndEventsQueueUpToTheLimit_TelemetryFor
   EXPECT_EQ(host().queued_bytes(Channel::events), 0U);
 }
 
+/// A trial that waits for its confirmation says so behind a megabyte of results that nobody reads.
+TEST_F(DeliveryTest, OnAFullChannelOneWhatMustBeSaidNowHasItsOwnRoom_WithinBounds) {
+  two_paths();
+  host().on_path_lost(PathId{1}, PathCause::carrier, {}, now);
+  host().on_path_lost(PathId{2}, PathCause::carrier, {}, now);
+  Result<void> refused;
+  while (refused) { refused = host().send(Channel::commands, Bytes(1000), now); }
+  EXPECT_EQ(refused.error().code, Errc::no_space);
+  EXPECT_THAT(refused.error().what, HasSubstr("wait for the peer"));
+  ASSERT_TRUE(
+      host().send(Channel::commands, to_bytes("confirming"), now, SendRoom::reserved).has_value());
+  do {
+    refused = host().send(Channel::commands, Bytes(1000), now, SendRoom::reserved);
+  } while (refused);
+  EXPECT_EQ(refused.error().code, Errc::no_space);
+  const SessionOptions limits = host_options();
+  EXPECT_LE(host().queued_bytes(Channel::commands),
+            limits.queue_bytes_max[1] + limits.reserved_bytes);
+  connect(3, "eth0");
+  advance(1s);
+  EXPECT_THAT(ends[kConsole].got(Channel::commands), HasSubstr("confirming "));
+  EXPECT_EQ(host().queued_bytes(Channel::commands), 0U);
+}
+
 TEST_F(DeliveryTest, ControlFramesMayOvertake_DataKeepsItsOrder) {
   two_paths();
   ASSERT_TRUE(host().send(Channel::events, to_bytes("x"), now));

@@ -148,6 +148,46 @@ TEST_F(HostileTest, ABrokenHeaderIsAnsweredWithError) {
   EXPECT_EQ(console().stats().violations, 1U) << "the path is gone already";
 }
 
+class TrickleTest : public SessionPair {
+ protected:
+  static SessionOptions impatient() {
+    SessionOptions options = host_options();
+    options.frame_time_max = 5s;
+    return options;
+  }
+  TrickleTest() : SessionPair(impatient()) {}
+};
+
+TEST_F(TrickleTest, AFrameThatNeverGetsWholeEndsItsPathThoughItsBytesAreLife) {
+  connect(1, "eth0");
+  connect(2, "eth1");
+  advance(100ms);
+  forget();
+  cut(1, true, false);  // What the Console hears of this path is one frame, piece by piece.
+  const MonoTime began = now;
+  while (now - began < 4900ms) {
+    console().on_bytes(PathId{1}, now);
+    advance(100ms);
+  }
+  EXPECT_THAT(ends[kConsole].seen<PathDead>(), IsEmpty());
+  console().on_bytes(PathId{1}, now);
+  advance(100ms);
+  EXPECT_EQ(dead(kConsole).path, PathId{1});
+  EXPECT_EQ(dead(kConsole).cause, PathCause::silence);
+  EXPECT_THAT(dead(kConsole).detail, HasSubstr("is not whole, 5000 ms are allowed"));
+  EXPECT_EQ(console().stats().violations, 0U) << "a slow line is no crime";
+  EXPECT_THAT(console().paths(now), SizeIs(1));
+}
+
+TEST_F(TrickleTest, AWholeFrameGivesTheNextOneItsOwnTime) {
+  connect(1, "eth0");
+  for (int i = 0; i < 200; ++i) {  // PINGs come between the pieces.
+    console().on_bytes(PathId{1}, now);
+    advance(100ms);
+  }
+  EXPECT_THAT(ends[kConsole].seen<PathDead>(), IsEmpty());
+}
+
 TEST_F(HostileTest, ErrorFromThePeerClosesThePathWithItsReason) {
   inject(kHost, 1, encode(ErrorMessage{ErrorCode::retry_later, "busy"}));
   EXPECT_EQ(dead(kHost).cause, PathCause::peer_error);

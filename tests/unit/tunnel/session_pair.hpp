@@ -80,23 +80,26 @@ class SessionPair : public testing::Test {
   Session& host() { return ends[kHost].session; }
   Session& console() { return ends[kConsole].session; }
 
-  static PathFacts facts(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0) {
+  static PathFacts facts(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0,
+                         const std::string& endpoint = "console:1") {
     return {.wire_id = id,
-            .label = adapter + "/console:1",
+            .label = adapter + "/" + endpoint,
             .port = adapter,
-            .endpoint = "console:1",
+            .endpoint = endpoint,
             .adapter = adapter,
             .rank = rank};
   }
   /// Opens a connection and sends HELLO; nothing moves before run().
-  void dial(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0) {
+  void dial(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0,
+            const std::string& endpoint = "console:1") {
     Wire& wire = wires[id];
-    wire.facts = facts(id, adapter, rank);
+    wire.facts = facts(id, adapter, rank, endpoint);
     send_bytes(kHost, id,
                std::make_shared<const Bytes>(encode(host().hello(wire.facts, WallTime{}))));
   }
-  void connect(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0) {
-    dial(id, adapter, rank);
+  void connect(std::uint32_t id, const std::string& adapter, std::uint32_t rank = 0,
+               const std::string& endpoint = "console:1") {
+    dial(id, adapter, rank, endpoint);
     run();
   }
   /// One of which each byte costs, with a metered standby's heartbeat.
