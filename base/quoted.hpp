@@ -10,4 +10,8 @@ namespace edge {
 /// short line.
 std::string quoted(std::string_view text);
 
+/// All of it as one line that a terminal may show: control characters (C0, DEL, and C1 in UTF-8) as
+/// \n or \xHH; of more than 16 KiB the beginning, and how many bytes there were.
+std::string one_line(std::string_view text);
+
 }  // namespace edge

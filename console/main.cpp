@@ -14,6 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/log_line.hpp"
 #include "base/throttle.hpp"
 #include "console/api.hpp"
 #include "console/clock.hpp"
@@ -58,7 +59,7 @@ std::optional<Config> read_config(const std::string& file) {
 
 void set_up_logging(const std::string& level) {
   auto logger = spdlog::stderr_logger_st("console");  // One thread logs.
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->set_formatter(edge::log_line());
   spdlog::set_default_logger(std::move(logger));
   spdlog::set_level(spdlog::level::from_str(level));
 }

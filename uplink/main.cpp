@@ -19,6 +19,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/log_line.hpp"
 #include "uplink/daemon/daemon.hpp"
 #include "uplink/daemon/notify.hpp"
 
@@ -45,7 +46,7 @@ std::expected<Config, ConfigProblems> load(const std::string& file) {
 void log_to_stderr(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("uplinkd",
                                                  std::make_shared<spdlog::sinks::stderr_sink_st>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->set_formatter(edge::log_line());
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));

@@ -125,7 +125,8 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
   std::map<MacAddress, std::string> macs;
   std::map<IpAddress, std::string> addresses;
   std::map<std::string, std::string> names;
-  std::map<MacAddress, std::string> bridges, taps;
+  std::map<MacAddress, std::string> bridges;
+  std::multimap<MacAddress, std::string> taps;
   for (const auto& [id, network] : model.networks) {
     bridges.emplace(generated_mac(facts.host_id, "network", id), id);
   }
@@ -138,7 +139,15 @@ void check_interfaces(const Model& model, const ModelFacts& facts, Findings& fin
                    fmt::format("mac {} is that of the bridge of network \"{}\"",
                                to_string(interface.mac), bridge->second));
     }
-    if (const auto tap = taps.find(interface.mac); tap != taps.end()) {
+    // On one bridge they are one address at two ports. A pair that stands concerns no command but
+    // that which touches one of them.
+    const auto [from, to] = taps.equal_range(interface.mac);
+    const auto tap = std::find_if(from, to, [&](const auto& other) {
+      return model.interfaces.at(other.second).network == interface.network &&
+             (findings.concerns(Subject::interface, id) ||
+              findings.concerns(Subject::interface, other.second));
+    });
+    if (tap != to) {
       findings.add(Subject::interface, id, "mac",
                    fmt::format("mac {} is that of the host's end of interface \"{}\"",
                                to_string(interface.mac), tap->second));

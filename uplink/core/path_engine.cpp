@@ -185,8 +185,11 @@ void PathEngine::hasten(MonoTime now, const PathKey* lost) {
 
 void PathEngine::redial(const PathKey& key, MonoTime now) {
   Path* path = find(key);
-  if (path == nullptr || path->status.state != PathState::up) { return; }
-  dial_anew(*path, "dialled anew for a proof", now);
+  if (path == nullptr) { return; }
+  if (path->status.state == PathState::waiting && path->dial_at && !path->told) {
+    return bring_forward(*path, hurry_spread, now);
+  }
+  if (path->status.state == PathState::up) { dial_anew(*path, "dialled anew for a proof", now); }
 }
 
 void PathEngine::dial_anew(Path& path, std::string_view why, MonoTime now) {

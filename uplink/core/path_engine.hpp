@@ -131,7 +131,8 @@ class PathEngine {
   void on_welcome(const PathKey& key, MonoTime now, std::optional<IpAddress> source = {});
   /// A path that was up, or went on after on_retry_later(), ended.
   void on_closed(const PathKey& key, const PathBreak& why, MonoTime now);
-  /// Ends a path that is up and dials it anew at once: a proof that it still works.
+  /// Ends a path that is up and dials it anew at once: a proof that it still works. One that waits
+  /// for its back-off is dialled within hurry_spread; what the Console told to wait is not.
   void redial(const PathKey& key, MonoTime now);
   /// The wall clock was set: what waits because of dates (steps clock and tls) is dialled at once.
   void on_clock_set(MonoTime now);

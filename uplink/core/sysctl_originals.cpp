@@ -50,6 +50,13 @@ SysctlOriginals SysctlOriginals::from_json(std::string_view text, std::string bo
   return out;
 }
 
+void SysctlOriginals::join(std::string_view text) {
+  for (auto& [path, earlier] : from_json(text, boot_id_).known_) {
+    const auto [entry, fresh] = known_.try_emplace(path, earlier);
+    if (!fresh) { entry->second.was = earlier.was; }
+  }
+}
+
 std::string SysctlOriginals::to_json() const {
   json::object list;
   for (const auto& [path, known] : known_) {

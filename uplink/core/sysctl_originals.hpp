@@ -20,6 +20,9 @@ class SysctlOriginals {
   /// What to_json wrote. A text of another boot, or one that cannot be read, is as none at all.
   static SysctlOriginals from_json(std::string_view text, std::string boot_id);
   std::string to_json() const;
+  /// What to_json wrote in an earlier life is known as well: what a value was then counts, what we
+  /// wrote since stays.
+  void join(std::string_view text);
 
   /// We are about to write `ours` where `was` stands. The first value counts, the last wish too; a
   /// wish that is the first value gives it back: from then on it is the machine's own again.

@@ -1,6 +1,7 @@
 #include "uplink/core/trial.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -141,6 +142,7 @@ Judgement Trial::judge(const std::vector<PathSight>& sights, MonoTime now) {
   if (was_away && !away_) {  // It is back: the clock runs from its return.
     settled_at_ = now + std::min(settle_max, terms_.confirm_within / 2);
     deadline_ = now + terms_.confirm_within;
+    returned_ = true;
   }
   if (away_) {
     deadline_ = std::max(deadline_, now + terms_.confirm_within);
@@ -183,6 +185,19 @@ std::vector<PathKey> Trial::to_redial(const std::vector<PathSight>& sights) cons
   for (const PathSight& sight : sights) {
     const bool touched = terms_.affected.contains(sight.key.port) && !sight.replaced;
     if (touched && sight.up() && !fresh(sight)) { out.push_back(sight.key); }
+  }
+  return out;
+}
+
+std::vector<PathKey> Trial::take_awaited(const std::vector<PathSight>& sights) {
+  std::vector<PathKey> out;
+  if (!std::exchange(returned_, false)) { return out; }
+  for (const PathSight& sight : sights) {
+    const auto before = before_.find(sight.key);
+    const bool was_up = before != before_.end() && before->second.up();
+    if (was_up && !sight.up() && !sight.replaced && !terms_.leaving.contains(sight.key.port)) {
+      out.push_back(sight.key);
+    }
   }
   return out;
 }

@@ -98,6 +98,10 @@ class Trial {
   /// one after the other.
   std::vector<PathKey> to_redial(const std::vector<PathSight>& sights) const;
 
+  /// Once after the Console has returned: paths that were up before the change and still wait for
+  /// their dial, perhaps longer than settle_max is here.
+  std::vector<PathKey> take_awaited(const std::vector<PathSight>& sights);
+
   MonoTime deadline() const { return deadline_; }
   bool confirmed() const { return confirmed_; }
   bool console_away() const { return away_; }
@@ -126,6 +130,7 @@ class Trial {
   MonoTime alike_until_;
   bool confirmed_ = false;
   bool away_ = false;
+  bool returned_ = false;  ///< It is back, and take_awaited() was not asked since.
   std::optional<std::string> aborted_{};
 };
 

@@ -58,6 +58,9 @@ class Commands {
     std::function<std::optional<MonoTime>(const MacAddress&)> drained_until{};
     /// Sends on channel 1. Errors: no session, or back-pressure: asked again after `send_period`.
     std::function<Result<void>(std::string_view)> send;
+    /// The same for a word of `word_bytes_max` at most on what is under way: there is room for it
+    /// though results fill the channel. Not set: as `send`.
+    std::function<Result<void>(std::string_view)> say{};
     /// What a person should know about a change before it is made; called once, perhaps at once.
     std::function<void(const netmodel::Model& before, const netmodel::Model& after,
                        std::function<void(std::vector<std::string>)>)>
@@ -81,6 +84,7 @@ class Commands {
   };
   static constexpr std::chrono::seconds confirm_within_default{120};
   static constexpr std::size_t queue_max = 4096;
+  static constexpr std::size_t word_bytes_max = 512;
   /// So often Reconciler::converge is asked for the proof that a model is back.
   static constexpr int proofs_max = 3;
   static constexpr std::chrono::milliseconds look_again{200}, look_again_max{2000};
@@ -329,6 +333,7 @@ class Commands {
   /// Nothing is left to reach the Console over, and nothing of it comes back by itself.
   static bool certainly_cuts(const Decision& decision, const TurnResult& planned);
   /// True: it does, nobody said "force", and it is refused.
+  bool called_off(Decision& decision);
   static bool refuse_certain_cut(Decision& decision, const TurnResult& planned);
   /// Why an action may not be done: there is no other path to go to. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;

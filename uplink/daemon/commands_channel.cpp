@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/json.hpp>
 
+#include "base/quoted.hpp"
 #include "store/io/sha256.hpp"
 #include "uplink/daemon/clock.hpp"
 #include "uplink/daemon/commands.hpp"
@@ -85,13 +86,13 @@ void Commands::on_message(std::string_view text) {
   } else if (type->as_string() == "abort") {
     on_abort(command_id);
   } else {
-    spdlog::warn("command.unknown_type type={}", std::string_view(type->as_string()));
+    spdlog::warn("command.unknown_type type={}", edge::quoted(std::string_view(type->as_string())));
   }
 }
 
 void Commands::receive(std::string id, std::string payload, const json::object& message) {
   if (!store::is_command_id(id)) {
-    spdlog::warn("command.malformed id=\"{}\" reason=\"not a UUID\"", id.substr(0, 64));
+    spdlog::warn("command.malformed id={} reason=\"not a UUID\"", edge::quoted(id));
     refuse_receipt(id.substr(0, 64), "id: expected a UUID of lower-case hex digits");
     return;
   }
@@ -237,12 +238,20 @@ void Commands::run_local(const json::object& command, std::function<void(json::o
           {"problems", json::array{json::object{{"what", "this id is running"}}}}});
     return;
   }
+  if (closing_) {
+    done({{"state", "refused"},
+          {"problems",
+           json::array{json::object{{"what", "the daemon is stopping: ask again when it runs"}}}}});
+    return;
+  }
   local_[id] = std::move(done);
   receive(id, json::serialize(command), command);
 }
 
 void Commands::say(const json::object& message) {
-  if (const auto sent = hooks_.send(json::serialize(message)); !sent) {
+  const std::string text = json::serialize(message);
+  const bool word = hooks_.say && text.size() <= word_bytes_max;
+  if (const auto sent = word ? hooks_.say(text) : hooks_.send(text); !sent) {
     spdlog::debug("command.unsaid reason={}", sent.error().what);
   }
 }

@@ -143,6 +143,7 @@ asio::awaitable<void> Commands::undo_for(Decision& decision, std::string why) {
   netmodel::Model stored = co_await stored_model(std::move(former));
   std::vector<std::string> known = decision.known;
   Landing landing = co_await go_back(std::move(stored), std::move(known));
+  if (stopped_) { co_return; }
   decision.landed = std::move(landing.model);
   decision.problems.push_back({std::nullopt, "", "the network is back at " + landing.where});
 }
@@ -211,8 +212,8 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     const bool changed = std::ranges::any_of(*batch, &Decision::changes_model);
     const bool trial = changed && batch->front().before.has_value();
     if (changed && !trial) {
-      co_await show_stored(former);
       co_await undrain(batch->front());  // Who asks for actions goes alone.
+      co_await show_stored(former);
     }
     if (!may_heal(stored.error())) {
       for (const End& end : *ends) { queued_.erase(end.id); }

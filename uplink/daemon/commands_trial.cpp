@@ -126,6 +126,7 @@ asio::awaitable<void> Commands::undo(Decision& decision) {
   netmodel::Model stored = co_await stored_model(std::move(former));
   std::vector<std::string> before_it = known_trouble(decision.item.undo);
   Landing landing = co_await go_back(std::move(stored), std::move(before_it));
+  if (stopped_) { co_return; }  // The next start undoes it.
   decision.landed = std::move(landing.model);
   if (decision.landed) { decision.problems.push_back({std::nullopt, "", landing.where}); }
   if (hooks_.undone) { hooks_.undone(); }
@@ -155,32 +156,34 @@ asio::awaitable<TurnResult> Commands::foresee(Decision& decision) {
   co_return planned;
 }
 
+/// Nothing of it is in the kernel: it need not be taken back.
+bool Commands::called_off(Decision& decision) {
+  if (stopped_) { return true; }
+  if (!trials_.aborted()) { return false; }
+  refuse(decision, *trials_.aborted() + " before it was applied");
+  return true;
+}
+
 asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   Decision& decision = batch->front();
   const netmodel::Model before = reconciler_.model();
-  TurnResult planned = co_await foresee(decision);
-  if (refuse_certain_cut(decision, planned)) { co_return; }
-  const bool waited = co_await trials_.steady(!decision.item.local);
-  if (waited && !stopped_ && !trials_.aborted()) {  // What was planned is as old as the wait.
-    planned = co_await foresee(decision);
-  }
-  if (stopped_) { co_return; }
-  if (trials_.aborted()) {
-    refuse(decision, *trials_.aborted() + " before it was applied");
-    co_return;
-  }
-  if (waited && refuse_certain_cut(decision, planned)) { co_return; }
+  // First: which path is the last one shows when those that were up before the trial before are
+  // back.
+  co_await trials_.steady(!decision.item.local);
+  if (called_off(decision)) { co_return; }
+  const TurnResult planned = co_await foresee(decision);
+  if (called_off(decision) || refuse_certain_cut(decision, planned)) { co_return; }
   std::vector<std::string> known = reconciler_.trouble();
   TrialTerms terms = terms_of(decision, planned.impact);
   std::string undo = undo_text(revision_, decision.item.number, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
-  if (!begun) { co_return; }
-  decision.before = before;
-  decision.known = known;
+  if (!begun || called_off(decision)) { co_return; }
   netmodel::Model now = before;
   netmodel::Model candidate = *decision.model;
   decision.warnings = co_await advice(std::move(now), std::move(candidate));
-
+  if (called_off(decision)) { co_return; }
+  decision.before = before;
+  decision.known = known;
   trials_.prepare(terms);
   reconciler_.set_model(*decision.model);
   std::string why = "trial " + decision.item.id;
@@ -250,8 +253,9 @@ std::vector<std::string> Commands::unreached(const Decision& decision) const {
 asio::awaitable<void> Commands::take_back(Decision& decision, std::vector<std::string> reasons) {
   netmodel::Model wanted = *decision.before;
   std::vector<std::string> known = decision.known;
+  co_await undrain(decision);  // First: the ports are named as they are now.
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
-  co_await undrain(decision);
+  if (stopped_) { co_return; }
   decision.state = CommandState::rolled_back;
   decision.model.reset();
   decision.actions.clear();
@@ -268,6 +272,7 @@ asio::awaitable<void> Commands::refuse_applied(Decision& decision, const netmode
                                                std::vector<std::string> known) {
   netmodel::Model wanted = before;
   Landing landing = co_await go_back(std::move(wanted), std::move(known));
+  if (stopped_) { co_return; }
   refuse(decision, "it could not be applied; the network is back at " + landing.where);
   decision.landed = std::move(landing.model);
   for (auto& reason : reasons) {
@@ -279,6 +284,7 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
                                                      std::vector<std::string> known) {
   netmodel::Model wanted = before;
   Shown shown = co_await shows(std::move(wanted), known);
+  if (stopped_) { co_return Landing{}; }  // Nothing more is written: it says nothing of the kernel.
   if (shown.refused.empty()) {
     co_return Landing{fmt::format("revision {}{}", revision_, unproven(shown)), std::nullopt};
   }
@@ -297,6 +303,7 @@ asio::awaitable<Commands::Landing> Commands::go_back(netmodel::Model before,
     if (*older == before) { continue; }
     wanted = *older;
     shown = co_await shows(std::move(wanted), known);
+    if (stopped_) { co_return Landing{}; }
     if (shown.refused.empty()) {
       co_return Landing{fmt::format("the model of revision {}, because the kernel refused that of "
                                     "revision {}{}",

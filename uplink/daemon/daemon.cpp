@@ -70,7 +70,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io, Conf
   remembered->store = std::move(*rebuilt);
   remembered->store.file = store_path(config);
   remembered->store.folder = config.paths.state;
-  remembered->unfinished = taken_up(std::move(remembered->unfinished), opened->standing());
+  remembered->unfinished =
+      taken_up(std::move(remembered->unfinished), opened->standing(), remembered->store.older_copy);
   if (!opened->standing().durable) {
     config.paths.state = config.paths.runtime + "/state";  // For the files of the children.
     EDGE_TRY(make_folder(config.paths.state));
@@ -221,6 +222,10 @@ Daemon::Daemon(boost::asio::io_context& io, Config config, std::string host_id, 
            .send =
                [this](std::string_view text) {
                  return tunnel_.send(tunnel::Channel::commands, text);
+               },
+           .say =
+               [this](std::string_view text) {
+                 return tunnel_.send(tunnel::Channel::commands, text, tunnel::SendRoom::reserved);
                },
            .advise =
                [this](const netmodel::Model& before, const netmodel::Model& after,

@@ -66,7 +66,7 @@ class Daemon {
   void stop(std::function<void()> done);
 
   /// main.cpp gives a stop 8 s: the rest is the children's.
-  static constexpr std::chrono::seconds undo_at_stop_max{5};
+  static constexpr std::chrono::seconds undo_at_stop_max{3};
 
  private:
   Daemon(boost::asio::io_context& io, Config config, std::string host_id, store::Store store,

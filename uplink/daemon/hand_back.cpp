@@ -44,8 +44,26 @@ const netmodel::ObservedLink* not_ours(const netmodel::ObservedState& observed,
 HandBack HandBack::open(const std::string& state_folder) {
   std::string path = state_folder + "/machine-before.json";
   std::string boot_id = dhcp::read_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  const std::string text = dhcp::read_file(path, record_bytes_max).value_or("");
-  return {std::move(path), MachineBefore::from_json(text, std::move(boot_id))};
+  HandBack out(std::move(path),
+               MachineBefore{.boot_id = std::move(boot_id), .links = {}, .sysctls = {}});
+  if (const auto joined = out.join_file(); !joined) {
+    spdlog::warn("before.not_read what=\"{}\"", joined.error().what);
+  }
+  return out;
+}
+
+/// What an earlier life found counts before what this one saw. A file that is there and cannot be
+/// read now is asked again before anything takes its place.
+Result<void> HandBack::join_file() {
+  if (joined_) { return {}; }
+  const auto text = dhcp::read_file(path_, record_bytes_max);
+  if (!text && text.error().code != Errc::not_found) { return std::unexpected(text.error()); }
+  joined_ = true;
+  MachineBefore found = MachineBefore::from_json(text.value_or(""), before_.boot_id);
+  found.links.merge(before_.links);
+  found.sysctls.merge(before_.sysctls);
+  before_ = std::move(found);
+  return {};
 }
 
 void HandBack::before(const netmodel::Plan& plan, const netmodel::ObservedState& observed) {
@@ -89,7 +107,8 @@ void HandBack::keep_sysctls(const netmodel::ObservedState& observed) {
 }
 
 void HandBack::save() {
-  const auto kept = dhcp::write_file(path_, before_.to_json(), 0600);
+  Result<void> kept = join_file();
+  if (kept) { kept = dhcp::write_file(path_, before_.to_json(), 0600); }
   if (!kept && lacking_.empty()) { spdlog::warn("before.not_kept what=\"{}\"", kept.error().what); }
   lacking_ = kept ? "" : kept.error().what;
 }
@@ -100,6 +119,7 @@ std::string HandBack::write_again() {
 }
 
 Result<std::vector<std::string>> HandBack::restore_links(netmodel::Kernel& kernel) {
+  EDGE_TRY(join_file());
   std::vector<std::string> written;
   std::string failures;
   EDGE_ASSIGN(const auto observed, kernel.dump({}));

@@ -37,9 +37,11 @@ class HandBack {
   void keep_link(const netmodel::ObservedLink& link);
   void keep_sysctls(const netmodel::ObservedState& observed);
   void save();
+  Result<void> join_file();
 
   std::string path_;
   MachineBefore before_;
+  bool joined_ = false;  ///< `before_` knows what the file says.
   std::string lacking_;  ///< Why the file is behind `before_`; empty: it is not.
 };
 

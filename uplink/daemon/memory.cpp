@@ -33,8 +33,9 @@ std::map<std::string, IpPrefix> subnets_of(const std::string& text) {
 }  // namespace
 
 std::vector<store::CommandRecord> taken_up(std::vector<store::CommandRecord> unfinished,
-                                           const store::Standing& standing) {
+                                           const store::Standing& standing, bool older_copy) {
   if (!standing.durable) {
+    if (older_copy) { unfinished.clear(); }
     std::erase_if(unfinished, [](const auto& command) { return command.undo.empty(); });
   }
   return unfinished;

@@ -36,9 +36,10 @@ Result<Memory> remember(store::Store& store);
 Result<void> keep_subnets(store::Store& store, const std::map<std::string, IpPrefix>& subnets);
 
 /// What a start takes up of what is unfinished. In memory nothing can be ended: it waits for the
-/// file, but for the undo of a trial, which is shown all the same. Only its end has to wait.
+/// file, but for the undo of a trial, which is shown all the same. Only its end has to wait. Of an
+/// older copy nothing is: its trial was over long ago, and what stands is what was rebuilt.
 std::vector<store::CommandRecord> taken_up(std::vector<store::CommandRecord> unfinished,
-                                           const store::Standing& standing);
+                                           const store::Standing& standing, bool older_copy);
 
 /// One of them was being tried out: its undo has to be shown.
 bool has_undo(const std::vector<store::CommandRecord>& commands);

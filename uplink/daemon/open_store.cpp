@@ -180,7 +180,7 @@ Result<StoreStart> rebuild_store(store::Store& store, const Config& config,
   const netmodel::Rebuilt kernel = netmodel::rebuild(observed, nft);
   const Loss loss = find_loss(store, newest, known, kernel.stands);
   if (!loss.lost) { return as_left(store, observed); }
-  StoreStart out{.standing = store.standing()};
+  StoreStart out{.standing = store.standing(), .older_copy = loss.behind};
   EDGE_TRY(restore_numbers(store, kernel, known));
   const netmodel::Model& model = known ? known->model : kernel.model;
   const std::string_view source = known ? "last-known" : kernel.stands ? "kernel" : "nothing";

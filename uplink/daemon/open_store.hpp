@@ -23,6 +23,8 @@ struct StoreStart {
   std::int64_t settle_event = 0;
   /// Links of ours that nothing explains: left alone until a model.replace.
   std::set<std::string> kept;
+  /// This start found that the store is behind: what it says is under way was over long ago.
+  bool older_copy = false;
   std::string file;    ///< Of the store, whether it can be used or not.
   std::string folder;  ///< Where it is; the children use another one while it cannot be written.
 };

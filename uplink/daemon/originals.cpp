@@ -50,8 +50,21 @@ std::vector<std::string> accept_ra_paths(const netmodel::DesiredState& wanted,
 OriginalsFile OriginalsFile::open(const std::string& state_folder) {
   std::string path = state_folder + "/sysctl-originals.json";
   std::string boot_id = dhcp::read_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  const std::string text = dhcp::read_file(path, originals_bytes_max).value_or("");
-  return {std::move(path), SysctlOriginals::from_json(text, std::move(boot_id))};
+  OriginalsFile out(std::move(path), SysctlOriginals(std::move(boot_id)));
+  if (const auto joined = out.join_file(); !joined) {
+    spdlog::warn("originals.not_read what=\"{}\"", joined.error().what);
+  }
+  return out;
+}
+
+/// As HandBack::join_file().
+Result<void> OriginalsFile::join_file() {
+  if (joined_) { return {}; }
+  const auto text = dhcp::read_file(path_, originals_bytes_max);
+  if (!text && text.error().code != Errc::not_found) { return std::unexpected(text.error()); }
+  joined_ = true;
+  originals_.join(text.value_or(""));
+  return {};
 }
 
 void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedState& observed) {
@@ -70,7 +83,8 @@ void OriginalsFile::before(const netmodel::Plan& plan, const netmodel::ObservedS
 }
 
 void OriginalsFile::save() {
-  const auto kept = dhcp::write_file(path_, originals_.to_json(), 0600);
+  Result<void> kept = join_file();
+  if (kept) { kept = dhcp::write_file(path_, originals_.to_json(), 0600); }
   if (!kept && lacking_.empty()) {
     spdlog::warn("originals.not_kept what=\"{}\"", kept.error().what);
   }

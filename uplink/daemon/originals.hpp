@@ -37,10 +37,12 @@ class OriginalsFile {
 
  private:
   void save();
+  Result<void> join_file();
   OriginalsFile(std::string path, SysctlOriginals originals)
       : path_(std::move(path)), originals_(std::move(originals)) {}
   std::string path_;
   SysctlOriginals originals_;
+  bool joined_ = false;  ///< `originals_` knows what the file says.
   std::string lacking_;  ///< Why the file is behind `originals_`; empty: it is not.
 };
 

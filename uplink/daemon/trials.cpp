@@ -16,11 +16,10 @@ namespace json = boost::json;
 
 Trials::Trials(asio::io_context& io, Hooks hooks) : hooks_(std::move(hooks)), timer_(io) {}
 
-asio::awaitable<bool> Trials::steady(bool from_console) {
+asio::awaitable<void> Trials::steady(bool from_console) {
   const MonoTime until = mono_now() + steady_max;
   boost::system::error_code ec;
   waiting_ = true;
-  bool waited = false;
   while (!stopped_ && !aborted_ && mono_now() < until) {
     const std::vector<PathSight> sights = hooks_.sights();
     // Up again, or broken by something that no change of ours brought: a cable, a person.
@@ -32,13 +31,11 @@ asio::awaitable<bool> Trials::steady(bool from_console) {
     const bool one_up = std::ranges::any_of(sights, [](const auto& s) { return s.up(); });
     const bool all_back = std::ranges::all_of(were_up_, up);
     if (all_back && (one_up || !from_console || sights.empty())) { break; }
-    waited = true;
     timer_.expires_at(to_steady(until));
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
   }
   waiting_ = false;
   were_up_.clear();
-  co_return waited;
 }
 
 asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms) {
@@ -77,6 +74,7 @@ asio::awaitable<Judgement> Trials::run(std::string command_id, TrialTerms terms)
 void Trials::redial_next(const std::vector<PathSight>& sights) {
   const std::vector<PathKey> stale = trial_->to_redial(sights);
   const auto active = hooks_.active();
+  for (const PathKey& key : trial_->take_awaited(sights)) { hooks_.redial(key); }
   for (const PathKey& key : stale) {
     if (key != active) { hooks_.redial(key); }
   }

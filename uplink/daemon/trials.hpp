@@ -36,8 +36,8 @@ class Trials {
 
   std::vector<PathSight> sights() const { return hooks_.sights(); }
   /// Before a snapshot: waits, at most steady_max, until what the last trial took away is back, or,
-  /// of a command that came over a path (`from_console`), until one is up. False: at once.
-  boost::asio::awaitable<bool> steady(bool from_console);
+  /// of a command that came over a path (`from_console`), until one is up.
+  boost::asio::awaitable<void> steady(bool from_console);
   /// From before the first kernel change on. Pre: run() follows, or forget().
   void prepare(const TrialTerms& terms) { hooks_.prove(terms.affected); }
   void forget() {

@@ -104,12 +104,12 @@ void TunnelClient::on_carrier_lost(const Port& port) {
   pump();
 }
 
-Result<void> TunnelClient::send(Channel channel, std::string_view text) {
+Result<void> TunnelClient::send(Channel channel, std::string_view text, tunnel::SendRoom room) {
   Result<void> sent;
   if (channel == Channel::telemetry) {
     snapshots_.offer(std::string(text));
   } else {
-    sent = session().send(channel, tunnel::to_bytes(text), mono_now());
+    sent = session().send(channel, tunnel::to_bytes(text), mono_now(), room);
   }
   pump();
   return sent;
@@ -266,6 +266,7 @@ void TunnelClient::on_clock_set() {
 }
 
 void TunnelClient::release() {
+  if (stopping_) { return; }
   paths_.hold(false);
   pump();
 }

@@ -66,7 +66,8 @@ class TunnelClient {
 
   /// Telemetry: the newest is sent when the one before is through, in parts.
   /// Errors: transient (no session), no_space (wait for acks), invalid_input (too large).
-  Result<void> send(tunnel::Channel channel, std::string_view text);
+  Result<void> send(tunnel::Channel channel, std::string_view text,
+                    tunnel::SendRoom room = tunnel::SendRoom::shared);
   bool online() const { return session().established() && session().active().has_value(); }
   std::size_t queued_bytes(tunnel::Channel channel) const {
     return session().queued_bytes(channel);

@@ -74,6 +74,25 @@ TEST_F(PathEngineTest, ARedialEndsAPathThatIsUpAndDialsItAtOnce) {
   EXPECT_EQ(engine.up_count(), 1U);
 }
 
+TEST_F(PathEngineTest, ARedialOfAPathThatWaitsBringsItForward_ButNotWhatTheConsoleToldToWait) {
+  welcome("a");
+  engine.on_closed({"a", 0}, {Step::tcp, "reset"}, now);
+  for (int i = 0; i < 6; ++i) {
+    now += 20s;
+    engine.on_deadline(now);
+    engine.on_dial_failed({"a", 0}, {Step::tcp, "refused"}, now);
+  }
+  engine.redial({"a", 0}, now);
+  EXPECT_LE(*status("a").next_dial, now + PathEngine::hurry_spread);
+  engine.take_actions();
+  now += PathEngine::hurry_spread;
+  engine.on_deadline(now);
+  EXPECT_EQ(kinds(), std::vector{Kind::dial});
+  engine.on_retry_later({"a", 0}, 60s, 0s, now);
+  engine.redial({"a", 0}, now);
+  EXPECT_GE(*status("a").next_dial, now + 60s);
+}
+
 TEST_F(PathEngineTest, WhoRefusedIsToldOfThePresentBreakOnly) {
   engine.set_port(up("a"), now);
   engine.on_dial_failed({"a", 0}, {.step = Step::tcp, .text = "refused", .refused = true}, now);

@@ -118,6 +118,18 @@ TEST(TrialTest, AConsoleThatIsAwayTakesNothingBackAndTheClockRunsFromItsReturn) 
   EXPECT_EQ(verdict(trial, back, t0 + 701s), Verdict::keep);
 }
 
+/// Why: a path's back-off may be longer than what the trial gives it after the return (u47_trial).
+TEST(TrialTest, WhenTheConsoleReturnsWhatWaitsForItIsDialledOnce) {
+  Trial trial(terms(), t0);
+  const std::vector<PathSight> away = {broken("eth0", Step::tcp, true), broken("eth1", Step::tcp)};
+  ASSERT_EQ(verdict(trial, away, t0 + 10s), Verdict::wait);
+  EXPECT_THAT(trial.take_awaited(away), IsEmpty());
+  const std::vector<PathSight> half = {path("eth0", 2), broken("eth1", Step::tcp)};
+  ASSERT_EQ(verdict(trial, half, t0 + 20s), Verdict::wait);
+  EXPECT_EQ(trial.take_awaited(half), std::vector<PathKey>({{"eth1", 0}}));
+  EXPECT_THAT(trial.take_awaited(half), IsEmpty()) << "once";
+}
+
 TEST(TrialTest, AConsoleThatWasAwayBeforeItAndIsAfterItTakesNothingBack) {
   TrialTerms wanted = terms();
   wanted.before = {broken("eth0", Step::tcp), broken("eth1", Step::tcp)};

@@ -174,9 +174,20 @@ class Life {
                      confirm_if_asked(sent.back());
                      return {};
                    },
+                   .say = [this](std::string_view text) -> Result<void> {
+                     if (!online) { return fail(Errc::transient, "offline"); }
+                     if (death_ != nullptr && death_->come()) { return {}; }  // Unsaid.
+                     sent.push_back(boost::json::parse(text).as_object());
+                     confirm_if_asked(sent.back());
+                     return {};
+                   },
                    .advise =
-                       [](const netmodel::Model&, const netmodel::Model&,
-                          std::function<void(std::vector<std::string>)> done) {
+                       [this](const netmodel::Model&, const netmodel::Model&,
+                              std::function<void(std::vector<std::string>)> done) {
+                         if (hold_advice) {
+                           advised = std::move(done);
+                           return;
+                         }
                          done({"eth0 does not hear eth1"});
                        },
                    .changed = [] {},
@@ -308,6 +319,8 @@ class Life {
 
   std::vector<boost::json::object> sent;
   bool online = true;
+  bool hold_advice = false;
+  std::function<void(std::vector<std::string>)> advised;  ///< Held: who waits for it.
   std::optional<std::size_t> room;  ///< Messages that the tunnel still takes; nullopt: all.
   int actions = 0;
   std::vector<std::chrono::seconds> drains;  ///< Never fails.
@@ -337,7 +350,7 @@ class Life {
       model_ = netmodel::model_from_json(newest->model).value();
     }
     highest_ = opened->highest_revision_number().value();
-    unfinished_ = taken_up(opened->unfinished().value(), opened->standing());
+    unfinished_ = taken_up(opened->unfinished().value(), opened->standing(), false);
     return std::move(*opened);
   }
 

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include "dhcp/io/folder.hpp"
 #include "tests/unit/uplink_daemon/life.hpp"
 
 namespace edge::uplink {
@@ -72,6 +73,41 @@ TEST_F(RecordKeeperTest, ALifeThatEndsTriesOnceMore) {
     keeper.stop();
   }
   EXPECT_TRUE(all_kept());
+}
+
+/// Why: a disk that gave errors when the daemon started again and is well later. What the life
+/// before wrote is what the machine was; ours is what that life had made of it.
+TEST_F(RecordKeeperTest, ARecordThatCouldNotBeReadIsJoinedAndNotReplaced) {
+  fs::create_directory(state);
+  static_cast<void>(box());
+  const std::string record = state + "/machine-before.json";
+  const std::string originals = state + "/sysctl-originals.json";
+  for (const std::string& file : {record, originals}) {
+    fs::rename(file, file + ".good");
+    fs::create_directory(file);  // Reading it fails, and it is there.
+  }
+  const std::string at_first = dhcp::read_file(record + ".good", 1 << 20).value();
+  HandBack before = HandBack::open(state);
+  OriginalsFile values = OriginalsFile::open(state);
+  netmodel::ObservedState ours = kernel.state();
+  ours.sysctls.push_back({"net/ipv4/ip_forward", "1"});
+  ours.sysctls.push_back({"net/ipv4/other", "5"});
+  before.before({}, ours);
+  values.before({netmodel::SetSysctl{{"net/ipv4/ip_forward", "0"}},
+                 netmodel::SetSysctl{{"net/ipv4/other", "6"}}},
+                ours);
+  EXPECT_THAT(values.write_again(), HasSubstr("sysctl-originals.json"));
+  EXPECT_TRUE(fs::is_directory(originals));
+  for (const std::string& file : {record, originals}) {
+    fs::remove(file);
+    fs::rename(file + ".good", file);
+  }
+  EXPECT_EQ(values.write_again(), "");
+  EXPECT_EQ(before.write_again(), "");
+  EXPECT_EQ(dhcp::read_file(record, 1 << 20).value(), at_first);
+  const std::string joined = dhcp::read_file(originals, 1 << 20).value();
+  EXPECT_THAT(joined, HasSubstr(R"("net/ipv4/ip_forward":{"was":"0","ours":"0"})"));
+  EXPECT_THAT(joined, HasSubstr(R"("net/ipv4/other":{"was":"5","ours":"6"})"));
 }
 
 }  // namespace

@@ -30,6 +30,19 @@ TEST(TrialCommandsTest, AChangeOfAPortIsKeptAfterAFreshWelcomeAndAConfirm) {
   EXPECT_EQ(life.commands().revision(), 1);
 }
 
+TEST(TrialCommandsTest, ATrialIsSaidThoughResultsFillTheTunnel) {
+  Machine machine;
+  Life life(machine);
+  life.path_up();
+  life.room = 0;
+  life.send(Life::command(1, jumbo));
+  ASSERT_TRUE(life.until([&] { return life.heard("state", 1).has_value(); }));
+  ASSERT_TRUE(life.until([&] { return life.trials().running() && life.paths[0].welcomes == 2; }));
+  life.say("confirm", 1);
+  life.room.reset();
+  EXPECT_EQ(life.result_of(1), "done");
+}
+
 TEST(TrialCommandsTest, WithoutAConfirmItIsTakenBackAndTheReasonIsTold) {
   Machine machine;
   Life life(machine);

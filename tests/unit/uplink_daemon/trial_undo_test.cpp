@@ -46,7 +46,7 @@ TEST(TrialKindsTest, WhatCameToBeWhileItWaitedForAPathIsJudgedToo) {
   life.path_up();
   life.paths[0].broken = Step::tcp;
   life.send(Life::command(1, make_blue));
-  ASSERT_TRUE(life.until([&] { return life.looks >= 2; })) << "foretold, and waiting";
+  ASSERT_TRUE(life.until([&] { return life.looks >= 1; })) << "it waits";
   EXPECT_FALSE(life.heard("result", 1));
   const auto writes = machine.kernel.writes();
   machine.needed.front().address = parse_ip("10.50.0.1").value();
@@ -188,6 +188,16 @@ TEST(TrialUndoTest, WithoutAFileItGoesAsFarBackAndEndsWhenTheFileIsThere) {
   EXPECT_EQ(machine.mtu(), 9000U);
   EXPECT_EQ(life.result_of(5), "done");
   EXPECT_THAT(life.lacking(), testing::IsEmpty());
+}
+
+TEST(TakenUpTest, InMemoryItIsTheUndosAndOfAnOlderCopyNothing) {
+  store::CommandRecord trial, other;
+  trial.undo = "{}";
+  const std::vector<store::CommandRecord> both{trial, other};
+  EXPECT_EQ(taken_up(both, {.durable = true}, false).size(), 2U);
+  EXPECT_EQ(taken_up(both, {.durable = true}, true).size(), 2U);
+  EXPECT_EQ(taken_up(both, {.durable = false}, false).size(), 1U);
+  EXPECT_TRUE(taken_up(both, {.durable = false}, true).empty()) << "it was over long ago";
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ TEST(WindDownTest, WhatWaitsForAPathIsNotBegunAndHasItsTurnInTheNextLife) {
     life.path_up();
     life.paths[0].broken = Step::tcp;
     life.send(Life::command(1, jumbo));
-    ASSERT_TRUE(life.until([&] { return life.looks >= 2; })) << "foretold, and waiting";
+    ASSERT_TRUE(life.until([&] { return life.looks >= 1; })) << "it waits";
     EXPECT_TRUE(*told_to_stop(life)) << "at once";
     life.commands().stop();
     life.trials().stop();
@@ -65,6 +65,38 @@ TEST(WindDownTest, WhatWaitsForAPathIsNotBegunAndHasItsTurnInTheNextLife) {
   life.confirms = true;
   ASSERT_TRUE(life.start());
   EXPECT_EQ(life.result_of(1), "done");
+}
+
+TEST(WindDownTest, ATrialOfWhichNothingIsInTheKernelIsNotAppliedAtAll) {
+  Machine machine;
+  {
+    Life life(machine);
+    life.path_up();
+    life.hold_advice = true;
+    life.send(Life::command(1, R"({"op":"group.create","group":"lan","adapters":["eth0"]})"));
+    ASSERT_TRUE(life.until([&] { return life.advised != nullptr; }));
+    const std::size_t writes = machine.kernel.applied().size();
+    const auto over = told_to_stop(life);
+    EXPECT_FALSE(*over) << "it is on disk as begun";
+    life.advised({});
+    ASSERT_TRUE(life.until([&] { return *over; }));
+    EXPECT_EQ(machine.kernel.applied().size(), writes);
+  }
+  Life life(machine);
+  life.commands().send_unacked();
+  EXPECT_EQ(life.result_of(1), "refused");
+  EXPECT_THAT(life.text_of("result", 1), HasSubstr("stopped before it was applied"));
+}
+
+TEST(WindDownTest, WhatAPersonAsksForWhileTheDaemonStopsIsRefused) {
+  Machine machine;
+  Life life(machine);
+  EXPECT_TRUE(*told_to_stop(life));
+  std::string said;
+  life.commands().run_local(
+      boost::json::parse(Life::command(1, make_blue)).as_object(),
+      [&](const boost::json::object& answer) { said = boost::json::serialize(answer); });
+  EXPECT_THAT(said, HasSubstr("the daemon is stopping"));
 }
 
 TEST(WindDownTest, AChangeThatIsBegunIsFinished) {
