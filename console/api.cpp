@@ -285,8 +285,8 @@ asio::awaitable<HttpResponse> Api::give_word(Route route, Word word) {
   const auto taken = host->take_word(route.command_id, word);
   if (!taken) { co_return problem(409, taken.error().what); }
   if (*taken == Host::Taken::to_keep) {
-    auto keep = [host_id = route.host, id = route.command_id, word](ConsoleDb& db) {
-      return db.put_word(host_id, id, word);
+    auto keep = [row = host->row(), id = route.command_id, word](ConsoleDb& db) {
+      return db.put_word(row, id, word);
     };
     const auto kept = co_await db_.call(std::move(keep));
     const auto said = host->settle_word(route.command_id, word, kept);

@@ -249,12 +249,21 @@ Result<void> ConsoleDb::put_snapshot(std::string_view host, std::string_view jso
   return row.bind(host, json, to_ms(now)).run();
 }
 
-Result<bool> ConsoleDb::put_word(std::string_view host, std::string_view id, Word word) {
-  EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET word=?3 WHERE host=?1 AND id=?2"
-                                         " AND finished IS NULL AND (?3='abort' OR"
-                                         " word<>'abort')"));
-  EDGE_TRY(row.bind(host, id, to_string(word)).run());
-  return database_.changes() > 0;
+Result<bool> ConsoleDb::put_word(const HostRow& host, std::string_view id, Word word) {
+  return database_.transaction([&]() -> Result<bool> {
+    EDGE_TRY(put_host(host));
+    EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET word=?3 WHERE host=?1 AND id=?2"
+                                           " AND finished IS NULL AND (?3='abort' OR"
+                                           " word<>'abort')"));
+    EDGE_TRY(row.bind(host.id, id, to_string(word)).run());
+    return database_.changes() > 0;
+  });
+}
+
+Result<void> ConsoleDb::end_confirm(std::string_view host, std::string_view id) {
+  EDGE_ASSIGN(Query row, database_.query("UPDATE commands SET word='' WHERE host=?1 AND id=?2"
+                                         " AND word='confirm' AND finished IS NULL"));
+  return row.bind(host, id).run();
 }
 
 Result<std::optional<CommandRow>> ConsoleDb::command(std::string_view host, std::string_view id) {
@@ -342,7 +351,11 @@ Result<EventsAdded> ConsoleDb::add_events(std::span<const EventRow> events, Wall
       const std::string& host = events.front().host;
       EDGE_ASSIGN(out.last, last_event(host));
       EDGE_ASSIGN(out.line, event_line(host));
-      for (const EventRow& event : events) { EDGE_TRY(add_event(event, now, out)); }
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        const std::int64_t before = out.stored;
+        EDGE_TRY(add_event(events[i], now, out));
+        if (out.stored > before) { out.fresh.push_back(i); }
+      }
       if (out.put_back > 0) { EDGE_TRY(put_event_line(host, out.line)); }
       if (out.stored > 0) { EDGE_TRY(count_events(events)); }
     }

@@ -41,12 +41,13 @@ struct EventList {
 
 /// What became of the events of one host.
 struct EventsAdded {
-  std::int64_t seq = 0;       ///< The newest of all hosts.
-  std::int64_t last = 0;      ///< The highest n of this one.
-  std::int64_t stored = 0;    ///< How many are new; the others were there.
-  std::int64_t refused = 0;   ///< Numbers that are too far above the highest.
-  std::int64_t put_back = 0;  ///< How often it showed that the host's store was put back.
-  EventLine line;             ///< As it is now.
+  std::int64_t seq = 0;              ///< The newest of all hosts.
+  std::int64_t last = 0;             ///< The highest n of this one.
+  std::int64_t stored = 0;           ///< How many are new; the others were there.
+  std::int64_t refused = 0;          ///< Numbers that are too far above the highest.
+  std::int64_t put_back = 0;         ///< How often it showed that the host's store was put back.
+  EventLine line;                    ///< As it is now.
+  std::vector<std::size_t> fresh{};  ///< Which of them are new.
 };
 
 /// What one turn of prune() did.
@@ -100,7 +101,11 @@ class ConsoleDb {
                                     std::string_view result, WallTime now);
   /// Writes the operator's word about a command that is not finished. False: there is none such, or
   /// it was aborted: that stands.
-  Result<bool> put_word(std::string_view host, std::string_view id, Word word);
+  /// Writes the host first: a word is for what its present installation tries out, and what is
+  /// written of another one ends the confirms.
+  Result<bool> put_word(const HostRow& host, std::string_view id, Word word);
+  /// Of a command that is not over. An abort stays.
+  Result<void> end_confirm(std::string_view host, std::string_view id);
   Result<std::optional<CommandRow>> command(std::string_view host, std::string_view id);
   /// In order of arrival, over all hosts.
   Result<std::vector<CommandRow>> unfinished();

@@ -103,6 +103,8 @@ class Host final : public ConnectionOwner {
   static constexpr std::uint32_t own_results_burst = 256;  ///< Then one a second.
   static constexpr std::uint32_t renewals_burst = 30;
   static constexpr std::chrono::hours order_said_for{1};
+  /// Requests after which a renewal order is not said again: the host has heard it.
+  static constexpr std::uint32_t order_asked_max = 3;
   /// Of frames that are not complete, over all paths: one large result, and another on its way.
   static constexpr std::size_t partial_bytes_max = 2 * tunnel::command_bytes_max;
   static constexpr std::uint32_t log_lines_burst = 100;  ///< Then one a second.
@@ -112,6 +114,7 @@ class Host final : public ConnectionOwner {
        const FleetPace& pace, HostRow row, const HostOptions& options, std::uint64_t seed);
 
   const std::string& id() const { return row_.id; }
+  const HostRow& row() const { return row_; }
   bool online() const { return online_; }
   /// Its session waits for it, with what was said to it meanwhile.
   bool detached() const { return !online_ && session_.established(); }
@@ -274,6 +277,7 @@ class Host final : public ConnectionOwner {
   void say_word(Pending& pending, CommandState heard);
   void withdraw(Pending& pending);
   void forget_trials();
+  void begin_anew(Pending& pending);
 
   // host_messages.cpp: what is said over it
   void deliver(tunnel::Channel channel, std::string_view text);
@@ -380,8 +384,9 @@ class Host final : public ConnectionOwner {
   std::chrono::seconds renewal_spread_;
   /// A signature costs, and so does its record.
   Throttle renewals_{renewals_burst, std::chrono::seconds(2)};
-  bool renewal_storing_ = false;  ///< What came of an order is on the way to the disk...
-  bool renewal_dirty_ = false;    ///< ... and has changed since, or was not taken.
+  std::uint32_t asked_since_order_ = 0;  ///< Requests for a certificate, in this life.
+  bool renewal_storing_ = false;         ///< What came of an order is on the way to the disk...
+  bool renewal_dirty_ = false;           ///< ... and has changed since, or was not taken.
   Throttle complaints_{5, std::chrono::seconds(10)};  ///< About what it says: it fills no log.
 };
 

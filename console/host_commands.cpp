@@ -148,6 +148,10 @@ Result<void> Host::settle_word(std::string_view command_id, Word word, const Res
     const bool unanswered = !on_disk && pending->row.state == CommandState::confirming;
     if (unanswered) { say_word(*pending, CommandState::confirming); }
   } else {
+    // Beside an abort that the disk may refuse: then this is what counts.
+    const bool stands = on_disk && pending->row.word != Word::abort &&
+                        pending->row.state == CommandState::confirming;
+    if (stands) { pending->row.word = word; }
     EDGE_TRY(may_say(*pending, word));
   }
   if (!on_disk) { return {}; }
@@ -188,6 +192,27 @@ void Host::say_word(Pending& pending, CommandState heard) {
     say(about(to_string(Word::confirm), pending.row.id));
   }
   pump();
+}
+
+/// A host says that it applies a command when it begins with it, and never again in that trial. One
+/// that had got further begins a second time where its disk was put back: a confirm was for what
+/// somebody saw then.
+void Host::begin_anew(Pending& pending) {
+  const bool further = pending.row.state == CommandState::confirming;
+  if (!further && pending.row.word != Word::confirm) { return; }
+  if (pending.row.word == Word::confirm) { pending.row.word = Word::none; }
+  set_state(pending, CommandState::applying);
+  take_back(about(to_string(Word::confirm), pending.row.id));
+  lines_.say(spdlog::level::warn,
+             "command.began_anew host={} id={}: its disk may have been put back", row_.id,
+             pending.row.id);
+  db_.run([host = row_.id, id = pending.row.id](ConsoleDb& db) { return db.end_confirm(host, id); },
+          [this, id = pending.row.id](const Result<void>& ended) {
+            if (ended) { return; }
+            ++counters_.db_failures;
+            spdlog::error("command.confirm_not_ended host={} id={} reason=\"{}\"", row_.id, id,
+                          ended.error().what);
+          });
 }
 
 /// Another installation has none of the trials, and is sent all commands: what it makes of them

@@ -36,17 +36,20 @@ Result<HostRow> Host::row_with_order() const {
 
 void Host::order_renewal(const RenewalOrder& order) {
   row_.renewal = order;
+  asked_since_order_ = 0;
   store_renewal();  // What came of the one before may have gone to the disk behind this one.
   say(signer_offer(true));
   pump();
   announce();
 }
 
-/// Said again: a session may have ended before the host heard it. Not for ever: one that renews and
-/// does not say so would do it in each session.
+/// Said again: a session may have ended before the host heard it, or what it asked for may not have
+/// come. Not for ever: one that renews and does not say so would do it in each session, and one
+/// that dies of it would do nothing else.
 bool Host::order_stands() const {
-  return row_.renewal && row_.renewal->state == RenewalOrder::State::sent &&
-         wall_now() - row_.renewal->ordered < order_said_for;
+  if (!row_.renewal || row_.renewal->state != RenewalOrder::State::sent) { return false; }
+  const auto age = wall_now() - row_.renewal->ordered;
+  return age >= age.zero() && age < order_said_for && asked_since_order_ < order_asked_max;
 }
 
 /// Of each renewal a host has an event, who ever wanted it: after an order the next one tells. One
@@ -118,6 +121,7 @@ void Host::on_renew(const json::object& message) {
   };
   if (!signer_) { return refuse("no signer configured at this Console"); }
   if (!renewals_.pass(mono_now())) { return refuse("too many requests: ask again later"); }
+  ++asked_since_order_;
   const WallTime now = wall_now();
   auto made = signer_->sign(row_.id, request->csr, now);
   if (!made) { return refuse(made.error().what); }

@@ -76,6 +76,7 @@ void Host::on_command_message(const json::object& message, std::string_view text
   const auto state = parse_command_state(text_of(message, "state"));
   if (type == "state" && state && !is_final(*state)) {
     if (pending == nullptr) { return; }
+    if (*state == CommandState::applying) { begin_anew(*pending); }
     if (*state > pending->row.state) { set_state(*pending, *state); }
     say_word(*pending, *state);
   } else if (type == "result" && state && is_final(*state) && store::is_command_id(id)) {
@@ -248,7 +249,6 @@ void Host::on_event(const json::object& message) {
         true;  // Not acknowledged: the host has it and says it again in the next session.
     return;
   }
-  if (fresh) { heard_of_renewal(event); }
   event_seen_ = std::max(event_seen_, event.n);
   events_waiting_bytes_ += event.data.size();
   // Also one whose number was there: whether it is the same event the disk tells.
@@ -288,6 +288,7 @@ void Host::flush_events() {
 /// Acknowledged is what was said in this session and no more: a host whose store was put back takes
 /// a higher number for an acknowledgement of other events.
 void Host::events_stored(const EventsAdded& added, std::size_t count) {
+  for (const std::size_t i : added.fresh) { heard_of_renewal(events_waiting_[i].row); }
   for (std::size_t i = 0; i < count; ++i) {
     const WaitingEvent& one = events_waiting_[i];
     events_waiting_bytes_ -= one.row.data.size();

@@ -127,18 +127,22 @@ TEST_F(ConsoleDbTest, AfterAStoreWasPutBackNumbersRunAwayNoFasterThanBefore) {
 }
 
 TEST_F(ConsoleDbTest, AnAbortIsNeverTakenBackAndAFinishedCommandGetsNoWord) {
+  const HostRow host{.id = "hv-01", .install_id = "i-1"};
   const auto word = [this] { return db.command("hv-01", kCommand).value()->word; };
-  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::confirm).value()) << "there is none";
+  EXPECT_FALSE(db.put_word(host, kCommand, Word::confirm).value()) << "there is none";
   ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
   EXPECT_EQ(word(), Word::none);
-  EXPECT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
+  EXPECT_TRUE(db.put_word(host, kCommand, Word::confirm).value());
   EXPECT_EQ(word(), Word::confirm);
-  EXPECT_TRUE(db.put_word("hv-01", kCommand, Word::abort).value());
-  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.end_confirm("hv-01", kCommand));
+  EXPECT_EQ(word(), Word::none);
+  EXPECT_TRUE(db.put_word(host, kCommand, Word::abort).value());
+  EXPECT_FALSE(db.put_word(host, kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.end_confirm("hv-01", kCommand));
   EXPECT_EQ(word(), Word::abort);
   EXPECT_EQ(db.unfinished()->front().word, Word::abort);
   ASSERT_TRUE(db.finish_command("hv-01", kCommand, CommandState::rolled_back, "{}", kNow));
-  EXPECT_FALSE(db.put_word("hv-01", kCommand, Word::abort).value());
+  EXPECT_FALSE(db.put_word(host, kCommand, Word::abort).value());
 }
 
 TEST_F(ConsoleDbTest, AnotherInstallationEndsConfirmsAndNoAborts) {
@@ -146,13 +150,14 @@ TEST_F(ConsoleDbTest, AnotherInstallationEndsConfirmsAndNoAborts) {
   HostRow host;
   host.id = "hv-01";
   host.install_id = "i-1";
+  const HostRow other{.id = "hv-02", .install_id = "i-3"};
   ASSERT_TRUE(db.put_host(host));
   ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
   ASSERT_TRUE(db.add_command("hv-01", aborted, "{}", kNow));
   ASSERT_TRUE(db.add_command("hv-02", kCommand, "{}", kNow));
-  ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
-  ASSERT_TRUE(db.put_word("hv-01", aborted, Word::abort).value());
-  ASSERT_TRUE(db.put_word("hv-02", kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_word(host, kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_word(host, aborted, Word::abort).value());
+  ASSERT_TRUE(db.put_word(other, kCommand, Word::confirm).value());
   ASSERT_TRUE(db.put_host(host));
   EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::confirm) << "it is the same one";
   host.install_id = "i-2";
@@ -160,6 +165,22 @@ TEST_F(ConsoleDbTest, AnotherInstallationEndsConfirmsAndNoAborts) {
   EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::none);
   EXPECT_EQ(db.command("hv-01", aborted).value()->word, Word::abort);
   EXPECT_EQ(db.command("hv-02", kCommand).value()->word, Word::confirm);
+
+  ASSERT_TRUE(db.put_word(host, kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_host(host));
+  EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::confirm);
+}
+
+TEST_F(ConsoleDbTest, AConfirmForANewInstallationThatWasNotWrittenYetStays) {
+  HostRow host;
+  host.id = "hv-01";
+  host.install_id = "i-1";
+  ASSERT_TRUE(db.put_host(host));
+  ASSERT_TRUE(db.add_command("hv-01", kCommand, "{}", kNow));
+  host.install_id = "i-2";  // The disk did not take it when the host came.
+  ASSERT_TRUE(db.put_word(host, kCommand, Word::confirm).value());
+  ASSERT_TRUE(db.put_host(host));
+  EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::confirm);
 }
 
 TEST_F(ConsoleDbTest, AnOrderOfARenewalStaysWhateverElseIsWrittenOfTheHost) {
@@ -409,7 +430,7 @@ TEST(ConsoleDbFile, EverythingIsThereAfterReopening) {
     other.kind = "other";
     const EventRow two[]{other};
     ASSERT_TRUE(db.add_events(two, kNow));
-    ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::confirm).value());
+    ASSERT_TRUE(db.put_word(host, kCommand, Word::confirm).value());
   }
   auto db = ConsoleDb::open(path).value();
   const auto hosts = db.hosts().value();
@@ -635,7 +656,7 @@ TEST_P(ConsoleDbUpgrade, AllRowsOfAnOlderSchemaAreThereAndACopyIsKept) {
     EXPECT_EQ(db.command("hv-01", kCommand).value()->word, Word::none);
     EXPECT_FALSE(hosts[0].renewal);
     EXPECT_EQ(hosts[0].event_line, EventLine{});
-    ASSERT_TRUE(db.put_word("hv-01", kCommand, Word::abort).value());
+    ASSERT_TRUE(db.put_word(hosts[0], kCommand, Word::abort).value());
     ASSERT_TRUE(db.add_forward({.id = "g",
                                 .host = "hv-01",
                                 .listen = "127.0.0.1:2",

@@ -198,6 +198,64 @@ TEST_F(HostCommandsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
   EXPECT_TRUE(reinstalled.confirms.empty());
 }
 
+/// Why: the whole disk of a host was put back to before the command. It knows nothing of it, is
+/// sent it again, and tries it out again; what was confirmed may be what broke it.
+TEST_F(HostCommandsTest, AConfirmIsNotForASecondTrialOfTheSameCommand) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(gone(host));
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  FakeHost older(io, ca, "hv-01", "install-1", kOtherInstance);
+  ASSERT_TRUE(back(older));
+  older.say(tunnel::Channel::commands,
+            {{"type", "state"}, {"id", nth_id(1)}, {"state", "applying"}});
+  ASSERT_TRUE(shown_as(1, "applying"));
+  EXPECT_EQ(ask(1, "confirm"), 409U) << "nobody can have seen it";
+  say_confirming(older, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  EXPECT_TRUE(older.confirms.empty());
+  EXPECT_TRUE(get(kQueue + "/" + nth_id(1)).at("word").is_null());
+  EXPECT_EQ(ask(1, "confirm"), 202U);
+  EXPECT_TRUE(run_until([&] { return older.confirms.contains(nth_id(1)); }));
+}
+
+TEST_F(HostCommandsTest, AConfirmOnDiskCountsWhenTheDiskRefusesTheAbortBesideIt) {
+  start();
+  FakeHost host(io, ca, "hv-01");
+  ASSERT_TRUE(has_silently(host, nth_manual(1)));
+  say_confirming(host, 1);
+  ASSERT_TRUE(shown_as(1, "confirming"));
+  auto beside = store::Database::open(folder.file("console.db"));
+  ASSERT_TRUE(beside);
+  ASSERT_TRUE(beside->execute(
+      "CREATE TRIGGER broken BEFORE UPDATE OF word ON commands WHEN NEW.word='abort'"
+      " BEGIN SELECT RAISE(ABORT,'broken'); END"));
+  StuckDisk disk(console->db());
+  std::map<std::string, unsigned> status;
+  for (const std::string what : {"confirm", "abort"}) {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = kQueue + "/" + nth_id(1) + "/" + what;
+    request.authorization = "Bearer " + std::string(kToken);
+    const std::size_t before = console->db().pending();
+    boost::asio::co_spawn(io, console->api.answer(request),
+                          [&status, what](std::exception_ptr, HttpResponse response) {
+                            status[what] = response.status;
+                          });
+    ASSERT_TRUE(run_until([&] { return console->db().pending() > before; }));
+  }
+  disk.open();
+  ASSERT_TRUE(run_until([&] { return status.size() == 2; }));
+  EXPECT_EQ(status["confirm"], 409U) << "an abort was on its way";
+  EXPECT_EQ(status["abort"], 500U);
+  EXPECT_EQ(get(kQueue + "/" + nth_id(1)).at("word"), "confirm");
+  EXPECT_TRUE(run_until([&] { return host.confirms.contains(nth_id(1)); })) << "as it is on disk";
+  EXPECT_TRUE(host.aborts.empty());
+}
+
 TEST_F(HostCommandsTest, AWordThatTheDiskDoesNotTakeIsNeitherAcceptedNorSaid) {
   start();
   FakeHost host(io, ca, "hv-01");

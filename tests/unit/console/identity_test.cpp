@@ -194,6 +194,43 @@ TEST_F(RenewalAtConsoleTest, AnOrderIsSaidInEachSessionUntilTheHostSaysWhatCameO
   EXPECT_FALSE(third.offers[0].contains("now"));
 }
 
+/// Why: one that dies of its renewal would do nothing else for an hour.
+TEST_F(RenewalAtConsoleTest, AnOrderThatAHostHeardSeveralTimesIsNotSaidAgain) {
+  start(0, signing());
+  const auto request = tunnel::make_identity_request("hv-01").value();
+  for (std::uint32_t life = 0; life <= Host::order_asked_max; ++life) {
+    FakeHost host(io, ca, "hv-01", "install-1", 4720 + life);
+    host.connect(console->port(), "eth0");
+    ASSERT_TRUE(joined(host));
+    ASSERT_TRUE(run_until([&] { return !host.offers.empty(); }));
+    EXPECT_EQ(host.offers[0].contains("now"), life > 0 && life < Host::order_asked_max) << life;
+    if (life == 0) { ASSERT_EQ(call("POST", kHost + "/renew").status, 202U); }
+    EXPECT_FALSE(renew(host, request.csr_pem).contains("problem"));
+    host.pull("eth0");
+    ASSERT_TRUE(run_until([&] { return !online(); }));
+  }
+  EXPECT_EQ(order().at("state"), "sent");
+}
+
+TEST_F(RenewalAtConsoleTest, WhatCameOfAnOrderIsHeardFromAHostWhoseDiskWasPutBack) {
+  start(0, signing());
+  FakeHost host(io, ca, "hv-01");
+  host.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(host));
+  for (std::int64_t n = 1; n <= 9; ++n) { host.event(n); }
+  ASSERT_TRUE(told(host, 9));
+  host.pull("eth0");
+  ASSERT_TRUE(run_until([&] { return !online(); }));
+  FakeHost older(io, ca, "hv-01", "install-1", 4721);
+  older.connect(console->port(), "eth0");
+  ASSERT_TRUE(joined(older));
+  ASSERT_EQ(call("POST", kHost + "/renew").status, 202U);
+  tell(older, 4, "identity.renewed", {{"serial", "ab12"}});
+  ASSERT_TRUE(told(older, 4));
+  EXPECT_EQ(order().at("state"), "done");
+  EXPECT_EQ(order().at("serial"), "ab12");
+}
+
 TEST_F(RenewalAtConsoleTest, AnOrderThatTheDiskDoesNotTakeIsNotSaid) {
   start(0, signing());
   FakeHost host(io, ca, "hv-01");
