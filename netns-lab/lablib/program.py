@@ -1,4 +1,7 @@
 """A daemon of the product on a node: started until it answers, killed, stopped within what is promised, its log."""
+import mmap
+import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -44,6 +47,22 @@ class Program:
                 if time.monotonic() > deadline:
                     raise LabError(f"{self.name} does not answer: {self.log_tail()}") from None
                 time.sleep(0.005)
+
+    def usage(self):
+        """{"fds", "threads", "rss_kib"} of the daemon now."""
+        proc = pathlib.Path(f"/proc/{self.daemon.pid}")
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        return {"fds": len(os.listdir(proc / "fd")), "threads": int(status["Threads"]),
+                "rss_kib": int(status["VmRSS"].split()[0])}
+
+    def keep_little_freed(self):
+        """From the next start on. ASan keeps what was freed, up to 256 MiB: here 1 MiB, so that what grows is the daemon's."""
+        self.environment["ASAN_OPTIONS"] += ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+
+    def shows_its_memory(self):
+        """Whether rss_kib grows with what the daemon holds alone: ThreadSanitizer's shadow of it grows by itself."""
+        with open(self.programs / self.name, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as program:
+            return program.find(b"__tsan_init") < 0
 
     def kill(self):
         """kill -9: no chance to tidy up."""

@@ -4,17 +4,13 @@ another version is told so by the Console, and its operator sees it."""
 import contextlib
 import json
 import select
-import socket
-import ssl
 import struct
 import time
 
-from lablib.product import CONSOLE_NAME, HOST_ID
+from lablib.frames import CRITICAL, ERROR, HELLO, PING, PONG, WELCOME, Door, dial, frame, hello, read_frame, text, welcome
 from lablib.traffic import Worker
 
 TOPOLOGY = "one"
-HELLO, WELCOME, PING, PONG, ERROR = 0x01, 0x02, 0x03, 0x04, 0x07
-CRITICAL = 0x80
 REFUSAL = "protocol versions 1..1 offered, 2..3 supported"
 
 
@@ -26,8 +22,8 @@ def run(lab):
                    and REFUSAL in lab.host.path("eth0")["cause"])
         lab.step(lab.host.path("eth0")["cause"])
         lab.check("the port is left alone", lab.host.port("eth0")["state"] == "leased")
-        hello = later.hellos[0]
-        lab.check("it said what it speaks", (hello["version_min"], hello["version_max"]) == (1, 1), hello)
+        said = later.hellos[0]
+        lab.check("it said what it speaks", (said["version_min"], said["version_max"]) == (1, 1), said)
         lab.expect(120, "it waits 15 s and more in the end", lambda: lab.host.path("eth0").get("retry_in_ms", 0) > 15000)
         lab.figure("hellos_until_slow", len(later.hellos), "")
         lab.check("seldom from the start", len(later.hellos) <= 12, len(later.hellos))
@@ -63,42 +59,22 @@ class LaterConsole(Worker):
         super().__init__()
         self.versions, self.critical = (2, 3), False
         self.hellos, self.pongs = [], 0
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.context.load_cert_chain(lab.pki.pem("console"), lab.pki.key("console"))
-        self.context.load_verify_locations(lab.pki.pem("ca"))
-        self.context.verify_mode = ssl.CERT_REQUIRED
-        self.context.set_alpn_protocols(["gallium/1"])
-        self.door = lab.console.node.socket()
-        self.door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.door.bind((lab.console.address, lab.topology.console_port))
-        self.door.listen(16)
-        self.door.settimeout(0.1)
+        self.door = Door(lab)
         self._run(self._serve)
 
     def _serve(self):
         while not self._stop.is_set():
-            try:
-                bare, _ = self.door.accept()
-            except TimeoutError:
-                continue
-            with contextlib.suppress(OSError), contextlib.closing(bare):
-                bare.settimeout(5)
-                with self.context.wrap_socket(bare, server_side=True) as tls:
-                    self._talk(tls)
+            with contextlib.suppress(OSError), self.door.accept() as tls:
+                self._talk(tls)
         self.door.close()
 
     def _talk(self, tls):
-        kind, said = read_frame(tls)
-        hello = json.loads(said)
-        self.hellos.append(hello)
-        if self.versions[0] > hello["version_max"]:
-            tls.sendall(frame(ERROR, json.dumps({"code": "version", "what": REFUSAL}).encode()))
+        said = json.loads(read_frame(tls)[1])
+        self.hellos.append(said)
+        if self.versions[0] > said["version_max"]:
+            tls.sendall(frame(ERROR, text({"code": "version", "what": REFUSAL})))
             return
-        tls.sendall(frame(WELCOME, json.dumps({
-            "version": 1, "session": "61d0d8f3c5a979f9", "epoch": 1, "resumed": False, "next": [1, 1, 1, 1, 1, 1, 1],
-            "time": int(time.time() * 1000), "heartbeat": {"active_ms": 250, "standby_ms": 1000, "dead_after": 3, "mood": "calm"},
-            "detach_ttl_s": 600, "quantum": {"entangled": True}}).encode()))
+        tls.sendall(frame(WELCOME, text(welcome(quantum={"entangled": True}))))
         tls.sendall(frame(0x40, b"from a later version", flags=0, channel=77, seq=12345))
         tls.sendall(frame(0x20, b"", flags=0x02))
         nonce = 0
@@ -118,40 +94,9 @@ class LaterConsole(Worker):
                     self.pongs += 1
 
 
-def frame(kind, payload, flags=CRITICAL, channel=0, seq=0):
-    return struct.pack(">BBHIQ", kind, flags, channel, len(payload), seq) + payload
-
-
-def read_frame(tls):
-    header = read(tls, 16)
-    return header[0], read(tls, struct.unpack(">I", header[4:8])[0])
-
-
-def read(tls, count):
-    heard = b""
-    while len(heard) < count:
-        part = tls.recv(count - len(heard))
-        if not part:
-            raise OSError("the other end closed the connection")
-        heard += part
-    return heard
-
-
 def greet(lab, low, high):
     """Comes as a host that speaks low..high: the kind of the answer, and its content."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(lab.pki.pem("ca"))
-    context.load_cert_chain(lab.pki.pem("host"), lab.pki.key("host"))
-    context.set_alpn_protocols(["gallium/1"])
-    bare = lab.console.node.socket()
-    bare.settimeout(lab.limit(10))
-    bare.connect((lab.console.address, lab.topology.console_port))
-    with context.wrap_socket(bare, server_hostname=CONSOLE_NAME) as tls:
-        tls.sendall(frame(HELLO, json.dumps({
-            "version_min": low, "version_max": high, "host": HOST_ID, "install": "i", "boot": "b", "instance": "9f3c5a7e11d20b48",
-            "session": "0" * 16, "epoch": 0, "next": [], "time": int(time.time() * 1000), "heartbeat": {
-                "active_ms": 250, "standby_ms": 1000, "dead_after": 3}, "software": "uplink 9",
-            "path": {"id": 1, "label": "x/y", "port": "x", "endpoint": "y:1", "adapter": "x", "class": 0, "rank": 0}}).encode()))
+    with dial(lab) as tls:
+        tls.sendall(frame(HELLO, text(hello(versions=(low, high)))))
         kind, said = read_frame(tls)
         return kind, json.loads(said)

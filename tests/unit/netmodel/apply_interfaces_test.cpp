@@ -65,13 +65,15 @@ TEST_F(ApplyTest, AMacLikeATapsIsJudgedOnOneBridgeAndWhereACommandTouchesIt) {
         R"({{"op":"interface.attach","interface":"{}","vm":"v","network":"{}","mac":"{}"}})", id,
         network, address);
   };
-  accept({R"({"op":"network.create","network":"other","kind":"isolated","subnet":"10.71.0.0/24"})"});
+  accept(
+      {R"({"op":"network.create","network":"other","kind":"isolated","subnet":"10.71.0.0/24"})"});
   accept({attach("i", "default", "52:00:00:00:00:05"), attach("j", "other", "fe:00:00:00:00:05")});
   accept({attach("k", "default", "56:00:00:00:00:05")});
   EXPECT_THAT(refuse({R"({"op":"interface.update","interface":"j","network":"default"})"}),
               testing::Contains(HasSubstr("is that of the host's end of interface")));
   model.interfaces.at("j").network = "default";  // As an older program took it.
-  accept({R"({"op":"network.create","network":"third","kind":"isolated","subnet":"10.72.0.0/24"})"});
+  accept(
+      {R"({"op":"network.create","network":"third","kind":"isolated","subnet":"10.72.0.0/24"})"});
   accept({R"({"op":"interface.detach","interface":"i"})",
           R"({"op":"interface.detach","interface":"k"})"});
   accept({attach("l", "default", "52:00:00:00:00:07")});
