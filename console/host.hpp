@@ -233,8 +233,9 @@ class Host final : public ConnectionOwner {
     std::vector<std::weak_ptr<boost::asio::steady_timer>> waiters;
   };
   struct WaitingEvent {
-    EventRow row;      ///< As the host counts it.
-    bool said = true;  ///< In the present session: an acknowledgement is due when it is on disk.
+    EventRow row;        ///< As the host counts it.
+    bool said = true;    ///< In the present session: an acknowledgement is due when it is on disk.
+    bool heard = false;  ///< What it says of a renewal is taken: its number was new.
   };
   struct Failure {
     std::string cause;

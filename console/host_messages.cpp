@@ -249,10 +249,12 @@ void Host::on_event(const json::object& message) {
         true;  // Not acknowledged: the host has it and says it again in the next session.
     return;
   }
+  // Before it is on disk: else a Console that dies between the two would never hear of it again.
+  if (fresh) { heard_of_renewal(event); }
   event_seen_ = std::max(event_seen_, event.n);
   events_waiting_bytes_ += event.data.size();
   // Also one whose number was there: whether it is the same event the disk tells.
-  events_waiting_.push_back({.row = std::move(event), .said = true});
+  events_waiting_.push_back({.row = std::move(event), .said = true, .heard = fresh});
 }
 
 /// The same event, said before the disk had it.
@@ -288,7 +290,9 @@ void Host::flush_events() {
 /// Acknowledged is what was said in this session and no more: a host whose store was put back takes
 /// a higher number for an acknowledgement of other events.
 void Host::events_stored(const EventsAdded& added, std::size_t count) {
-  for (const std::size_t i : added.fresh) { heard_of_renewal(events_waiting_[i].row); }
+  for (const std::size_t i : added.fresh) {  // Under a number that had another event: put back.
+    if (!events_waiting_[i].heard) { heard_of_renewal(events_waiting_[i].row); }
+  }
   for (std::size_t i = 0; i < count; ++i) {
     const WaitingEvent& one = events_waiting_[i];
     events_waiting_bytes_ -= one.row.data.size();

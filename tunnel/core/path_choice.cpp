@@ -221,7 +221,7 @@ std::vector<Reputation> PathChooser::take_changed(MonoTime now) {
 bool PathChooser::unproven(std::string_view adapter, MonoTime steady_since, MonoTime now) const {
   const auto it = failures_.find(adapter);
   if (it == failures_.end() || now - it->second.last > limits_.failback_hold_max) { return false; }
-  return now - this->steady_since(adapter, steady_since) < failback_hold(adapter, now);
+  return now - steady_since < failback_hold(adapter, now);
 }
 
 /// Another connection over an adapter that failed says nothing of the time before: a standby's

@@ -205,6 +205,9 @@ asio::awaitable<bool> Commands::execute(std::shared_ptr<Batch> batch) {
     }
     std::string why = stored.error().what;
     ends = co_await shorter_ends(batch, std::move(why));
+    if (stopped_) {
+      co_return true;
+    }  // What it took back may not be through: the next start ends it.
     stored = co_await store_ends(ends);
   }
   if (!stored) {

@@ -17,7 +17,9 @@ namespace json = boost::json;
 namespace {
 
 /// A message is one frame; the rest is for its own words.
-constexpr std::int64_t number_max = std::int64_t{1} << 53;  ///< What each JSON reader can hold.
+/// Of what a Console says. Numbers grow from there on, and each JSON reader can hold them below
+/// 2^53.
+constexpr std::int64_t number_max = std::int64_t{1} << 52;
 constexpr std::string_view renumbered_text = "renumbered:";
 constexpr std::size_t model_bytes_max = tunnel::command_bytes_max - 4096;
 

@@ -43,7 +43,9 @@ int main(int argc, char** argv) {
     edge::sim::TunnelWorld world(seed, std::chrono::hours(seeds->hours), total, seeds->trace);
     const auto problems = world.run();
     for (const std::string& problem : problems) { fmt::print("seed {}: {}\n", seed, problem); }
-    if (!problems.empty()) { fmt::print("  again: sim_tunnel --seed {} --trace\n", seed); }
+    if (problems.empty()) { continue; }
+    const std::string hours = seeds->hours > 0 ? fmt::format(" --hours {}", seeds->hours) : "";
+    fmt::print("  again: sim_tunnel --seed {}{} --trace\n", seed, hours);
   }
   print(total);
   fmt::print("{} passed, {} failed\n", total.worlds - total.failed, total.failed);

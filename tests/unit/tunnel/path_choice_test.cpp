@@ -194,11 +194,24 @@ TEST_F(PathChooserTest, AnotherEndpointOverTheAdapterThatFailedIsNotWhatItFailsB
   ASSERT_EQ(choose(), (Choice{kB, SwitchReason::lost}));
   now += 100ms;
   EXPECT_EQ(choose(), (Choice{kB, SwitchReason::none}));
-  EXPECT_TRUE(chooser.unproven("eth0", paths[2].steady_since, now));
   std::erase_if(paths, [](const PathCandidate& one) { return one.path == kA; });
   EXPECT_EQ(choose(), (Choice{kB, SwitchReason::none}));
   now += 60s;
   EXPECT_EQ(choose(), (Choice{kC, SwitchReason::preferred})) << "it was steady since";
+}
+
+/// Why: a balancer before one address that resets would move every host to its metered adapter.
+TEST_F(PathChooserTest, AfterAResetTheOtherEndpointOfTheAdapterComesBeforeAMeteredAdapter) {
+  paths.push_back(path(kC, "eth0"));
+  b().metered = true;
+  ASSERT_EQ(choose().active, kA);
+  now += 1h;
+  chooser.on_active_failed("eth0", now);
+  std::erase_if(paths, [](const PathCandidate& one) { return one.path == kA; });
+  for (PathCandidate& one : paths) {
+    one.unproven = chooser.unproven(one.adapter, one.steady_since, now);
+  }
+  EXPECT_EQ(choose(), (Choice{kC, SwitchReason::lost}));
 }
 
 /// Why: one node of the Console that hangs would move every host to its metered adapter.
