@@ -46,6 +46,12 @@ class HostCommandsTest : public ConsoleTest {
     }
     return run_until([&] { return host.executed() == 1; });
   }
+  /// The same, up to where it waits for a word.
+  bool tries_out(FakeHost& host, const json::object& asked) {
+    if (!has_silently(host, asked)) { return false; }
+    say_confirming(host, 1);
+    return shown_as(1, "confirming");
+  }
   bool gone(FakeHost& host) {
     host.pull("eth0");
     return run_until([&] { return !online(); });
@@ -68,9 +74,7 @@ class HostCommandsTest : public ConsoleTest {
 TEST_F(HostCommandsTest, AConfirmThatWasAcceptedReachesTheHostInItsNextSession) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
@@ -86,9 +90,7 @@ TEST_F(HostCommandsTest, AConfirmThatWasAcceptedReachesTheHostInItsNextSession) 
 TEST_F(HostCommandsTest, AConfirmIsNotForTheTrialOfAnotherInstallation) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
@@ -126,9 +128,7 @@ TEST_F(HostCommandsTest, AConfirmThatWasAcceptedIsSaidAfterARestartOfTheConsole)
   start();
   const std::uint16_t port = console->port();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   EXPECT_TRUE(get(kQueue + "/" + nth_id(1)).at("word").is_null());
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
@@ -178,9 +178,7 @@ TEST_F(HostCommandsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
   start();
   const std::uint16_t port = console->port();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
@@ -203,9 +201,7 @@ TEST_F(HostCommandsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
 TEST_F(HostCommandsTest, AConfirmIsNotForASecondTrialOfTheSameCommand) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   FakeHost older(io, ca, "hv-01", "install-1", kOtherInstance);
@@ -225,9 +221,7 @@ TEST_F(HostCommandsTest, AConfirmIsNotForASecondTrialOfTheSameCommand) {
 TEST_F(HostCommandsTest, AConfirmOnDiskCountsWhenTheDiskRefusesTheAbortBesideIt) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   auto beside = store::Database::open(folder.file("console.db"));
   ASSERT_TRUE(beside);
   ASSERT_TRUE(beside->execute(
@@ -342,9 +336,7 @@ TEST_F(HostCommandsTest, WhatIsHeldForAllHostsIsAMetric) {
 TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   EXPECT_EQ(ask(1, "abort"), 202U);
@@ -361,9 +353,7 @@ TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort)
 TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostReachesItWhenItIsBack) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   EXPECT_EQ(ask(1, "confirm"), 202U);
   ASSERT_TRUE(back(host));
@@ -373,9 +363,7 @@ TEST_F(HostCommandsTest, AConfirmThatWaitsForTheHostReachesItWhenItIsBack) {
 TEST_F(HostCommandsTest, AfterAReinstallNothingIsConfirmedThatNobodyHasSeen) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(has_silently(host, nth_manual(1)));
-  say_confirming(host, 1);
-  ASSERT_TRUE(shown_as(1, "confirming"));
+  ASSERT_TRUE(tries_out(host, nth_manual(1)));
   ASSERT_TRUE(gone(host));
   FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
   ASSERT_TRUE(back(reinstalled));
