@@ -14,7 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include "base/log_line.hpp"
+#include "base/io/log_line.hpp"
 #include "base/throttle.hpp"
 #include "console/api.hpp"
 #include "console/clock.hpp"

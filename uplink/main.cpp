@@ -19,7 +19,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "base/log_line.hpp"
+#include "base/io/log_line.hpp"
 #include "uplink/daemon/daemon.hpp"
 #include "uplink/daemon/notify.hpp"
 

@@ -332,8 +332,10 @@ class Commands {
   boost::asio::awaitable<std::vector<std::string>> difference_to(std::int64_t revision);
   /// Nothing is left to reach the Console over, and nothing of it comes back by itself.
   static bool certainly_cuts(const Decision& decision, const TurnResult& planned);
-  /// True: it does, nobody said "force", and it is refused.
+  /// True: the daemon stops, or somebody has aborted it, which refuses it. Pre: nothing of it is in
+  /// the kernel.
   bool called_off(Decision& decision);
+  /// True: it does, nobody said "force", and it is refused.
   static bool refuse_certain_cut(Decision& decision, const TurnResult& planned);
   /// Why an action may not be done: there is no other path to go to. nullopt: it may.
   std::optional<std::string> cuts_all(const netmodel::HostAction& action) const;

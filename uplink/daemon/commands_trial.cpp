@@ -156,7 +156,6 @@ asio::awaitable<TurnResult> Commands::foresee(Decision& decision) {
   co_return planned;
 }
 
-/// Nothing of it is in the kernel: it need not be taken back.
 bool Commands::called_off(Decision& decision) {
   if (stopped_) { return true; }
   if (!trials_.aborted()) { return false; }

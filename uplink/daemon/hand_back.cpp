@@ -9,6 +9,7 @@
 
 #include "dhcp/io/folder.hpp"
 #include "netmodel/io/ip_record.hpp"
+#include "uplink/daemon/record_file.hpp"
 
 namespace edge::uplink {
 
@@ -56,10 +57,9 @@ HandBack HandBack::open(const std::string& state_folder) {
 /// read now is asked again before anything takes its place.
 Result<void> HandBack::join_file() {
   if (joined_) { return {}; }
-  const auto text = dhcp::read_file(path_, record_bytes_max);
-  if (!text && text.error().code != Errc::not_found) { return std::unexpected(text.error()); }
+  EDGE_ASSIGN(const std::string text, read_record(path_, record_bytes_max));
   joined_ = true;
-  MachineBefore found = MachineBefore::from_json(text.value_or(""), before_.boot_id);
+  MachineBefore found = MachineBefore::from_json(text, before_.boot_id);
   found.links.merge(before_.links);
   found.sysctls.merge(before_.sysctls);
   before_ = std::move(found);

@@ -12,6 +12,7 @@
 #include "dhcp/io/folder.hpp"
 #include "netmodel/core/plan.hpp"
 #include "netmodel/io/sysctl.hpp"
+#include "uplink/daemon/record_file.hpp"
 
 namespace edge::uplink {
 
@@ -60,10 +61,9 @@ OriginalsFile OriginalsFile::open(const std::string& state_folder) {
 /// As HandBack::join_file().
 Result<void> OriginalsFile::join_file() {
   if (joined_) { return {}; }
-  const auto text = dhcp::read_file(path_, originals_bytes_max);
-  if (!text && text.error().code != Errc::not_found) { return std::unexpected(text.error()); }
+  EDGE_ASSIGN(const std::string text, read_record(path_, originals_bytes_max));
   joined_ = true;
-  originals_.join(text.value_or(""));
+  originals_.join(text);
   return {};
 }
 

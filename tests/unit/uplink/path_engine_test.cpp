@@ -1,55 +1,11 @@
-#include "uplink/core/path_engine.hpp"
-
-#include <gtest/gtest.h>
-
+// When a path is dialled, waits and is closed, and what is said to be broken.
 #include <array>
 #include <functional>
 
+#include "path_engine_fixture.hpp"
+
 namespace edge::uplink {
 namespace {
-
-using namespace std::chrono_literals;
-using Kind = PathAction::Kind;
-
-/// Goal: every reason to dial, to wait and to close. Time is a number the test owns.
-class PathEngineTest : public testing::Test {
- protected:
-  static PortFacts up(const std::string& port, IpAddress address = IpAddress::v4(10, 0, 0, 2)) {
-    return {.port = port, .name = "eth-" + port, .carrier = true, .addresses = {address}};
-  }
-  static PortFacts dark(const std::string& port) { return {.port = port, .name = "eth-" + port}; }
-  std::vector<Kind> kinds() {
-    std::vector<Kind> out;
-    for (const auto& action : engine.take_actions()) { out.push_back(action.kind); }
-    return out;
-  }
-  PathStatus status(const std::string& port) {
-    for (auto& s : engine.status()) {
-      if (s.key.port == port) { return s; }
-    }
-    return {};
-  }
-  void welcome(const std::string& port) {
-    engine.set_port(up(port), now);
-    engine.take_actions();
-    engine.on_welcome({port, 0}, now);
-  }
-  /// It fails until it waits for long, at least 20 s. Pre: it is dialled; another path is up, or
-  /// the failure is a lasting one.
-  void wear_out(const std::string& port, const PathBreak& why) {
-    for (int i = 0; i < 200; ++i) {
-      engine.on_dial_failed({port, 0}, why, now);
-      if (*status(port).next_dial - now >= 20s) { break; }
-      now = *status(port).next_dial;
-      engine.on_deadline(now);
-    }
-    ASSERT_GE(*status(port).next_dial - now, 20s);
-    engine.take_actions();
-  }
-
-  MonoTime now{1h};
-  PathEngine engine{1, 42};
-};
 
 TEST_F(PathEngineTest, DialsAtOnceWhenCarrierAndAddressAreThere_NotBefore) {
   engine.set_port(dark("a"), now);
@@ -116,124 +72,6 @@ TEST_F(PathEngineTest, WhoRefusedIsToldOfThePresentBreakOnly) {
   engine.on_welcome({"a", 0}, now);
   engine.redial({"a", 0}, now);
   EXPECT_FALSE(status("a").answered);
-}
-
-TEST_F(PathEngineTest, TheFirstWelcomeAfterAnOutageHurriesTheOtherPaths) {
-  for (const char* port : {"a", "b"}) { engine.set_port(up(port), now); }
-  for (int i = 0; i < 8; ++i) {
-    for (const char* port : {"a", "b"}) {
-      engine.on_dial_failed({port, 0}, {Step::tcp, "refused"}, now);
-    }
-    now += 20s;
-    engine.on_deadline(now);
-  }
-  engine.on_dial_failed({"b", 0}, {Step::tcp, "refused"}, now);
-  engine.take_actions();
-  engine.on_welcome({"a", 0}, now);
-  ASSERT_TRUE(status("b").next_dial.has_value());
-  EXPECT_LE(*status("b").next_dial, now + PathEngine::hurry_spread);
-}
-
-TEST_F(PathEngineTest, TheLastPathThatIsLostHurriesTheOthers_HoweverItWasLost) {
-  const std::vector<std::function<void()>> losses{
-      [this] { engine.on_closed({"a", 0}, {Step::tcp, "timeout"}, now); },
-      [this] { engine.set_port(dark("a"), now); }, [this] { engine.remove_port("a", now); },
-      [this] {
-        const auto before = status("b").next_dial;
-        engine.redial({"a", 0}, now);
-        EXPECT_EQ(status("b").next_dial, before) << "it is not known to be lost";
-        engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
-      }};
-  for (const auto& lose : losses) {
-    for (const bool lasting : {false, true}) {
-      engine = PathEngine{1, 42};
-      welcome("a");
-      engine.set_port(up("b"), now);
-      wear_out("b", {Step::tls, "timeout", lasting});
-      lose();
-      ASSERT_TRUE(status("b").next_dial);
-      EXPECT_LE(*status("b").next_dial - now,
-                lasting ? PathEngine::hasten_lasting : PathEngine::hurry_spread);
-    }
-  }
-}
-
-TEST_F(PathEngineTest, AsLongAsAnotherPathIsUpALostOneHurriesNobody) {
-  for (const char* port : {"a", "c"}) { welcome(port); }
-  engine.set_port(up("b"), now);
-  wear_out("b", {Step::tcp, "timeout"});
-  const auto before = status("b").next_dial;
-  engine.on_closed({"a", 0}, {Step::tcp, "timeout"}, now);
-  EXPECT_EQ(status("b").next_dial, before);
-}
-
-TEST_F(PathEngineTest, FactsThatChangeWhileNothingIsUpHurryNobody) {
-  engine.set_port(up("b"), now);
-  wear_out("b", {.step = Step::tls, .text = "refused", .lasting = true});
-  const auto before = status("b").next_dial;
-  engine.set_port(up("a"), now);
-  engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
-  engine.set_port(dark("a"), now);
-  engine.remove_port("a", now);
-  EXPECT_EQ(status("b").next_dial, before);
-}
-
-TEST_F(PathEngineTest, APathThatIsUpForAMomentOnlyIsBoundedByItsOwnBackoff) {
-  engine.set_port(up("a"), now);
-  Duration longest{};
-  for (int i = 0; i < 50; ++i) {
-    engine.on_welcome({"a", 0}, now);
-    engine.on_closed({"a", 0}, {Step::tcp, "reset"}, now);
-    longest = std::max(longest, *status("a").next_dial - now);
-    now = *status("a").next_dial;
-    engine.on_deadline(now);
-  }
-  EXPECT_GT(longest, 10s);
-}
-
-/// Why: each would hurry the other, and a Console that drops what it takes would have them for
-/// ever.
-TEST_F(PathEngineTest, TwoPathsThatAreUpForAMomentOnlyAreBoundedByTheirBackoff) {
-  for (const char* port : {"a", "b"}) { engine.set_port(up(port), now); }
-  const MonoTime begin = now;
-  unsigned welcomes = 0;
-  while (now < begin + 10min) {
-    for (const char* port : {"a", "b"}) {
-      if (status(port).state != PathState::dialing) { continue; }
-      engine.on_welcome({port, 0}, now);
-      ++welcomes;
-    }
-    for (const char* port : {"a", "b"}) {
-      if (status(port).state == PathState::up) {
-        engine.on_closed({port, 0}, {Step::console, "EOF"}, now);
-      }
-    }
-    now = std::min(*status("a").next_dial, *status("b").next_dial);
-    engine.on_deadline(now);
-  }
-  EXPECT_LT(welcomes, 2 * 10 * 60 / 5) << "more seldom than each 5 s";
-}
-
-TEST_F(PathEngineTest, WhatTheConsoleToldToComeLaterStaysWhenTheLastPathIsLost) {
-  for (const char* port : {"a", "b"}) { welcome(port); }
-  engine.on_retry_later({"b", 0}, 1h, 1h, now);
-  engine.on_closed({"b", 0}, {Step::tcp, "EOF"}, now);
-  const auto said = status("b").next_dial;
-  ASSERT_GE(*said, now + 1h);
-  engine.on_closed({"a", 0}, {Step::tcp, "timeout"}, now);
-  EXPECT_EQ(status("b").next_dial, said);
-  EXPECT_LE(*status("a").next_dial, now + PathEngine::hurry_spread);
-}
-
-TEST_F(PathEngineTest, NobodyGoesAroundTheMomentThatTheConsoleGaveTheLastPath) {
-  welcome("a");
-  engine.set_port(up("b"), now);
-  wear_out("b", {Step::tcp, "timeout"});
-  const auto before = status("b").next_dial;
-  engine.on_retry_later({"a", 0}, 1min, 1min, now);
-  engine.on_closed({"a", 0}, {Step::tcp, "EOF"}, now);
-  EXPECT_EQ(status("b").next_dial, before);
-  EXPECT_GE(*status("a").next_dial, now + 1min);
 }
 
 TEST_F(PathEngineTest, OnlyWelcomeMakesAPathCount) {
@@ -414,27 +252,6 @@ TEST_F(PathEngineTest, ServerSideOnlyWhenEveryUsablePortFailsBeyondOurOwnNetwork
   engine.on_dial_failed({"b", 0}, {Step::tcp, "timeout"}, now);
 }
 
-TEST_F(PathEngineTest, AProxyThatFoundNoConsoleIsHurried_WrongCredentialsAndPortalsAreNot) {
-  for (const auto& [why, hurried] : std::vector<std::pair<PathBreak, bool>>{
-           {{Step::proxy, "502"}, true},
-           {{.step = Step::proxy, .text = "407", .lasting = true}, false},
-           {{Step::portal, "login"}, false}}) {
-    engine = PathEngine{1, 42};
-    engine.set_port(up("b"), now);
-    for (int i = 0; i < 50; ++i) {
-      engine.on_dial_failed({"b", 0}, why, now);
-      now = *engine.next_deadline();
-      engine.on_deadline(now);
-    }
-    engine.on_dial_failed({"b", 0}, why, now);
-    EXPECT_FALSE(engine.server_side()) << why.text;
-    const auto before = status("b").next_dial;
-    welcome("a");
-    EXPECT_EQ(*status("b").next_dial < *before, hurried) << why.text;
-    EXPECT_FALSE(advice(why.step).empty());
-  }
-}
-
 TEST_F(PathEngineTest, DeadGatewayIsNamedBelowTcp) {
   engine.set_port(up("a"), now);
   engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
@@ -451,92 +268,6 @@ TEST_F(PathEngineTest, RemovedPortLeavesNothing) {
   EXPECT_TRUE(engine.status().empty());
   engine.on_closed({"a", 0}, {Step::tcp, "late"}, now);
   EXPECT_FALSE(engine.next_deadline());
-}
-
-TEST_F(PathEngineTest, ConsoleDictatesWhenToComeBack) {
-  welcome("a");
-  engine.on_retry_later({"a", 0}, 10s, 30s, now);
-  EXPECT_GE(*engine.next_deadline(), now + 10s);
-  EXPECT_LT(*engine.next_deadline(), now + 40s);
-}
-
-TEST_F(PathEngineTest, ToldOnAllPathsTheFirstComesBackInTheFirstPartOfTheSpread) {
-  for (const bool preferred_first : {true, false}) {
-    for (std::uint64_t seed = 0; seed < 200; ++seed) {
-      engine = PathEngine(1, seed);
-      for (const char* port : {"a", "b"}) { welcome(port); }
-      for (const char* port : {preferred_first ? "a" : "b", preferred_first ? "b" : "a"}) {
-        engine.on_retry_later({port, 0}, 10s, 60s, now);
-      }
-      EXPECT_GE(*status("a").next_dial, now + 10s);
-      EXPECT_LE(*status("a").next_dial, now + 40s);
-      EXPECT_GE(*status("b").next_dial, now + 40s);
-      EXPECT_LE(*status("b").next_dial, now + 70s);
-    }
-  }
-}
-
-TEST_F(PathEngineTest, TheArrivalsOfAFleetAreEvenWhateverItsHostsHave) {
-  std::array<unsigned, 10> slices{};
-  unsigned paths = 0;
-  for (std::uint64_t host = 0; host < 3000; ++host) {
-    engine = PathEngine(1, host);
-    const std::vector<std::string> ports{"a", "b", "c"};
-    const std::size_t mine = 1 + host % ports.size();
-    for (std::size_t i = 0; i < mine; ++i) { welcome(ports[i]); }
-    for (std::size_t i = 0; i < mine; ++i) { engine.on_retry_later({ports[i], 0}, 0s, 100s, now); }
-    for (const PathStatus& one : engine.status()) {
-      ++slices.at(static_cast<std::size_t>((*one.next_dial - now) / 10s));
-      ++paths;
-    }
-  }
-  for (const unsigned slice : slices) {
-    EXPECT_GT(slice, paths / 10 * 85 / 100);
-    EXPECT_LT(slice, paths / 10 * 115 / 100);
-  }
-}
-
-TEST_F(PathEngineTest, APathThatCannotComeTakesNoPartOfTheSpread) {
-  Duration longest{};
-  Duration shortest = 1h;
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
-    engine = PathEngine(1, seed);
-    welcome("b");
-    engine.set_port(up("a"), now);
-    engine.on_dial_failed({"a", 0}, {Step::tcp, "timeout"}, now);
-    engine.set_port(dark("c"), now);
-    engine.on_retry_later({"b", 0}, 0s, 60s, now);
-    longest = std::max(longest, *status("b").next_dial - now);
-    shortest = std::min(shortest, *status("b").next_dial - now);
-  }
-  EXPECT_LT(shortest, 10s);
-  EXPECT_GT(longest, 50s);
-}
-
-TEST_F(PathEngineTest, TurnedAwayAtTheDoorTheStandbyComesLaterButNoLaterThanSaid) {
-  PortFacts second = up("a");
-  second.rank = 1;
-  engine.set_port(second, now);
-  engine.set_port(up("b"), now);
-  engine.on_retry_later({"a", 0}, 1s, 10s, now);
-  engine.on_retry_later({"b", 0}, 1s, 10s, now);
-  EXPECT_LE(*status("b").next_dial, now + 6s) << "the lower rank is preferred";
-  EXPECT_GE(*status("a").next_dial, now + 6s);
-  EXPECT_LE(*status("a").next_dial, now + 11s);
-  engine.on_deadline(*status("b").next_dial);
-  engine.on_dial_failed({"b", 0}, {Step::tcp, "timeout"}, now + 6s);
-  engine.on_deadline(now + 11s);
-  EXPECT_EQ(status("a").state, PathState::dialing) << "it waits for nobody";
-}
-
-TEST_F(PathEngineTest, WhatTheConsoleSpreadIsNotHurried) {
-  for (const char* port : {"a", "b"}) { welcome(port); }
-  engine.on_retry_later({"a", 0}, 0s, 0s, now);
-  engine.on_retry_later({"b", 0}, 1h, 1h, now);
-  engine.on_deadline(now);
-  engine.take_actions();
-  engine.on_welcome({"a", 0}, now);
-  EXPECT_GE(*status("b").next_dial, now + 1h) << "or a fleet's second paths come all at once";
 }
 
 TEST_F(PathEngineTest, AnotherListOfEndpointsClosesWhatLeftDialsWhatCameAndLeavesTheRestAlone) {
