@@ -119,8 +119,15 @@ def at_rest(lab):
 def usable(lab, text):
     """Online with an identity whose certificate the Console signed, or that of the file."""
     lab.expect(60, f"{text}: the host is online", lab.console.online)
-    lab.expect(10, f"{text}: the Console sees what the host shows",
-               lambda: agreed(lab))
+    settled(lab, text)
+    lab.expect(10, f"{text}: the Console sees what the host shows", lambda: agreed(lab))
+
+
+def settled(lab, text):
+    """No renewal is under way and none will begin by itself: a Console that ends before it has stored what came of its
+    order says the order again, and that renewal would be the one that is struck."""
+    lab.expect(30, f"{text}: the order has its answer", lambda: (lab.console.host().get("renewal") or {}).get("state") != "sent")
+    lab.expect(30, f"{text}: no renewal is under way", lambda: at_rest(lab))
 
 
 def ask_in_silence(lab):
@@ -216,8 +223,6 @@ def killed_at_each_call(lab):
         number = 1
         while struck(lab, call, number):
             usable(lab, f"{call} {number}")
-            # The Console repeats an order that has no answer: that renewal is no life of this suite.
-            lab.expect(30, f"{call} {number}: the order has its answer", lambda: lab.console.host()["renewal"]["state"] != "sent")
             number += 1
         renew(lab)
         lab.figure(call, number - 1, unit="points")
@@ -227,7 +232,7 @@ def killed_at_each_call(lab):
 
 
 def struck(lab, call, number):
-    """One life that ends at the number-th call of its kind; False: the renewal was through before."""
+    """One life that ends at the number-th call of its kind; False: the renewal was through before. Before: usable()."""
     folder = lab.host.state / "identity"
     names = [folder] + [folder / f"{name}{end}" for name in ("a.json", "b.json", "current") for end in ("", ".new")]
     before, pid = shown(lab)["serial"], lab.host.daemon.pid
