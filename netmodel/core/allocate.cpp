@@ -65,6 +65,9 @@ void keep_open_fields(Model& model, const Model& old, const std::vector<Interfac
 }
 
 void generate_macs(Model& model, const ModelFacts& facts) {
+  const bool wanted = std::ranges::any_of(
+      model.interfaces, [](const auto& entry) { return entry.second.mac.is_zero(); });
+  if (!wanted) { return; }
   std::set<MacAddress> used;
   for (const auto& [id, interface] : model.interfaces) { used.insert(interface.mac); }
   for (const auto& [id, network] : model.networks) {

@@ -28,6 +28,7 @@ class Applier {
 
   void apply(const ModelOperation& operation, std::size_t index) {
     op_ = index;
+    in_force_ = false;
     std::visit(
         [&](const auto& o) {
           pending_ = may_come_later(o);
@@ -97,6 +98,7 @@ class Applier {
   Findings findings_;
   std::vector<HostAction> actions_;
   std::size_t op_ = 0;
+  bool in_force_ = false;        ///< The operation at hand wrote down the model as it was before.
   std::optional<bool> pending_;  ///< The operation at hand accepts adapters that come later.
   /// Adapters that may be away: the model named them before, or an operation since that may.
   /// nullopt: nobody has asked yet, and the model may be large.

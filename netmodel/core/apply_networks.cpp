@@ -21,9 +21,9 @@ using NamedSubnet = std::pair<IpPrefix, std::string>;  // And the network that h
 std::vector<NamedSubnet> named_subnets(const Model& model, const ModelFacts& facts) {
   std::vector<NamedSubnet> out;
   for (const auto& [id, network] : model.networks) {
-    const auto subnet = subnet_of(model, id, facts.automatic_subnets);
+    const auto subnet = subnet_of(id, network, facts.automatic_subnets);
     if (subnet) { out.emplace_back(*subnet, id); }
-    const auto subnet6 = subnet6_of(model, id);
+    const auto subnet6 = subnet6_of(network);
     if (subnet6) { out.emplace_back(*subnet6, id); }
   }
   return out;

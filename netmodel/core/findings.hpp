@@ -34,6 +34,8 @@ class Findings {
   /// A whole model named it as it is in force already: it does not count as touched, until an
   /// operation after that touches it.
   void restate(Subject subject, const std::string& id) { restated_.insert({subject, id}); }
+  /// A whole model named everything as it is in force already.
+  void restate_all() { touched_.clear(); }
   /// The operation on it failed: what follows from that is not worth another line.
   void refuse(Subject subject, const std::string& id) { refused_.insert({subject, id}); }
   bool refused(Subject subject, const std::string& id) const {

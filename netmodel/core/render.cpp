@@ -131,14 +131,14 @@ void render_network(const Model& model, const std::string& id, const RenderFacts
   link.alias = network_alias(id);
   link.bridge = BridgeAttributes{};
   out.state.links.push_back(std::move(link));
-  const auto subnet6 = facts.ipv6 ? subnet6_of(model, id) : std::nullopt;
+  const auto subnet6 = facts.ipv6 ? subnet6_of(network) : std::nullopt;
   if (subnet6) {
     render_subnet6(network.kind, bridge, *subnet6, out);
   } else {
     without_ipv6(bridge, facts, out.state);
   }
 
-  const auto subnet = subnet_of(model, id, out.automatic_subnets);
+  const auto subnet = subnet_of(id, network, out.automatic_subnets);
   if (!subnet) { return; }
   const IpAddress gateway = render_subnet(network.kind, bridge, *subnet, out);
   const bool isolated = network.kind == NetworkKind::isolated;
@@ -291,7 +291,7 @@ void hear_own_addresses(const Model& model, const RenderFacts& facts, const Port
                         Rendered& out) {
   std::map<IpAddress, std::string> own;  // Gateway -> network; the first id stays.
   for (const auto& [id, network] : model.networks) {
-    const auto subnet = subnet_of(model, id, out.automatic_subnets);
+    const auto subnet = subnet_of(id, network, out.automatic_subnets);
     if (subnet) { own.emplace(gateway_of(*subnet), id); }
   }
   for (const auto& [leader, port] : ports) {

@@ -138,6 +138,10 @@ bool in_use(const Model& model, const std::string& network, const IpPrefix& subn
 /// The subnet of a network with a bridge of its own: the given one, or the automatic one of nat.
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
                                   const std::map<std::string, IpPrefix>& automatic_subnets);
+/// The same of one that is at hand: of a thousand, looking each up by its id took a quarter of what
+/// a command costs.
+std::optional<IpPrefix> subnet_of(const std::string& id, const Network& network,
+                                  const std::map<std::string, IpPrefix>& automatic_subnets);
 
 /// The address of an interface in such a network.
 std::optional<IpAddress> address_of(const Model& model, const Interface& interface,
@@ -145,6 +149,7 @@ std::optional<IpAddress> address_of(const Model& model, const Interface& interfa
 
 /// The same for IPv6; nullopt: the network has none.
 std::optional<IpPrefix> subnet6_of(const Model& model, const std::string& network);
+std::optional<IpPrefix> subnet6_of(const Network& network);
 std::optional<IpAddress> address6_of(const Model& model, const Interface& interface);
 
 /// Where its publications arrive and where the rule stands now: "active", "waiting for ..." .

@@ -172,10 +172,16 @@ AutomaticSubnets choose_subnets(const Model& model, const RenderFacts& facts) {
 std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network,
                                   const std::map<std::string, IpPrefix>& automatic_subnets) {
   const auto found = model.networks.find(network);
-  if (found == model.networks.end() || is_bridged(found->second.kind)) { return std::nullopt; }
-  std::optional<IpPrefix> subnet = found->second.subnet;
+  if (found == model.networks.end()) { return std::nullopt; }
+  return subnet_of(found->first, found->second, automatic_subnets);
+}
+
+std::optional<IpPrefix> subnet_of(const std::string& id, const Network& network,
+                                  const std::map<std::string, IpPrefix>& automatic_subnets) {
+  if (is_bridged(network.kind)) { return std::nullopt; }
+  std::optional<IpPrefix> subnet = network.subnet;
   if (!subnet) {
-    const auto automatic = automatic_subnets.find(network);
+    const auto automatic = automatic_subnets.find(id);
     if (automatic != automatic_subnets.end()) { subnet = automatic->second; }
   }
   const bool sound =
@@ -185,8 +191,13 @@ std::optional<IpPrefix> subnet_of(const Model& model, const std::string& network
 
 std::optional<IpPrefix> subnet6_of(const Model& model, const std::string& network) {
   const auto found = model.networks.find(network);
-  if (found == model.networks.end() || is_bridged(found->second.kind)) { return std::nullopt; }
-  const auto& subnet6 = found->second.subnet6;
+  if (found == model.networks.end()) { return std::nullopt; }
+  return subnet6_of(found->second);
+}
+
+std::optional<IpPrefix> subnet6_of(const Network& network) {
+  if (is_bridged(network.kind)) { return std::nullopt; }
+  const auto& subnet6 = network.subnet6;
   const bool sound = subnet6 && subnet6->address.family == Family::v6 && subnet6->length == 64;
   return sound ? std::optional(subnet6->network()) : std::nullopt;
 }

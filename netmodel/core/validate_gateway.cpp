@@ -33,8 +33,8 @@ class SubnetIndex {
 
   SubnetIndex(const Model& model, const ModelFacts& facts) {
     for (const NetworkEntry& network : model.networks) {
-      add(subnet_of(model, network.first, facts.automatic_subnets), network);
-      add(subnet6_of(model, network.first), network);
+      add(subnet_of(network.first, network.second, facts.automatic_subnets), network);
+      add(subnet6_of(network.second), network);
     }
   }
 

@@ -76,7 +76,7 @@ void HostCheck::management() {
 void HostCheck::networks_in_the_way() {
   const IpPrefix& management = host_.management->address;
   for (const auto& [id, network] : model_.networks) {
-    const auto subnet = subnet_of(model_, id, facts_.automatic_subnets);
+    const auto subnet = subnet_of(id, network, facts_.automatic_subnets);
     if (!subnet || !subnet->overlaps(management)) { continue; }
     // One of our choice that lies within a wider network of the site stands by the longer prefix.
     const bool within = subnet->length > management.length && !subnet->contains(management.address);

@@ -176,9 +176,9 @@ void NetworkCheck::dns() {
 void check_neighbours(const Model& model, const ModelFacts& facts, Findings& findings) {
   std::vector<std::pair<IpPrefix, std::string>> subnets;  // IPv4 sorts before IPv6.
   for (const auto& [id, network] : model.networks) {
-    const auto subnet = subnet_of(model, id, facts.automatic_subnets);
+    const auto subnet = subnet_of(id, network, facts.automatic_subnets);
     if (subnet) { subnets.emplace_back(*subnet, id); }
-    const auto subnet6 = subnet6_of(model, id);
+    const auto subnet6 = subnet6_of(network);
     if (subnet6) { subnets.emplace_back(*subnet6, id); }
   }
   std::ranges::sort(subnets);

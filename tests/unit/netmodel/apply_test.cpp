@@ -269,6 +269,32 @@ TEST_F(ApplyTest, ReplaceIsNotRefusedForWhatCardsHaveBecome) {
                           "rule \"r\": tcp port 443 is used by the REST service"));
 }
 
+/// Why: what is in force is not judged again, whatever stands before it in the command; what
+/// follows is.
+TEST_F(ApplyTest, ReplaceByWhatIsInForceIsNotRefused) {
+  const auto leases = facts.taken;
+  facts.taken.clear();
+  accept({R"({"op":"network.create","network":"lan","kind":"nat","subnet":"192.168.1.0/24"})",
+          web_network, web_interface});
+  facts.taken = leases;
+  facts.adapters[0].mtu_max = 1000;
+  const Model in_force = model;
+  const std::string same = replace_by(model);
+  constexpr std::string_view late =
+      R"({"op":"network.create","network":"late","kind":"nat","subnet":"192.168.1.128/25"})";
+  constexpr std::string_view detach = R"({"op":"interface.detach","interface":"i"})";
+  constexpr std::string_view drain = R"({"op":"path.drain","adapter":"eth0","seconds":60})";
+  for (const std::string_view before : {std::string_view(same), detach, late, drain}) {
+    SCOPED_TRACE(before);
+    const ApplyOutcome found = outcome({before, same});
+    ASSERT_TRUE(found.model) << found.problems.items().front().what;
+    EXPECT_EQ(*found.model, in_force);
+    EXPECT_EQ(found.actions.empty(), before != drain);
+  }
+  EXPECT_THAT(refuse({same, late}), testing::SizeIs(2));
+  EXPECT_FALSE(outcome({same, detach}).model->interfaces.contains("i"));
+}
+
 /// Why: a rollback names everything, also the card that has died since.
 TEST_F(ApplyTest, ReplaceIsNotRefusedForACardThatHasDiedWhereverTheModelNamesIt) {
   accept({web_network, web_interface});
