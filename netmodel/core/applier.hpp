@@ -23,8 +23,12 @@ inline constexpr std::size_t named_max = 10;
 /// Applies operation after operation to a copy of the model and notes what is wrong with each.
 class Applier {
  public:
-  Applier(const Model& model, const ModelFacts& facts)
-      : before_(model), model_(model), facts_(facts), findings_(Findings::Scope::touched) {}
+  /// `replaced`: the first operation is a ModelReplace, which begins with an empty model.
+  Applier(const Model& model, const ModelFacts& facts, bool replaced)
+      : before_(model),
+        model_(replaced ? Model{} : model),
+        facts_(facts),
+        findings_(Findings::Scope::touched) {}
 
   void apply(const ModelOperation& operation, std::size_t index) {
     op_ = index;

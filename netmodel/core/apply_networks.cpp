@@ -98,7 +98,7 @@ void Applier::create(const NetworkFields& fields) {
   Network network{.kind = kind};
   set_fields(fields, network);
   if (findings_.refused(Subject::network, fields.network)) { return; }
-  model_.networks.emplace(fields.network, std::move(network));
+  model_.networks.emplace_hint(model_.networks.end(), fields.network, std::move(network));
 }
 
 void Applier::on(const NetworkUpdate& op) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -173,13 +174,13 @@ void Applier::on(const HostSet& op) {
 }
 
 void Applier::on(const ModelReplace& op) {
-  Model old = std::move(model_);
-  model_ = Model{};
+  std::optional<Model> changed;  // By operations before it.
+  if (op_ > 0) { changed = std::exchange(model_, Model{}); }
   for (const AdapterSet& adapter : op.adapters) { on(adapter); }
   for (const GroupFields& group : op.groups) { create(group); }
   for (const NetworkFields& network : op.networks) { create(network); }
   for (const InterfaceFields& interface : op.interfaces) { attach(interface); }
-  keep_open_fields(model_, old, op.interfaces, facts_);
+  keep_open_fields(model_, changed ? *changed : before_, op.interfaces, facts_);
   for (const GatewayPublish& rule : op.gateway) { on(rule); }
   on(op.host);
   restate_unchanged();
@@ -290,7 +291,9 @@ ApplyOutcome apply_operations(const Model& model, std::span<const ModelOperation
     lenient.allow_pending_adapters = true;
     return apply_operations(model, operations, lenient);
   }
-  Applier applier(model, facts);
+  const bool replaced =
+      !operations.empty() && std::holds_alternative<ModelReplace>(operations.front());
+  Applier applier(model, facts, replaced);
   for (std::size_t i = 0; i < operations.size(); ++i) { applier.apply(operations[i], i); }
   return applier.finish();
 }

@@ -18,9 +18,10 @@ void each(FieldReader& reader, std::string_view key, ParseScope scope, std::vect
   const auto* list = reader.array(key, objects_max);
   if (list == nullptr) { return; }
   out.reserve(list->size());
+  const std::string stem = fmt::format("model {}[", key);
   for (std::size_t i = 0; i < list->size(); ++i) {
     const json::value& item = (*list)[i];
-    const std::string name = fmt::format("model {}[{}]", key, i);
+    const std::string name = stem + std::to_string(i) + "]";
     if (!item.is_object()) {
       reader.wrong(key, fmt::format("{}[{}] {} is not an object", key, i, described(item)));
       continue;

@@ -148,9 +148,10 @@ void parse_port(FieldReader& reader, GatewayPublish& out) {
 FieldReader reader_for(const json::object& object, ParseScope scope, std::string_view kind,
                        std::string_view id_key) {
   const auto* id = object.if_contains(id_key);
-  std::string label = id != nullptr && id->is_string()
-                          ? fmt::format("{} {}", kind, quoted(id->get_string()))
-                          : std::string(scope.name);
+  const bool named = id != nullptr && id->is_string();
+  // Of each object, for the few that are wrong: no format string is read for it.
+  std::string label(named ? kind : scope.name);
+  if (named) { (label += ' ') += quoted(id->get_string()); }
   FieldReader reader(object, {scope.op, std::move(label), ""}, scope.problems);
   if (scope.in_operation) { reader.any("op"); }
   return reader;

@@ -27,9 +27,10 @@ class Findings {
   enum class Scope { touched, everything };
   explicit Findings(Scope scope) : scope_(scope) {}
 
+  /// A command with many names mostly says them in order: behind the last one is tried first.
   void touch(Subject subject, const std::string& id, std::size_t op) {
-    touched_[{subject, id}] = op;
-    restated_.erase({subject, id});
+    const auto touched = touched_.insert_or_assign(touched_.end(), Key{subject, id}, op);
+    if (!restated_.empty()) { restated_.erase(touched->first); }
   }
   /// A whole model named it as it is in force already: it does not count as touched, until an
   /// operation after that touches it.
@@ -39,7 +40,7 @@ class Findings {
   /// The operation on it failed: what follows from that is not worth another line.
   void refuse(Subject subject, const std::string& id) { refused_.insert({subject, id}); }
   bool refused(Subject subject, const std::string& id) const {
-    return refused_.contains({subject, id});
+    return !refused_.empty() && refused_.contains({subject, id});
   }
 
   /// Facts change by themselves (a new lease); they count against an object only when it is

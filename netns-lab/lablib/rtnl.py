@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 
-from .ns import LabError
+from .ns import LabError, ip_batch
 
 NETLINK_ROUTE, RTM_SETLINK, RTM_DELLINK, NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 0, 19, 17, 1, 4, 2    # linux/rtnetlink.h
 AF_BRIDGE, IFLA_AF_SPEC, IFLA_BRIDGE_VLAN_INFO = 7, 26, 2                                              # linux/if_bridge.h
@@ -60,6 +60,14 @@ class Rtnl:
         for family in (socket.AF_INET, socket.AF_INET6):
             for kind in (RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE):
                 self.dump(kind, family)
+
+
+def noisy_link(node):
+    """A link "noise" of which each change says 5 KiB: all of its names. Returns lines for ip_batch, changes of it that are more
+    than the daemon's socket holds while nobody reads (8 MiB: two thousand)."""
+    ip_batch(["link add noise type bridge"] + [f"link property add dev noise altname n{n:03}-{'x' * 115}" for n in range(24)],
+             node.netns)
+    return [f"link set dev noise mtu {1400 + n % 2}" for n in range(2500)]
 
 
 @contextlib.contextmanager

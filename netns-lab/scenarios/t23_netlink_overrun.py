@@ -3,6 +3,9 @@ them: it counts the overrun, re-reads the kernel, gives no path up for it, fault
 import signal
 import time
 
+from lablib.ns import ip_batch
+from lablib.rtnl import noisy_link
+
 TOPOLOGY = "two"
 
 
@@ -14,21 +17,16 @@ def run(lab):
     lab.start(active="eth0")
     lab.wait_paths()
     host = lab.host.node
-    host.ip("link", "add", "noise", "type", "bridge")
-    # Each change of the link says all of these, 5 KiB: two thousand fill the daemon's socket.
-    for n in range(24):
-        host.ip("link", "property", "add", "dev", "noise", "altname", f"n{n:03}-" + "x" * 115)
-    lines = []
+    much, lines = noisy_link(host), []
     for n in range(5000):
         address = f"172.20.{n % 250}.{n % 253 + 1}/32"
         lines += [f"addr add {address} dev noise", f"addr del {address} dev noise"]
-    lines += [f"link set dev noise mtu {1400 + n % 2}" for n in range(2500)]
     before, last = overruns(lab), lab.events_arrived()
     lab.step("12,500 changes at once")
     start = time.monotonic()
     lab.host.daemon.send_signal(signal.SIGSTOP)
     try:
-        host.run(["ip", "-batch", "-"], text="\n".join(lines) + "\n", timeout=60)
+        ip_batch(lines + much, host.netns)
     finally:
         lab.host.daemon.send_signal(signal.SIGCONT)
     lab.figure("stopped", (time.monotonic() - start) * 1000)

@@ -10,7 +10,7 @@ import statistics
 import time
 
 from lablib.ns import ip_batch
-from lablib.rtnl import NETLINK_ROUTE, Rtnl, others_wait
+from lablib.rtnl import NETLINK_ROUTE, Rtnl, noisy_link, others_wait
 
 TOPOLOGY = "two"
 NEEDS = "vlan_filtering vlan"
@@ -114,12 +114,10 @@ def bare_dump_ms(lab):
 
 def overrun_ms(lab):
     """The daemon sleeps while more is told than its socket holds; how long the whole kernel is then read and compared for."""
-    host = lab.host.node
-    host.ip("link", "add", "noise", "type", "bridge")
+    noise = noisy_link(lab.host.node)
     before = lab.host.ctl("status")["reconcile"]
     lab.host.daemon.send_signal(signal.SIGSTOP)
-    ip_batch([f"addr {verb} 172.20.{n % 250}.{n // 250 + 1}/32 dev noise" for n in range(5000) for verb in ("add", "del")],
-             host.netns)
+    ip_batch(noise, lab.host.node.netns)
     lab.host.daemon.send_signal(signal.SIGCONT)
 
     def looked():

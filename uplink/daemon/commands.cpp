@@ -141,9 +141,8 @@ asio::awaitable<bool> Commands::dry_run(Decision& decision) {
   TurnResult planned = co_await reconciler_.plan_only(std::move(candidate), LookAge::recent);
   decision.plan = std::move(planned.plan);
   foretell(decision, planned);
-  candidate = *decision.model;
-  netmodel::Model now = reconciler_.model();
-  decision.warnings = co_await advice(std::move(now), std::move(candidate));
+  const auto now = reconciler_.shared_model();
+  decision.warnings = co_await advice(*now, *decision.model);
   // What is in the way without this command already is no answer to it.
   for (auto& line : planned.trouble_beside(reconciler_.trouble())) {
     refuse(decision, std::move(line));
@@ -187,7 +186,7 @@ asio::awaitable<bool> Commands::begin(std::shared_ptr<Batch> batch, std::string 
 asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   Decision& first = batch->front();
   if (first.dry_run && first.model) { co_return co_await dry_run(first); }
-  const auto former = std::make_shared<const netmodel::Model>(reconciler_.model());
+  const auto former = reconciler_.shared_model();
   for (Decision& decision : *batch) { decision.former = former; }
   if (first.trial || !first.item.undo.empty()) {
     co_await try_out(batch);
@@ -201,9 +200,7 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   const bool begun = co_await begin(batch, std::move(no_undo));
   if (!begun) { co_return true; }
   if (last == nullptr) { co_return true; }
-  netmodel::Model now = *former;
-  netmodel::Model wanted = *last;
-  std::vector<std::string> warnings = co_await advice(std::move(now), std::move(wanted));
+  std::vector<std::string> warnings = co_await advice(*former, *last);
   for (Decision& decision : *batch) {
     if (decision.model) { decision.warnings = warnings; }
   }
@@ -229,8 +226,8 @@ asio::awaitable<bool> Commands::apply(std::shared_ptr<Batch> batch) {
   co_return true;
 }
 
-asio::awaitable<std::vector<std::string>> Commands::advice(netmodel::Model before,
-                                                           netmodel::Model after) {
+asio::awaitable<std::vector<std::string>> Commands::advice(const netmodel::Model& before,
+                                                           const netmodel::Model& after) {
   if (!hooks_.advise || before.groups == after.groups) { co_return std::vector<std::string>{}; }
   auto answer = std::make_shared<std::optional<std::vector<std::string>>>();
   auto said = std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());

@@ -220,8 +220,9 @@ class Commands {
   void foretell(Decision& decision, const TurnResult& planned) const;
   /// On disk before the first kernel change; false: it is not, and all are refused.
   boost::asio::awaitable<bool> begin(std::shared_ptr<Batch> batch, std::string undo);
-  boost::asio::awaitable<std::vector<std::string>> advice(netmodel::Model before,
-                                                          netmodel::Model after);
+  /// Pre: both models outlive it.
+  boost::asio::awaitable<std::vector<std::string>> advice(const netmodel::Model& before,
+                                                          const netmodel::Model& after);
   boost::asio::awaitable<void> refresh_facts();
   /// Neither stop() nor wind_down() was called.
   bool goes_on() const { return !stopped_ && !closing_; }

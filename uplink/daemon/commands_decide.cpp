@@ -40,10 +40,11 @@ std::string class_of(const netmodel::Command& command) {
 
 Commands::Batch Commands::take_batch(std::size_t size_max) {
   Batch batch;
-  netmodel::Model base = reconciler_.model();
+  std::optional<netmodel::Model> changed;  // By those before in this batch.
   std::int64_t revision = revision_;
   const MonoTime end = mono_now() + deciding_max;
   while (!queue_.empty() && batch.size() < size_max && (batch.empty() || mono_now() < end)) {
+    const netmodel::Model& base = changed ? *changed : reconciler_.model();
     Decision decision = decide(queue_.front(), base, revision);
     const bool alone = decision.dry_run || decision.trial || !decision.actions.empty() ||
                        !decision.item.undo.empty();
@@ -54,7 +55,7 @@ Commands::Batch Commands::take_batch(std::size_t size_max) {
         decision.consequences =
             bounded(netmodel::to_lines(reconciler_.foreseen(base, *decision.model)));
       }
-      base = *decision.model;
+      changed = *decision.model;
       number(decision, revision);
       revision = decision.item.number;
     }

@@ -177,9 +177,7 @@ asio::awaitable<void> Commands::begin_trial(std::shared_ptr<Batch> batch) {
   std::string undo = undo_text(revision_, decision.item.number, terms, known);
   const bool begun = co_await begin(batch, std::move(undo));
   if (!begun || called_off(decision)) { co_return; }
-  netmodel::Model now = before;
-  netmodel::Model candidate = *decision.model;
-  decision.warnings = co_await advice(std::move(now), std::move(candidate));
+  decision.warnings = co_await advice(before, *decision.model);
   if (called_off(decision)) { co_return; }
   decision.before = before;
   decision.known = known;

@@ -137,7 +137,7 @@ Reconciler::Reconciler(asio::io_context& io, KernelWorker& kernel, netmodel::Mod
                        Hooks hooks)
     : io_(io),
       kernel_(kernel),
-      model_(std::move(model)),
+      model_(std::make_shared<const netmodel::Model>(std::move(model))),
       hooks_(std::move(hooks)),
       debounce_timer_(io),
       turn_done_(io, asio::steady_timer::time_point::max()),
@@ -150,9 +150,9 @@ void Reconciler::stop() {
 }
 
 void Reconciler::set_model(netmodel::Model model) {
-  model_ = std::move(model);
+  model_ = std::make_shared<const netmodel::Model>(std::move(model));
   ++models_;
-  if (hooks_.on_model) { hooks_.on_model(model_); }
+  if (hooks_.on_model) { hooks_.on_model(*model_); }
 }
 
 void Reconciler::keep(std::set<std::string> links) {
@@ -212,8 +212,9 @@ asio::awaitable<void> Reconciler::run() {
 
 void Reconciler::notify_waiters() { turn_done_.cancel(); }
 
-asio::awaitable<TurnResult> Reconciler::turn(netmodel::Model model, bool write) {
-  Rendered rendered = netmodel::render(model, hooks_.facts());
+asio::awaitable<TurnResult> Reconciler::turn(std::shared_ptr<const netmodel::Model> model,
+                                             bool write) {
+  Rendered rendered = netmodel::render(*model, hooks_.facts());
   // Named before the co_await: GCC 12 destroys a closure that is a temporary of it twice (seen with
   // ASan).
   auto work = [rendered, write, kept = kept_](KernelBox& box) {
@@ -270,23 +271,24 @@ asio::awaitable<std::optional<TurnResult>> Reconciler::turn_by_look(Rendered ren
 }
 
 asio::awaitable<TurnResult> Reconciler::plan_only(netmodel::Model candidate, LookAge age) {
-  netmodel::Model wanted = candidate;
+  const auto wanted = std::make_shared<const netmodel::Model>(std::move(candidate));
   std::optional<TurnResult> by_look;
   if (age == LookAge::recent) {
-    Rendered rendered = netmodel::render(candidate, hooks_.facts());
+    Rendered rendered = netmodel::render(*wanted, hooks_.facts());
     by_look = co_await turn_by_look(std::move(rendered));
   }
   TurnResult result;
   if (by_look) {
     result = std::move(*by_look);
   } else {
-    result = co_await turn(std::move(candidate), false);
+    result = co_await turn(wanted, false);
   }
   const netmodel::RenderFacts facts = hooks_.facts();
   netmodel::RenderFacts after = facts;
   after.automatic_subnets = result.rendered.automatic_subnets;
-  result.consequences = netmodel::consequences({model_, facts}, {wanted, after}, result.operations);
-  result.impact = netmodel::port_impact(model_, wanted, facts.adapters, facts.needed);
+  result.consequences =
+      netmodel::consequences({*model_, facts}, {*wanted, after}, result.operations);
+  result.impact = netmodel::port_impact(*model_, *wanted, facts.adapters, facts.needed);
   co_return result;
 }
 

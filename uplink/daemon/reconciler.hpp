@@ -110,7 +110,9 @@ class Reconciler {
   void resume();
 
   /// The model to be shown from now on.
-  const netmodel::Model& model() const { return model_; }
+  const netmodel::Model& model() const { return *model_; }
+  /// The same for who needs it after the next one is set.
+  const std::shared_ptr<const netmodel::Model>& shared_model() const { return model_; }
   void set_model(netmodel::Model model);
 
   /// Links of ours that nobody can explain: left alone, with what leads to them, until an empty set
@@ -140,14 +142,14 @@ class Reconciler {
   void stop();
 
  private:
-  boost::asio::awaitable<TurnResult> turn(netmodel::Model model, bool write);
+  boost::asio::awaitable<TurnResult> turn(std::shared_ptr<const netmodel::Model> model, bool write);
   boost::asio::awaitable<std::optional<TurnResult>> turn_by_look(netmodel::Rendered rendered);
   boost::asio::awaitable<void> run();
   void notify_waiters();
 
   boost::asio::io_context& io_;
   KernelWorker& kernel_;
-  netmodel::Model model_;
+  std::shared_ptr<const netmodel::Model> model_;
   Hooks hooks_;
   boost::asio::steady_timer debounce_timer_;
   boost::asio::steady_timer turn_done_;  ///< Expires never; cancelled when a turn ends.
