@@ -5,14 +5,18 @@
 namespace edge::console {
 namespace {
 
-class HostWordsTest : public HostCommandsTest {};
+class HostWordsTest : public HostCommandsTest {
+ protected:
+  /// It tries out its first command and is gone; then somebody confirms it.
+  bool goes_and_is_confirmed(FakeHost& host) {
+    return tries_out(host, nth_manual(1)) && gone(host) && ask(1, "confirm") == 202U;
+  }
+};
 
 TEST_F(HostWordsTest, AConfirmThatWasAcceptedReachesTheHostInItsNextSession) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   FakeHost again(io, ca, "hv-01", "install-1", kOtherInstance);
   ASSERT_TRUE(back(again));
   say_stored(again, 1);
@@ -26,9 +30,7 @@ TEST_F(HostWordsTest, AConfirmThatWasAcceptedReachesTheHostInItsNextSession) {
 TEST_F(HostWordsTest, AConfirmIsNotForTheTrialOfAnotherInstallation) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
   ASSERT_TRUE(back(reinstalled));
   say_confirming(reinstalled, 1);
@@ -114,9 +116,7 @@ TEST_F(HostWordsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
   start();
   const std::uint16_t port = console->port();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   FakeHost reinstalled(io, ca, "hv-01", "install-2", kOtherInstance);
   ASSERT_TRUE(back(reinstalled));
   ASSERT_TRUE(all_is_heard(reinstalled, 2));
@@ -137,9 +137,7 @@ TEST_F(HostWordsTest, AConfirmEndsWithItsInstallationOverARestartToo) {
 TEST_F(HostWordsTest, AConfirmIsNotForASecondTrialOfTheSameCommand) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   FakeHost older(io, ca, "hv-01", "install-1", kOtherInstance);
   ASSERT_TRUE(back(older));
   older.say(tunnel::Channel::commands,
@@ -240,9 +238,7 @@ TEST_F(HostWordsTest, WhileAnAbortIsOnItsWayToTheDiskNothingIsConfirmed) {
 TEST_F(HostWordsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   EXPECT_EQ(ask(1, "abort"), 202U);
   ASSERT_TRUE(back(host));
   EXPECT_EQ(host.sessions_started, 1) << "it is resumed, with what waited";
@@ -257,9 +253,7 @@ TEST_F(HostWordsTest, AConfirmThatWaitsForTheHostDoesNotGoAheadOfALaterAbort) {
 TEST_F(HostWordsTest, AConfirmThatWaitsForTheHostReachesItWhenItIsBack) {
   start();
   FakeHost host(io, ca, "hv-01");
-  ASSERT_TRUE(tries_out(host, nth_manual(1)));
-  ASSERT_TRUE(gone(host));
-  EXPECT_EQ(ask(1, "confirm"), 202U);
+  ASSERT_TRUE(goes_and_is_confirmed(host));
   ASSERT_TRUE(back(host));
   EXPECT_TRUE(run_until([&] { return host.confirms.contains(nth_id(1)); }));
 }
